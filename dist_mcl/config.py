@@ -1,0 +1,229 @@
+"""The experiment: a typed, strict configuration read from YAML, with `a.b=value` overrides on top.
+
+Every field has a default except `name`; an unknown key or a wrong value is refused with its path, its value and the mend.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from dist_mcl.errors import UserError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_size(value: object) -> object:
+    """Bytes from `"2MiB"`, `"500 kB"` or a plain number; anything else is left for the type check to refuse."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    number, unit = match.groups()
+    if unit.upper() not in _UNITS:
+        raise ValueError(f"unknown unit {unit!r}; write a size such as 300kB, 512KiB or 2MiB")
+    return round(float(number) * _UNITS[unit.upper()])
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, description="bytes; accepts 300kB, 512KiB, 2MiB")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """What is learned from."""
+
+    dataset: Literal["emoji"] = "emoji"
+    scene: Literal["none", "photo"] = Field("photo", description="background of each picture: white, or a photograph")
+    text: Literal["hard", "full"] = Field("hard", description="hard: three words, none of which names a class")
+
+
+class Scenario(_Section):
+    """What arrives when."""
+
+    kind: Literal["class_incremental"] = "class_incremental"
+    stages: int = Field(5, ge=1)
+
+
+class SSFAdapter(_Section):
+    """Scale and shift of features, arXiv 2210.08823."""
+
+    kind: Literal["ssf"] = "ssf"
+
+
+class LoRAAdapter(_Section):
+    """Low-rank adaptation, arXiv 2106.09685, as PEFT implements it."""
+
+    kind: Literal["lora"] = "lora"
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(16, gt=0)
+
+
+class Model(_Section):
+    """The frozen backbone and the adapter that is trained on it."""
+
+    backbone: Literal["small"] = "small"
+    adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
+
+
+class Training(_Section):
+    """How one stage is trained. Batch sizes count fresh and replayed samples together."""
+
+    epochs: int = Field(3, ge=1, description="passes over the fresh samples of a stage")
+    batch_size: int = Field(32, ge=1, description="samples per optimiser step over all processes")
+    micro_batch_size: int = Field(16, ge=1, description="samples per forward pass of one process")
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: Share = Field(0.1, description="share of the steps with a rising learning rate")
+    gradient_clipping: float = Field(1.0, gt=0)
+    matmul_precision: Literal["highest", "high", "medium"] = Field(
+        "highest", description="fp32 matrix products: exact, or with bf16 factors where the processor has them"
+    )
+    zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
+
+    @model_validator(mode="after")
+    def _batch_is_whole_micro_batches(self) -> Training:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
+            )
+        return self
+
+
+class Exemplars(_Section):
+    """What is remembered of the past, arXiv 2412.09549. A budget of 0 turns the memory off."""
+
+    budget: Size = Field(512 * 1024, description="bytes of all files of the store; accepts 300kB, 512KiB, 2MiB")
+    selection: Literal["herding"] = "herding"
+    image_mask: Literal["mean", "random", "full"] = Field(
+        "mean", description="patches kept: attention above its mean, as many at random, or all"
+    )
+    text_mask: Literal["cross_modal", "full"] = "cross_modal"
+    jpeg_quality: int = Field(90, ge=1, le=100)
+    replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
+    swap_probability: Share = Field(0.5, description="chance that a replayed text comes from the same class' other item")
+
+
+class Launcher(_Section):
+    """How the processes of a stage are started. Changing it does not make another run."""
+
+    kind: Literal["local"] = "local"
+    processes: int = Field(2, ge=1)
+
+
+class Experiment(_Section):
+    """One run: everything that decides its result, and how it is launched."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}$")
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: Data = Data()
+    scenario: Scenario = Scenario()
+    model: Model = Model()
+    training: Training = Training()
+    exemplars: Exemplars = Exemplars()
+    launcher: Launcher = Launcher()
+
+    @model_validator(mode="after")
+    def _batch_splits_over_processes(self) -> Experiment:
+        per_step = self.training.micro_batch_size * self.launcher.processes
+        if self.training.batch_size % per_step:
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} is not a multiple of training.micro_batch_size x "
+                f"launcher.processes = {per_step}"
+            )
+        return self
+
+    def result_fields(self) -> dict[str, Any]:
+        """All fields that decide the result, as plain values: everything but the name and the launcher."""
+        return self.model_dump(mode="json", exclude={"name", "launcher"})
+
+
+def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+    """Read an experiment from YAML and apply overrides such as `"exemplars.budget=2MiB"`.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key or a wrong value, an override that is not `key=value`.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: the configuration must be a mapping of keys to values, got {type(raw).__name__}")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return Experiment.model_validate(raw)
+    except ValidationError as error:
+        raise UserError("\n".join(f"{path}: {line}" for line in _explain(error))) from error
+
+
+def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The paths at which two dumped configurations differ, each as `path: ours is A, theirs is B`."""
+    lines = []
+    for key in sorted(set(ours) | set(theirs)):
+        a, b, path = ours.get(key), theirs.get(key), f"{prefix}{key}"
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differing_fields(a, b, f"{path}.")
+        elif a != b:
+            lines.append(f"{path} is {a!r} here and {b!r} there")
+    return lines
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--set {override}: write it as a.b=value, for example exemplars.budget=2MiB")
+    section = raw
+    for key in keys[:-1]:
+        child = section.setdefault(key, {})
+        if not isinstance(child, dict):
+            raise UserError(f"--set {override}: {key!r} is a value, not a section")
+        section = child
+    try:
+        section[keys[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: {value!r} is not a YAML value; quote it") from error
+
+
+def _explain(error: ValidationError) -> list[str]:
+    return [_explain_one(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
+
+
+def _explain_one(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
+    # The tag of a discriminated union appears in the location but not in the user's file.
+    path = ".".join(str(part) for part in location if part not in ("ssf", "lora"))
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        return f"{path}: unknown key; {mend}"
+    if kind == "union_tag_not_found":
+        return f"{path}.kind: missing; add one of ssf, lora"
+    if kind == "missing":
+        return f"{path}: missing; add it"
+    message = message.removeprefix("Value error, ")
+    return f"{path or 'experiment'}: {message}" + ("" if isinstance(value, dict | BaseModel) else f", got {value!r}")
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    section: type[BaseModel] = Experiment
+    for part in location:
+        if part in section.model_fields:
+            annotation = section.model_fields[str(part)].annotation
+            options = [option for option in (annotation, *get_args(annotation)) if isinstance(option, type)]
+            section = next(option for option in options if issubclass(option, BaseModel))
+        else:  # the tag of the adapter union
+            section = SSFAdapter if part == "ssf" else LoRAAdapter
+    return list(section.model_fields)
