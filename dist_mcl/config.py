@@ -1,6 +1,7 @@
 """The experiment: a typed, strict configuration read from YAML, with `a.b=value` overrides on top.
 
-Every field has a default except `name`; an unknown key or a wrong value is refused with its path, its value and the mend.
+Every field has a default except `name`; an unknown key or a wrong value is refused with its path, its value and
+the mend.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Exemplars(_Section):
     text_mask: Literal["cross_modal", "full"] = "cross_modal"
     jpeg_quality: int = Field(90, ge=1, le=100)
     replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
-    swap_probability: Share = Field(0.5, description="chance that a replayed text comes from the same class' other item")
+    swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 
 
 class Launcher(_Section):

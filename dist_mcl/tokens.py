@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from exemplar_store import Tokens
 from torch import Tensor
+
+from exemplar_store import Tokens
 
 __all__ = ["Batch", "PackedTokens", "Sample", "Tokens"]
 
