@@ -28,7 +28,7 @@ class TextTokenizer:
             self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{path}: cannot read the tokenizer: {error.strerror}; run `mcl models fetch`") from error
-        except Exception as error:  # noqa: BLE001: tokenizers raises bare Exception for every malformed file
+        except Exception as error:  # tokenizers raises a bare Exception for every malformed file
             raise UserError(f"{path}: not a tokenizer file ({error}); delete it and run `mcl models fetch`") from error
         # The files of sentence encoders pad and cut; here ragged texts stay ragged and keep every token.
         self._tokenizer.no_padding()
@@ -43,6 +43,6 @@ class TextTokenizer:
         """The text of token ids, as near to the original as the vocabulary allows."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
-    def pieces(self, tokens: Tokens) -> list[str]:
-        """The vocabulary entry of each kept token, for showing what a mask kept."""
+    def pieces(self, tokens: Tokens) -> list[str | None]:
+        """The vocabulary entry of each kept token, None for an id outside the vocabulary."""
         return [self._tokenizer.id_to_token(int(token)) for token in tokens.values]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.modalities.image import patchify
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.scenario.scenes import Scene, photo_scene, plain_scene
-from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs
+from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs, shipped_folder
 from dist_mcl.scenario.texts import class_stems, hard_text
 from dist_mcl.tokens import Sample
 
@@ -46,11 +45,6 @@ class RawSample:
     id: int
     name: str
     style: str
-
-
-def shipped_folder(name: str) -> Path:
-    """Where a data set that comes with the package lies."""
-    return Path(str(resources.files("dist_mcl"))) / "data" / name
 
 
 class Scenes:

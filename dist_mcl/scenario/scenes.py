@@ -49,7 +49,7 @@ def photo_scene(drawing: Image.Image, photographs: Sequence[Image.Image], seed: 
     """
     random = np.random.default_rng([seed, sample_id, STREAM])
     side = drawing.width
-    background = _crop(photographs[random.integers(len(photographs))], side, random)
+    background = _crop(photographs[int(random.integers(len(photographs)))], side, random)
     size = int(random.integers(round(SMALLEST * side), round(LARGEST * side) + 1))
     left, top = random.integers(side - size + 1, size=2).tolist()
     return _paste(drawing.resize((size, size), Image.Resampling.LANCZOS), background, (left, top))

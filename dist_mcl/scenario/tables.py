@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,6 +62,11 @@ class DatasetInfo:
     side: int
     hard_words: int
     classes: tuple[str, ...]
+
+
+def shipped_folder(name: str) -> Path:
+    """Where a data set that comes with the package lies."""
+    return Path(str(resources.files("dist_mcl"))) / "data" / name
 
 
 def write_objects(path: Path, columns: dict[str, list[object]], info: DatasetInfo) -> None:

@@ -21,8 +21,8 @@ Scenes are composed of both when they are read and are not part of this folder.
 
 {drawings}
 
-Names, groups and keywords: Unicode CLDR as packaged in {keywords} (MIT; Unicode licence), with emoji names left out of the
-texts.
+Names, groups and keywords: Unicode CLDR as packaged in {keywords} (MIT; Unicode licence). Emoji names are not
+part of the texts.
 
 ## Photographs
 

@@ -91,7 +91,7 @@ def build(archives: Mapping[Package, Path], track: Track) -> tuple[dict[str, lis
     groups = group_variants(drawn)
     test = choose_test_groups(drawn, groups, classes)
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
-    columns = {
+    columns: dict[str, list[Any]] = {
         "id": list(range(len(icons))),
         "thing": [icon.emoji.hexcode for icon in icons],
         "name": [icon.emoji.name for icon in icons],
@@ -204,4 +204,5 @@ def _code(hexcode: str) -> str:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("’", "").replace("'", "")).strip("-")
+    without_apostrophes = re.sub(r"['\u2019]", "", name.lower())
+    return re.sub(r"[^a-z0-9]+", "-", without_apostrophes).strip("-")

@@ -11,8 +11,7 @@ from dist_mcl.packages.download import cache_folder, download
 from dist_mcl.scenario.build import emoji, photographs
 from dist_mcl.scenario.build.attribution import attribution
 from dist_mcl.scenario.build.progress import Track
-from dist_mcl.scenario.reader import shipped_folder
-from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, write_objects, write_photographs
+from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, shipped_folder, write_objects, write_photographs
 
 ATTRIBUTION = "ATTRIBUTION.md"
 LICENCES = "licences"
@@ -21,8 +20,8 @@ LICENCES = "licences"
 def prepare_emoji(output: Path, track: Track) -> None:
     """Rebuild the emoji set in the folder `output`.
 
-    Needs npm, and apt-get on Debian 12. With the versions in `constraints.txt` the files equal the shipped ones byte for
-    byte. Downloads are kept, so a second call needs no network. Existing files are replaced at the very end.
+    Needs npm, and apt-get on Debian 12. With the versions in `constraints.txt` the files equal the shipped ones byte
+    for byte. Downloads are kept, so a second call needs no network. Existing files are replaced at the very end.
 
     Raises:
         UserError: a registry's client is missing or fails, or `output` cannot be written.

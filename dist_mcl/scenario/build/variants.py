@@ -54,8 +54,8 @@ class _Groups:
 def group_variants(pictures: Sequence[Drawn]) -> dict[str, Hashable]:
     """The group of each thing.
 
-    Things share a group when a picture of theirs is pixel-equal, when their names are equal without gender and direction
-    inside one class, or when the cosine of their TF-IDF keyword vectors exceeds 0.9.
+    Things share a group when a picture of theirs is pixel-equal, when their names are equal without gender and
+    direction inside one class, or when the cosine of their TF-IDF keyword vectors exceeds 0.9.
     """
     groups = _Groups()
     for drawn in pictures:
@@ -64,8 +64,8 @@ def group_variants(pictures: Sequence[Drawn]) -> dict[str, Hashable]:
         base = " ".join(_VARIANT.sub(" ", drawn.name.lower()).split())
         if base:
             groups.join(thing, ("b", base, drawn.label))
-    for thing, other in _nearly_equal({(drawn.thing, drawn.text) for drawn in pictures}):
-        groups.join(("e", thing), ("e", other))
+    for one, other in _nearly_equal({(drawn.thing, drawn.text) for drawn in pictures}):
+        groups.join(("e", one), ("e", other))
     return {drawn.thing: groups.find(("e", drawn.thing)) for drawn in pictures}
 
 

