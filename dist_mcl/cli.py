@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from dist_mcl import __version__, config
-from dist_mcl.errors import UserError
+from dist_mcl.errors import StageFailedError, UserError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -130,12 +130,15 @@ def _write_report(path: Path) -> None:
 
 
 def main() -> None:
-    """Run `mcl`; a user's mistake is one line on standard error and exit code 2."""
+    """Run `mcl`: a user's mistake is one line on standard error and exit code 2, a failed stage one line and 1."""
     try:
         app()
     except UserError as error:
         print(f"mcl: {error}", file=sys.stderr)
         sys.exit(2)
+    except StageFailedError as error:
+        print(f"mcl: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

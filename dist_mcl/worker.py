@@ -40,7 +40,7 @@ def main() -> int:
         from dist_mcl.training.stage import StageRun
 
         StageRun(run, folder, arguments.attempt, join_process_group(), progress).finish()
-    except Exception as error:  # noqa: BLE001: whatever it is, the coordinator must learn of it
+    except Exception as error:  # noqa: BLE001 - whatever it is, the coordinator must learn of it
         traceback.print_exc()
         is_users = isinstance(error, UserError)
         reason = str(error) if is_users else f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dist_mcl.errors import UserError
+from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.files import read_json
 from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, StageState, read_progress
 from stage_launchers import Job, LocalLauncher
@@ -18,16 +18,12 @@ Watch = Callable[[StageFolder, Progress], None]
 _POLL_SECONDS = 0.1
 
 
-class StageFailed(RuntimeError):
-    """A stage ended without its result, and not by a user's mistake."""
-
-
 def finish_run(run: RunFolder, watch: Watch) -> None:
     """Run every stage that is not done; `watch` is called again and again while one runs.
 
     Raises:
         UserError: a mistake that the user can mend, or another coordinator works on this run.
-        StageFailed: anything else that ended a stage; the message says where the logs are.
+        StageFailedError: anything else that ended a stage; the message says where the logs are.
     """
     with RunLock(run.path):
         for folder in run.stages():
@@ -52,7 +48,7 @@ def _attempt(run: RunFolder, folder: StageFolder, watch: Watch) -> None:
     folder.write_state(replace(state, status="failed", reason=error["reason"]))
     if error["users_mistake"]:
         raise UserError(error["reason"])
-    raise StageFailed(f"stage {folder.number} failed: {error['reason']}; its logs are in {attempt}")
+    raise StageFailedError(f"stage {folder.number} failed: {error['reason']}; its logs are in {attempt}")
 
 
 def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, watch: Watch) -> int:

@@ -62,8 +62,8 @@ def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenize
     needed = ExemplarStore.bytes_with_one(encode(whole, codecs_for(experiment.exemplars)), list(train.classes))
     if experiment.exemplars.budget < needed:
         raise UserError(
-            f"exemplars.budget: {experiment.exemplars.budget} bytes cannot hold one exemplar, a store with one takes up "
-            f"to {needed} bytes; choose more, or 0 for no memory"
+            f"exemplars.budget: {experiment.exemplars.budget} bytes cannot hold one exemplar, a store with one "
+            f"takes up to {needed} bytes; choose more, or 0 for no memory"
         )
 
 

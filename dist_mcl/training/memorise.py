@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from dist_mcl.exemplars import herding, mask_sample
+from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.image import unpatchify
 from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
@@ -21,7 +22,7 @@ from dist_mcl.training.sharding import BATCH_SIZE, shard
 from exemplar_store import Codec, EncodedExemplar, Exemplar, ExemplarStore, encode
 
 
-class RanksDisagree(RuntimeError):
+class RanksDisagreeError(RuntimeError):
     """The ranks chose different exemplars, which no run may survive: each would train on another memory."""
 
 
@@ -115,7 +116,7 @@ def _check_agreement(ranks: NDArray[np.int64], group: ProcessGroup) -> None:
     digests = group.gather(hashlib.sha256(ranks.tobytes()).hexdigest())
     odd = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
     if odd:
-        raise RanksDisagree(f"ranks {odd} chose other exemplars than rank 0")
+        raise RanksDisagreeError(f"ranks {odd} chose other exemplars than rank 0")
 
 
 def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, codecs: Mapping[str, Codec]) -> Exemplar:

@@ -29,7 +29,7 @@ from dist_mcl.training.train import train
 from exemplar_store import ExemplarStore
 
 
-class Superseded(RuntimeError):
+class SupersededError(RuntimeError):
     """Another attempt at this stage has begun; this one must not write any more."""
 
 
@@ -56,7 +56,7 @@ class StageRun:
 
         Raises:
             UserError: data, models or files of the run are missing or damaged.
-            Superseded: a later attempt has begun.
+            SupersededError: a later attempt has begun.
         """
         torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
         steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
@@ -173,4 +173,6 @@ class StageRun:
     def _check_current(self) -> None:
         current = self.folder.state.attempt
         if current != self.attempt:
-            raise Superseded(f"attempt {self.attempt} at stage {self.folder.number} was replaced by attempt {current}")
+            raise SupersededError(
+                f"attempt {self.attempt} at stage {self.folder.number} was replaced by attempt {current}"
+            )
