@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from peft import LoraConfig, LoraModel, PeftConfig
@@ -16,9 +17,7 @@ from dist_mcl.config import LoRAAdapter, SSFAdapter
 ADAPTER_NAME = "default"  # PEFT's; it is not part of the names in a folder
 
 
-def attach(
-    backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Sequence[str], seed: int
-) -> BaseTuner:
+def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Sequence[str], seed: int) -> BaseTuner:
     """Wrap the targets in adapter layers, in place, and freeze every other parameter of the backbone.
 
     What else is to be trained, such as a head inside `backbone`, must be unfrozen afterwards. Equal seeds give equal
@@ -69,7 +68,9 @@ def _peft_config(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets:
     if isinstance(config, SSFAdapter):
         return SSFConfig(target_modules=_exactly(targets))
     linear = [name for name in targets if isinstance(modules[name], nn.Linear)]
-    return LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=_exactly(linear))
+    # PEFT annotates alpha as int, and only ever divides it by the rank.
+    alpha = cast(int, config.alpha)
+    return LoraConfig(r=config.rank, lora_alpha=alpha, target_modules=_exactly(linear))
 
 
 def _exactly(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import LoraConfig, PeftConfig
@@ -35,8 +36,8 @@ def save(backbone: nn.Module, folder: Path) -> None:
     if not parameters:
         raise ValueError("the backbone carries no adapter")
     folder.mkdir(parents=True, exist_ok=True)
-    config = backbone.peft_config[ADAPTER_NAME].to_dict()
-    text = json.dumps(config, indent=2, sort_keys=True, default=sorted)  # sets have no order
+    configs = cast(dict[str, PeftConfig], backbone.peft_config)
+    text = json.dumps(configs[ADAPTER_NAME].to_dict(), indent=2, sort_keys=True, default=sorted)  # sets have no order
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     tensors = {_name_in_file(name): value.detach().cpu().contiguous() for name, value in parameters.items()}
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from dist_mcl.tokens import Sample
 
 
-def draw_text_donor(
-    own: int, same_class: NDArray[np.int64], probability: float, rng: np.random.Generator
-) -> int:
+def draw_text_donor(own: int, same_class: NDArray[np.int64], probability: float, rng: np.random.Generator) -> int:
     """The exemplar whose text goes with the picture of `own`: with `probability` another one of its class.
 
     Args:

@@ -30,12 +30,14 @@ def mask_sample(sample: Sample, scores: TokenScores, config: Exemplars, seed: in
         seed: the run's; only `image_mask: random` draws, by seed and sample id.
 
     Raises:
-        ValueError: scores and tokens differ in number.
+        ValueError: scores and tokens differ in number, or scores are not finite.
     """
     image, text = sample.tokens.get("image"), sample.tokens.get("text")
     counts = (0 if image is None else len(image), 0 if text is None else len(text))
     if scores.cross.shape != counts:
-        raise ValueError(f"sample {sample.id} has {counts} image and text tokens, its cross scores {scores.cross.shape}")
+        raise ValueError(f"sample {sample.id}: {counts} image and text tokens, but cross scores {scores.cross.shape}")
+    if not all(np.isfinite(part).all() for part in (scores.cross, *scores.class_scores.values())):
+        raise ValueError(f"sample {sample.id}: scores that are not finite")
     tokens = dict(sample.tokens)
     image_kept = np.zeros(0, dtype=np.bool_)
     if image is not None:

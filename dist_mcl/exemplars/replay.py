@@ -88,8 +88,8 @@ def _replay_entries(
     for turn, which in enumerate(rng.permutation(len(classes))):
         members = classes[which]
         share = (draws - turn + len(classes) - 1) // len(classes)  # the classes that come first take the remainder
-        for index in np.resize(rng.permutation(members), share):
-            entries.append(Replayed(int(index), draw_text_donor(int(index), members, swap_probability, rng)))
+        cycled = np.resize(rng.permutation(members), share).tolist()
+        entries += [Replayed(index, draw_text_donor(index, members, swap_probability, rng)) for index in cycled]
     return [entries[place] for place in rng.permutation(len(entries))]
 
 

@@ -18,6 +18,7 @@ class SSFLayer(nn.Module, BaseTunerLayer):
     dtype and device. Several active adapters apply one after the other.
     """
 
+    base_layer: nn.Linear | nn.LayerNorm
     adapter_layer_names = ("ssf_scale", "ssf_shift")
 
     def __init__(self, base_layer: nn.Linear | nn.LayerNorm, adapter_name: str) -> None:
@@ -26,7 +27,8 @@ class SSFLayer(nn.Module, BaseTunerLayer):
         self.ssf_scale = nn.ParameterDict()
         self.ssf_shift = nn.ParameterDict()
         self.merged_adapters: list[str] = []
-        self._parameters_before_merge: tuple[nn.Parameter, nn.Parameter | None] | None = None
+        # As torch annotates weight and bias, which is None at run time where a linear map has none.
+        self._parameters_before_merge: tuple[Tensor, nn.Parameter] | None = None
         self._active_adapter = adapter_name
         self.update_layer(adapter_name)
 
@@ -49,7 +51,7 @@ class SSFLayer(nn.Module, BaseTunerLayer):
                 result = torch.addcmul(self.ssf_shift[name], result, self.ssf_scale[name]).to(result.dtype)
         return result
 
-    def merge(self, safe_merge: bool = False, adapter_names: Sequence[str] | None = None) -> None:
+    def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Fold the adapters into the weight and the bias of the base layer, which gets a bias if it had none.
 
         Raises:
@@ -61,7 +63,7 @@ class SSFLayer(nn.Module, BaseTunerLayer):
         weight, bias = self._folded(names)
         if safe_merge and not (weight.isfinite().all() and bias.isfinite().all()):
             raise ValueError(f"adapters {', '.join(names)} hold numbers that are not finite; nothing was merged")
-        base = self.get_base_layer()
+        base = self.base_layer
         if not self.merged:
             self._parameters_before_merge = (base.weight, base.bias)
         base.weight = nn.Parameter(weight.to(base.weight.dtype), requires_grad=False)
@@ -81,7 +83,6 @@ class SSFLayer(nn.Module, BaseTunerLayer):
         """Put the base layer's own parameters back, exactly: they are kept aside, not divided out."""
         if self._parameters_before_merge is None:
             return
-        base = self.get_base_layer()
-        base.weight, base.bias = self._parameters_before_merge
+        self.base_layer.weight, self.base_layer.bias = self._parameters_before_merge
         self._parameters_before_merge = None
         self.merged_adapters.clear()

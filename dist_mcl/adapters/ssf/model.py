@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TypeGuard
 
+from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
-from dist_mcl.adapters.ssf.config import SSFConfig
 from dist_mcl.adapters.ssf.layer import SSFLayer
 
 
@@ -16,11 +16,11 @@ class SSFModel(BaseTuner):
 
     prefix = "ssf_"
     tuner_layer_cls = SSFLayer
-    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
+    target_module_mapping = {}  # noqa: RUF012  no targets by architecture: the caller names them
 
     def _create_and_replace(
         self,
-        peft_config: SSFConfig,
+        peft_config: PeftConfig,
         adapter_name: str,
         target: nn.Module,
         target_name: str,
@@ -29,9 +29,9 @@ class SSFModel(BaseTuner):
         parameter_name: str | None = None,
     ) -> None:
         if isinstance(target, SSFLayer):
-            target.update_layer(adapter_name, inference_mode=peft_config.inference_mode)
+            target.update_layer(adapter_name, inference_mode=bool(peft_config.inference_mode))
             return
-        if not _has_channel_weights(target):
+        if not (isinstance(target, nn.Linear) or _is_channel_norm(target)):
             raise ValueError(
                 f"SSF wraps nn.Linear, and nn.LayerNorm over one axis with a weight of its own; "
                 f"{current_key} is {target}"
@@ -42,7 +42,5 @@ class SSFModel(BaseTuner):
         self._replace_module(parent, target_name, layer, target)
 
 
-def _has_channel_weights(module: nn.Module) -> bool:
-    if isinstance(module, nn.LayerNorm):
-        return module.elementwise_affine and len(module.normalized_shape) == 1
-    return isinstance(module, nn.Linear)
+def _is_channel_norm(module: nn.Module) -> TypeGuard[nn.LayerNorm]:
+    return isinstance(module, nn.LayerNorm) and module.elementwise_affine and len(module.normalized_shape) == 1

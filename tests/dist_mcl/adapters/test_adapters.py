@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,14 +75,15 @@ def moved(model: Model) -> Model:
     return model
 
 
-def switches(model: Model) -> Iterator[nn.Module]:
-    return (module for module in model.modules() if hasattr(module, "base_layer"))
+def wrapped_modules(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if hasattr(module, "base_layer")]
 
 
 @both_kinds
 def test_starts_near_the_base(kind: SSFAdapter | LoRAAdapter, base: Model, pixels: Tensor) -> None:
-    difference = (adapted(kind)(pixels) - base(pixels)).abs().max()
-    assert difference < (0.5 if kind.kind == "ssf" else 1e-7)
+    expected = base(pixels)
+    distance = (adapted(kind)(pixels) - expected).norm() / expected.norm()
+    assert distance == 0 if kind.kind == "lora" else distance < 0.25
 
 
 @both_kinds
@@ -103,7 +103,7 @@ def test_equal_seeds_give_equal_adapters_and_leave_the_global_generator(kind: SS
 @both_kinds
 def test_wraps_the_targets_and_nothing_else(kind: SSFAdapter | LoRAAdapter, base: Model) -> None:
     model = adapted(kind)
-    wrapped = {name for name, module in model.named_modules() if hasattr(module, "base_layer")}
+    wrapped = set(wrapped_modules(model))
     linear = {name for name in base.targets if isinstance(base.get_submodule(name), nn.Linear)}
     assert wrapped == (set(base.targets) if kind.kind == "ssf" else linear)
 
@@ -153,7 +153,7 @@ def test_merged_equals_unmerged(kind: SSFAdapter | LoRAAdapter, base: Model, pix
     tuner.unmerge_adapter()
     assert torch.allclose(model(pixels), expected, atol=1e-6)
     merged = tuner.merge_and_unload()
-    assert not list(switches(merged)) and torch.allclose(merged(pixels), expected, atol=1e-5)
+    assert not wrapped_modules(merged) and torch.allclose(merged(pixels), expected, atol=1e-5)
     assert set(merged.state_dict()) >= set(base.state_dict())
 
 
@@ -255,9 +255,9 @@ def test_ssf_refuses_what_has_no_channels(base: Model) -> None:
 @both_kinds
 def test_a_folder_of_another_backbone_is_refused(kind: SSFAdapter | LoRAAdapter, tmp_path: Path) -> None:
     save(adapted(kind), tmp_path)
-    with pytest.raises(UserError, match="another backbone.*differs in shape"):
+    with pytest.raises(UserError, match=r"another backbone.*differs in shape"):
         load(make_model(width=32), tmp_path)
-    with pytest.raises(UserError, match="another backbone.*modules"):
+    with pytest.raises(UserError, match=r"another backbone.*modules"):
         load(nn.Sequential(nn.Linear(2, 2)), tmp_path)
 
 
