@@ -1,4 +1,4 @@
-# `make quickstart` and `make test` on a bare machine with Python 3.11, gcc, make and (for mpi4py) an MPI library.
+# `make quickstart` and `make test` on a bare machine with Python 3.11, gcc and make.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin

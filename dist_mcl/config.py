@@ -108,7 +108,7 @@ class Exemplars(_Section):
         "mean", description="patches kept: attention above its mean, as many at random, or all"
     )
     text_mask: Literal["cross_modal", "full"] = "cross_modal"
-    jpeg_quality: int = Field(90, ge=1, le=100)
+    jpeg_quality: int = Field(90, ge=1, le=95)
     replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from dist_mcl.packages import model_dir
 from dist_mcl.run_folder import RunFolder
 from dist_mcl.scenario.reader import Scenes
 from dist_mcl.scenario.stages import class_incremental
-from exemplar_store import Exemplar, ExemplarStore, StoreError, encode
+from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
 
 
 def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
@@ -59,7 +60,13 @@ def _begin(path: Path, experiment: Experiment) -> RunFolder:
 def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenizer) -> None:
     sample = train.sample(0, tokenizer, stage=1)
     whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=sample.tokens)
-    needed = ExemplarStore.bytes_with_one(encode(whole, codecs_for(experiment.exemplars)), list(train.classes))
+    needed = minimum_bytes(
+        encode(whole, codecs_for(experiment.exemplars, tokenizer.vocabulary_size)),
+        run_id=uuid.uuid4().hex,
+        budget_bytes=experiment.exemplars.budget,
+        stages=range(1, experiment.scenario.stages + 1),
+        class_names={sample.target: train.classes[sample.target]},
+    )
     if experiment.exemplars.budget < needed:
         raise UserError(
             f"exemplars.budget: {experiment.exemplars.budget} bytes cannot hold one exemplar, a store with one "
@@ -76,8 +83,6 @@ def _open_store(run: RunFolder) -> None:
         if run.store.exists():
             ExemplarStore.open(run.store, run_id=run.plan.run_id)
         else:
-            ExemplarStore.create(
-                run.store, budget_bytes=budget, run_id=run.plan.run_id, class_names=run.plan.class_names
-            )
+            ExemplarStore.create(run.store, budget_bytes=budget, run_id=run.plan.run_id)
     except StoreError as error:
         raise UserError(str(error)) from error

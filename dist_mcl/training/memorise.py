@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
-from dist_mcl.exemplars import herding, mask_sample
-from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.image import unpatchify
 from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
 
 from dist_mcl.config import Experiment
-from dist_mcl.run_folder import ProgressFile
+from dist_mcl.exemplars import herding, mask_sample
+from dist_mcl.run_folder import ProgressFile, RunFolder
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.sharding import BATCH_SIZE, shard
-from exemplar_store import Codec, EncodedExemplar, Exemplar, ExemplarStore, encode
+from exemplar_store import (
+    Codec,
+    EncodedExemplar,
+    Exemplar,
+    ExemplarStore,
+    StoreReader,
+    encode,
+    whole_image_bytes,
+)
 
 
 class RanksDisagreeError(RuntimeError):
@@ -29,9 +37,9 @@ class RanksDisagreeError(RuntimeError):
 def memorise(
     model: Classifier,
     samples: Sequence[Sample],
-    store: ExemplarStore,
-    experiment: Experiment,
+    run: RunFolder,
     stage: int,
+    codecs: Mapping[str, Codec],
     group: ProcessGroup,
     progress: ProgressFile,
 ) -> dict[str, object]:
@@ -42,26 +50,31 @@ def memorise(
     Returns:
         on every rank: the generation, its exemplars and bytes, and a digest that is equal for equal memories.
     """
-    if group.broadcast(stage not in store.head.stages):
-        candidates = _choose(model, samples, experiment, group, progress)
-        if group.is_first:
-            store.commit(store.plan(stage, candidates))
-    group.barrier()
-    return group.broadcast(_describe_memory(store) if group.is_first else None)
+    store = ExemplarStore.open(run.store, run_id=run.plan.run_id) if group.is_first else None
+    if group.broadcast(store and stage not in store.head.stages):
+        candidates = _choose(model, samples, run.experiment, codecs, group, progress)
+        if store:
+            store.commit(store.plan(stage, candidates, dict(enumerate(run.plan.class_names))))
+    return group.broadcast(store and _describe_memory(store))
 
 
 def _choose(
-    model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup, progress: ProgressFile
+    model: Classifier,
+    samples: Sequence[Sample],
+    experiment: Experiment,
+    codecs: Mapping[str, Codec],
+    group: ProcessGroup,
+    progress: ProgressFile,
 ) -> list[EncodedExemplar]:
     """Mask, rank and encode every sample as a candidate; all of them on rank 0, none on the others."""
-    codecs = codecs_for(experiment.exemplars)
+    quality = experiment.exemplars.jpeg_quality
     masked, features = _look(model, samples, experiment, group, progress)
     ids = np.array([sample.id for sample in samples])
     targets = np.array([sample.target for sample in samples])
     ranks, scores = _rank(features, ids, targets)
     _check_agreement(ranks, group)
     mine = [
-        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), codecs), codecs)
+        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
         for index, sample in masked.items()
     ]
     gathered = group.gather(mine)
@@ -71,14 +84,18 @@ def _choose(
 def _describe_memory(store: ExemplarStore) -> dict[str, object]:
     """Exemplars, bytes and a digest over ids, ranks and masks of the newest generation."""
     digest = hashlib.sha256()
-    with store.reader() as reader:
-        for exemplar in sorted(reader.read_many(range(len(reader))), key=lambda item: (item.label, item.rank)):
+    with closing(StoreReader(store.path)) as reader:
+        for exemplar in reader.read_many(range(len(reader))):
             digest.update(f"{exemplar.label} {exemplar.rank} {exemplar.sample_id}".encode())
             for name in sorted(exemplar.tokens):
                 digest.update(exemplar.tokens[name].positions.tobytes())
         count = len(reader)
-    head = store.head
-    return {"generation": head.number, "exemplars": count, "bytes": head.nbytes, "digest": digest.hexdigest()}
+    return {
+        "generation": store.head.number,
+        "exemplars": count,
+        "bytes": store.used_bytes,
+        "digest": digest.hexdigest(),
+    }
 
 
 @torch.inference_mode()
@@ -119,10 +136,8 @@ def _check_agreement(ranks: NDArray[np.int64], group: ProcessGroup) -> None:
         raise RanksDisagreeError(f"ranks {odd} chose other exemplars than rank 0")
 
 
-def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, codecs: Mapping[str, Codec]) -> Exemplar:
-    image = whole.tokens.get("image")
-    height_width = (0, 0) if image is None else unpatchify(image).shape[:2]
-    baseline = 0 if image is None else codecs["image"].whole_size(unpatchify(image))
+def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: int) -> Exemplar:
+    picture = unpatchify(whole.tokens["image"]) if "image" in whole.tokens else None
     return Exemplar(
         sample_id=masked.id,
         label=masked.target,
@@ -130,6 +145,6 @@ def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, codecs: Ma
         rank=rank,
         score=score,
         tokens=masked.tokens,
-        source_hw=height_width,
-        baseline_bytes=baseline,
+        source_hw=(0, 0) if picture is None else (picture.shape[0], picture.shape[1]),
+        baseline_bytes=0 if picture is None else whole_image_bytes(picture, quality),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,7 @@ from dist_mcl.scenario.stages import Stage, stages
 from torch import Tensor
 
 from dist_mcl.config import Experiment
+from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier, class_rows
@@ -26,7 +28,7 @@ from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.train import train
-from exemplar_store import ExemplarStore
+from exemplar_store import StoreReader
 
 
 class SupersededError(RuntimeError):
@@ -103,9 +105,8 @@ class StageRun:
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0}
         samples = self._samples("train", self._stage.train)
-        return memorise(
-            self._trained(), samples, self._store(), self._experiment, self.folder.number, self.group, self.progress
-        )
+        codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
+        return memorise(self._trained(), samples, self.run, self.folder.number, codecs, self.group, self.progress)
 
     def _evaluate(self) -> dict[str, object]:
         seen = self._stages[: self.folder.number]
@@ -155,13 +156,10 @@ class StageRun:
             self._model = Classifier.resume(self._backbone(), self.folder.adapter).to(self.group.device)
         return self._model
 
-    def _store(self) -> ExemplarStore:
-        return ExemplarStore.open(self.run.store)
-
     def _memory(self) -> list[Sample]:
         if not self._experiment.exemplars.budget:
             return []
-        with self._store().reader() as reader:
+        with closing(StoreReader(self.run.store)) as reader:
             exemplars = reader.read_many(range(len(reader)))
         return [Sample(item.tokens, item.label, item.sample_id, item.stage) for item in exemplars]
 
