@@ -1,0 +1,1 @@
+"""Raw media to tokens and back: one small file a modality."""

@@ -1,0 +1,58 @@
+"""Pictures as square patches of uint8 pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dist_mcl.tokens import Tokens
+
+PATCH = 16
+
+
+def patchify(picture: NDArray[np.uint8], patch: int = PATCH) -> Tokens:
+    """Cut a picture into patches, row after row.
+
+    Args:
+        picture: uint8 (H, W, 3); H and W are multiples of `patch`.
+        patch: side of a patch in pixels.
+
+    Returns:
+        Tokens with values uint8 (n, patch, patch, 3) on the grid (H // patch, W // patch).
+
+    Raises:
+        ValueError: not a uint8 picture with three channels, or sides that the patch does not divide.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"a picture is uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
+    return Tokens.full(*_cut(picture, patch))
+
+
+def unpatchify(tokens: Tokens, fill: int = 255) -> NDArray[np.uint8]:
+    """Put patches back at their places; places without a patch get the grey value `fill`.
+
+    Returns:
+        uint8 (rows * patch, columns * patch, 3).
+    """
+    rows, columns = tokens.grid
+    patch = tokens.values.shape[1]
+    cells = np.full((rows * columns, patch, patch, 3), fill, np.uint8)
+    cells[tokens.positions] = tokens.values
+    return cells.reshape(rows, columns, patch, patch, 3).swapaxes(1, 2).reshape(rows * patch, columns * patch, 3)
+
+
+def patch_coverage(mask: NDArray[np.bool_], patch: int = PATCH) -> NDArray[np.float64]:
+    """Share of each patch that a mask covers: bool (H, W) to float64 (n,) in the order of `patchify`."""
+    cells, _ = _cut(mask, patch)
+    return cells.reshape(len(cells), -1).mean(axis=1)
+
+
+def _cut(pixels: NDArray[Any], patch: int) -> tuple[NDArray[Any], tuple[int, int]]:
+    height, width, *channels = pixels.shape
+    if height % patch or width % patch:
+        raise ValueError(f"a picture of {height} x {width} does not divide into patches of {patch} x {patch}")
+    rows, columns = height // patch, width // patch
+    cells = pixels.reshape(rows, patch, columns, patch, *channels).swapaxes(1, 2)
+    return cells.reshape(rows * columns, patch, patch, *channels), (rows, columns)

@@ -1,0 +1,151 @@
+"""Get pinned packages by name with their registry's own client, check them, and read single files out of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dist_mcl.errors import UserError
+
+CLIENTS = {
+    "npm": ("npm", "pack", "--silent", "{name}@{version}"),
+    "debian": ("apt-get", "download", "-q", "{name}={version}"),
+    "pypi": (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-input", "{name}=={version}"),
+}
+_HINTS = {
+    "npm": "install Node.js with npm, and check the network",
+    "debian": "run `apt-get update` as root on Debian 12, and check the network",
+    "pypi": "check that this Python has pip, and the network",
+}
+ARCHIVE_SUFFIX = {"npm": ".tgz", "debian": ".deb", "pypi": ".whl"}
+
+
+@dataclass(frozen=True)
+class Package:
+    """One archive of a registry, pinned by version and content."""
+
+    registry: Literal["npm", "debian", "pypi"]
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def archive(self) -> str:
+        """File name under which the archive is kept."""
+        plain = f"{self.name}-{self.version}".replace("/", "-").replace(":", "-")
+        return plain.lstrip("@") + ARCHIVE_SUFFIX[self.registry]
+
+
+def cache_folder() -> Path:
+    """Where downloads and models are kept: `DIST_MCL_CACHE`, or `~/.cache/dist-mcl`."""
+    chosen = os.environ.get("DIST_MCL_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "dist-mcl"
+
+
+def download(package: Package, folder: Path) -> Path:
+    """Get a package's archive into `folder`; one that is there already is used as it is.
+
+    An archive appears under its name only when it is complete and its SHA-256 is right.
+
+    Raises:
+        UserError: the registry's client is missing or fails, or the content is not the pinned one.
+    """
+    target = folder / package.archive
+    if target.exists():
+        return target
+    _make_folder(folder)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
+        got = _call_client(package, Path(scratch))
+        _check(package, got)
+        got.replace(target)
+    return target
+
+
+def read_members(archive: Path, wanted: Collection[str]) -> dict[str, bytes]:
+    """Read files out of an archive by their exact names; nothing is unpacked to disk.
+
+    Args:
+        archive: .tgz, .deb or .whl file.
+        wanted: names as the archive spells them, without a leading "./".
+
+    Raises:
+        UserError: the archive lacks one of the files, or a .deb is read where dpkg is not installed.
+    """
+    found = {name: content for name, content in _members(archive, set(wanted)) if name in wanted}
+    missing = sorted(set(wanted) - set(found))
+    if missing:
+        raise UserError(f"{archive}: {', '.join(missing)} not in the package; delete the file and run again")
+    return found
+
+
+def _call_client(package: Package, scratch: Path) -> Path:
+    command = [part.format(name=package.name, version=package.version) for part in CLIENTS[package.registry]]
+    what = f"{package.name} {package.version}"
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{what}: {command[0]} is not installed; {_HINTS[package.registry]}")
+    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+    files = list(scratch.iterdir())
+    if done.returncode or len(files) != 1:
+        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise UserError(f"{what}: {' '.join(command)} failed: {said}; {_HINTS[package.registry]}")
+    return files[0]
+
+
+def _check(package: Package, path: Path) -> None:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != package.sha256:
+        raise UserError(
+            f"{package.name} {package.version}: downloaded file has sha256 {digest}, expected {package.sha256}; "
+            "the package has been changed since it was pinned, it is not used"
+        )
+
+
+def _members(archive: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            for name in wanted & set(wheel.namelist()):
+                yield name, wheel.read(name)
+    elif archive.suffix == ".deb":
+        with tarfile.open(fileobj=io.BytesIO(_deb_files(archive))) as tar:
+            yield from _tar_members(tar, wanted)
+    else:
+        with tarfile.open(archive) as tar:
+            yield from _tar_members(tar, wanted)
+
+
+def _tar_members(tar: tarfile.TarFile, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    for member in tar:
+        name = member.name.removeprefix("./")
+        if name in wanted and member.isfile():
+            stream = tar.extractfile(member)
+            assert stream is not None  # a regular file always has content
+            yield name, stream.read()
+
+
+def _deb_files(archive: Path) -> bytes:
+    if shutil.which("dpkg-deb") is None:
+        raise UserError(f"{archive.name}: dpkg-deb is not installed; {_HINTS['debian']}")
+    done = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UserError(f"{archive}: not a readable Debian package ({said}); delete the file and run again")
+    return done.stdout
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot make the folder: {error.strerror}; set DIST_MCL_CACHE") from error

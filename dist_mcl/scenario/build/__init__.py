@@ -1,0 +1,1 @@
+"""Rebuild the shipped data sets from the packages that they come from."""

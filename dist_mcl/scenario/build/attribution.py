@@ -1,0 +1,53 @@
+"""Who made what in a data set: the text of ATTRIBUTION.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dist_mcl.scenario.build.emoji import Credit
+
+_TEXT = """\
+# Emoji on photographs: attribution and licences
+
+The emoji set as a whole (`objects.parquet`) is licensed CC-BY-SA-4.0, <https://creativecommons.org/licenses/by-sa/4.0/>.
+Each drawing stays under its artist's licence, each photograph (`photographs.parquet`) under its own. `licences/` holds
+the licence texts and the copyright files of the packages.
+
+Changes made: drawings were rendered at 96 x 96 pixels; photographs were scaled to at most 512 pixels and coded as JPEG.
+Scenes are composed of both when they are read and are not part of this folder.
+
+## Drawings
+
+{drawings}
+
+Names, groups and keywords: Unicode CLDR as packaged in {keywords} (MIT; Unicode licence), with emoji names left out of the
+texts.
+
+## Photographs
+
+{photographs}
+"""
+
+
+def attribution(credits_: Sequence[Credit], keywords: str, photographs: Mapping[str, Sequence[Any]]) -> str:
+    """The attribution as Markdown.
+
+    Args:
+        credits_: one entry per artist.
+        keywords: the package that names and keywords come from.
+        photographs: columns of `tables.PHOTOGRAPH_SCHEMA`.
+    """
+    columns = [photographs[name] for name in ("file", "author", "licence", "package", "split")]
+    return _TEXT.format(
+        drawings=_table(
+            ("style", "drawn by", "licence", "source", "package"),
+            ((c.style, c.author, c.licence, f"<{c.url}>", c.package) for c in credits_),
+        ),
+        keywords=keywords,
+        photographs=_table(("file", "author", "licence", "Debian package", "split"), zip(*columns, strict=True)),
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))

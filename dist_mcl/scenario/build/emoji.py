@@ -1,0 +1,207 @@
+"""The emoji set: one Unicode emoji drawn by up to eight artists, with its CLDR keywords.
+
+Class = Unicode subgroup with at least 100 pictures and 14 different emoji, flags left out. Text = English keywords; the
+emoji's name is never part of it. Split by emoji, variants kept together (`variants`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import resvg_py
+from PIL import Image
+
+from dist_mcl.packages.download import Package, read_members
+from dist_mcl.scenario.build.progress import Track
+from dist_mcl.scenario.build.variants import Drawn, choose_test_groups, group_variants
+from dist_mcl.scenario.tables import DatasetInfo
+
+ARTISTS = {
+    artist: Package("npm", f"@iconify-json/{artist}", version, sha256)
+    for artist, version, sha256 in (
+        ("noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
+        ("noto-v1", "1.2.5", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37"),
+        ("twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"),
+        ("openmoji", "1.2.29", "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5"),
+        ("emojione", "1.2.3", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e"),
+        ("emojione-v1", "1.2.3", "6641d59d48a42823fdc2b84e7427e9f302944eb98d2c7d94d6e67c139e7b37b3"),
+        ("fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"),
+        ("fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef"),
+    )
+}
+KEYWORDS = Package(
+    "npm", "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
+)
+SIDE = 96
+# Variants are found at this size: a choice that the published split depends on.
+GROUPING_SIDE = 48
+_FEWEST_PICTURES, _FEWEST_EMOJI = 100, 14
+_LEFT_OUT = ("country-flag", "subdivision-flag")
+_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
+    'viewBox="{left} {top} {width} {height}">{body}</svg>'
+)
+
+
+@dataclass(frozen=True)
+class Emoji:
+    """One entry of the Unicode list."""
+
+    hexcode: str
+    name: str
+    keywords: str
+    subgroup: str
+
+
+@dataclass(frozen=True)
+class Icon:
+    """One artist's drawing of one emoji. `svg` has a `{side}` to fill in."""
+
+    emoji: Emoji
+    artist: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Who drew one style."""
+
+    style: str
+    author: str
+    licence: str
+    url: str
+    package: str
+
+
+def build(archives: Mapping[Package, Path], track: Track) -> tuple[dict[str, list[Any]], DatasetInfo]:
+    """Columns of `tables.OBJECT_SCHEMA` and the set's description, from the downloaded packages.
+
+    `track(sequence, description)` yields the sequence and shows progress.
+    """
+    icons, classes = _choose_classes(_icons(archives))
+    drawn = [_drawn(icon) for icon in track(icons, "finding variants")]
+    groups = group_variants(drawn)
+    test = choose_test_groups(drawn, groups, classes)
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
+    columns = {
+        "id": list(range(len(icons))),
+        "thing": [icon.emoji.hexcode for icon in icons],
+        "name": [icon.emoji.name for icon in icons],
+        "style": [icon.artist for icon in icons],
+        "text": [icon.emoji.keywords for icon in icons],
+        "label": [classes.index(icon.emoji.subgroup) for icon in icons],
+        "group": [numbers[groups[icon.emoji.hexcode]] for icon in icons],
+        "split": ["test" if groups[icon.emoji.hexcode] in test else "train" for icon in icons],
+        "picture": [_picture(icon) for icon in track(icons, "drawing")],
+    }
+    title = "Unicode emoji by eight artists, with keywords"
+    return columns, DatasetInfo(title, "CC-BY-SA-4.0", SIDE, hard_words=3, classes=classes)
+
+
+def artist_credits(archives: Mapping[Package, Path]) -> list[Credit]:
+    """What each artist's package says about its author and licence."""
+    found = []
+    for artist, package in ARTISTS.items():
+        info = _json(archives[package], "package/info.json")
+        author = info["author"]
+        found.append(
+            Credit(artist, author["name"], info["license"]["spdx"], author["url"], f"{package.name} {package.version}")
+        )
+    return found
+
+
+def _icons(archives: Mapping[Package, Path]) -> list[Icon]:
+    emoji = _emoji(archives[KEYWORDS])
+    by_code = {_code(entry.hexcode): entry for entry in emoji}
+    by_slug = {_slug(entry.name): entry for entry in emoji}
+    for code, slug in _json(archives[ARTISTS["noto"]], "package/chars.json").items():
+        if _code(code) in by_code:
+            by_slug.setdefault(slug, by_code[_code(code)])
+    found: dict[tuple[str, str], Icon] = {}
+    for artist, package in ARTISTS.items():
+        for icon in _artist_icons(artist, archives[package], by_code, by_slug):
+            # An artist's second drawing of an emoji takes the place of the first.
+            found[icon.emoji.hexcode, artist] = icon
+    return list(found.values())
+
+
+def _artist_icons(
+    artist: str, archive: Path, by_code: Mapping[str, Emoji], by_slug: Mapping[str, Emoji]
+) -> Iterator[Icon]:
+    drawings = _json(archive, "package/icons.json")
+    chars = _json(archive, "package/chars.json")
+    by_name = {name: by_code[_code(code)] for code, name in chars.items() if _code(code) in by_code}
+    for name, drawing in drawings["icons"].items():
+        emoji = by_name.get(name) or by_slug.get(name)
+        if emoji is not None:
+            yield Icon(emoji, artist, _svg(drawing, drawings))
+
+
+def _svg(drawing: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    return _SVG.format(
+        side="{side}",
+        left=drawing.get("left", 0),
+        top=drawing.get("top", 0),
+        width=drawing.get("width", defaults.get("width", 16)),
+        height=drawing.get("height", defaults.get("height", 16)),
+        body=drawing["body"].replace("currentColor", "#000"),
+    )
+
+
+def _choose_classes(icons: Sequence[Icon]) -> tuple[list[Icon], tuple[str, ...]]:
+    pictures = Counter(icon.emoji.subgroup for icon in icons)
+    emoji = Counter(subgroup for subgroup, _ in {(icon.emoji.subgroup, icon.emoji.hexcode) for icon in icons})
+    classes = tuple(
+        name
+        for name, count in pictures.most_common()
+        if count >= _FEWEST_PICTURES and emoji[name] >= _FEWEST_EMOJI and name not in _LEFT_OUT
+    )
+    return [icon for icon in icons if icon.emoji.subgroup in classes], classes
+
+
+def _emoji(archive: Path) -> list[Emoji]:
+    subgroups = _json(archive, "package/meta/groups.json")["subgroups"]
+    return [
+        Emoji(entry["hexcode"], entry["label"], ", ".join(entry.get("tags", [])), subgroups[str(entry["subgroup"])])
+        for entry in _json(archive, "package/en/data.json")
+        if "subgroup" in entry
+    ]
+
+
+def _drawn(icon: Icon) -> Drawn:
+    small = Image.new("RGBA", (GROUPING_SIDE, GROUPING_SIDE), "white")
+    small.alpha_composite(_render(icon, GROUPING_SIDE))
+    # The digest may come to stand for its group, and groups are drawn in sorted order: another hash, another split.
+    digest = hashlib.md5(small.convert("RGB").tobytes(), usedforsecurity=False).hexdigest()
+    return Drawn(icon.emoji.hexcode, icon.emoji.subgroup, icon.emoji.name, icon.emoji.keywords, digest)
+
+
+def _picture(icon: Icon) -> bytes:
+    coded = io.BytesIO()
+    _render(icon, SIDE).save(coded, "WEBP", lossless=True, quality=75, method=4, exact=True)
+    return coded.getvalue()
+
+
+def _render(icon: Icon, side: int) -> Image.Image:
+    png = resvg_py.svg_to_bytes(svg_string=icon.svg.replace("{side}", str(side)), skip_system_fonts=True)
+    return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
+
+
+def _json(archive: Path, member: str) -> Any:
+    return json.loads(read_members(archive, [member])[member])
+
+
+def _code(hexcode: str) -> str:
+    return hexcode.lower().replace("-fe0f", "")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower().replace("’", "").replace("'", "")).strip("-")

@@ -1,0 +1,174 @@
+"""`Scenes`: a data set as pictures and texts by index."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from dist_mcl.errors import UserError
+from dist_mcl.modalities.image import patchify
+from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.scenario.scenes import Scene, photo_scene, plain_scene
+from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs
+from dist_mcl.scenario.texts import class_stems, hard_text
+from dist_mcl.tokens import Sample
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class RawSample:
+    """One sample as people see it.
+
+    Attributes:
+        picture: uint8 (side, side, 3).
+        mask: bool (side, side), the object's outline: ground truth for judging token masks, never an input.
+        text: the hint or the full text.
+        label: class id.
+        id: the data set's stable number of the sample.
+        name: what is drawn, in words.
+        style: who drew it.
+    """
+
+    picture: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    text: str
+    label: int
+    id: int
+    name: str
+    style: str
+
+
+def shipped_folder(name: str) -> Path:
+    """Where a data set that comes with the package lies."""
+    return Path(str(resources.files("dist_mcl"))) / "data" / name
+
+
+class Scenes:
+    """One split of a data set, read by index.
+
+    A sample's picture and text depend on `seed` and the sample's id alone, so every process, order and repetition sees
+    the same pixels and words. Photographs behind training and test objects are disjoint.
+
+    Args:
+        name: the data set, e.g. "emoji".
+        split: "train" or "test".
+        scene: "photo" puts the object at a random place and size on a photograph, "none" in full size on white.
+        text: "hard" keeps a few words that do not name any class, "full" keeps everything.
+        seed: of places, sizes, crops and word windows.
+        classes: class ids to keep; all when left out. Class ids do not change by this.
+        folder: where the data set lies; the copy that comes with the package when left out.
+
+    Attributes:
+        classes: names of all classes of the data set; a label is an index into them.
+        labels: int64 (n,), class id of each sample.
+        ids: int64 (n,), stable sample numbers, ascending.
+
+    Raises:
+        UserError: data that is missing or unreadable, or unknown class ids.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        split: Split,
+        *,
+        scene: Literal["none", "photo"] = "photo",
+        text: Literal["hard", "full"] = "hard",
+        seed: int = 0,
+        classes: Iterable[int] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._folder = folder or shipped_folder(name)
+        table, info = read_objects(self._folder)
+        self.classes, self._side, self._hard_words = info.classes, info.side, info.hard_words
+        rows = np.flatnonzero(_column(table, "split") == split)
+        self._rows = rows[np.isin(_column(table, "label")[rows], self._known(classes))]
+        self._table = table.take(self._rows).combine_chunks()
+        self.labels = _column(self._table, "label").astype(np.int64)
+        self.ids = _column(self._table, "id").astype(np.int64)
+        self._photographs = _photographs(self._folder, split) if scene == "photo" else None
+        self._banned = class_stems(self.classes) if text == "hard" else None
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def raw(self, index: int) -> RawSample:
+        """The sample's composed picture, outline, text and origin.
+
+        Raises:
+            UserError: the stored picture cannot be decoded; names the file and the row.
+            IndexError: no such sample.
+        """
+        row = {name: self._table[name][index].as_py() for name in ("id", "name", "style", "text", "label")}
+        scene = self._scene(index, row["id"])
+        return RawSample(
+            picture=scene.picture,
+            mask=scene.mask,
+            text=self._text(row["text"], row["id"]),
+            label=row["label"],
+            id=row["id"],
+            name=row["name"],
+            style=row["style"],
+        )
+
+    def sample(self, index: int, tokenizer: TextTokenizer, stage: int) -> Sample:
+        """The sample as tokens: "image" patches and "text" ids. Raises as `raw` does."""
+        raw = self.raw(index)
+        tokens = {"image": patchify(raw.picture), "text": tokenizer.encode(raw.text)}
+        return Sample(tokens, target=raw.label, id=raw.id, stage=stage)
+
+    def _known(self, classes: Iterable[int] | None) -> list[int]:
+        wanted = list(range(len(self.classes)) if classes is None else classes)
+        unknown = sorted(set(wanted) - set(range(len(self.classes))))
+        if unknown:
+            raise UserError(f"classes: {unknown} are not class ids; choose from 0 to {len(self.classes) - 1}")
+        return wanted
+
+    def _scene(self, index: int, sample_id: int) -> Scene:
+        place = f"{self._folder / OBJECTS}: row {self._rows[index]}"
+        drawing = _decode(self._table["picture"][index].as_py(), "RGBA", place)
+        if drawing.size != (self._side, self._side):
+            raise UserError(f"{place}: the picture is {drawing.size} pixels, not {self._side} square; {_MEND}")
+        if self._photographs is None:
+            return plain_scene(drawing)
+        return photo_scene(drawing, self._photographs, self._seed, sample_id)
+
+    def _text(self, text: str, sample_id: int) -> str:
+        if self._banned is None:
+            return text
+        return hard_text(text, self._banned, self._seed, sample_id, self._hard_words)
+
+
+_MEND = "the file is damaged, make it again with `mcl data prepare`"
+
+
+def _column(table: pa.Table, name: str) -> NDArray[np.generic]:
+    return table[name].to_numpy()
+
+
+def _photographs(folder: Path, split: Split) -> list[Image.Image]:
+    table = read_photographs(folder)
+    place = f"{folder / PHOTOGRAPHS}: row "
+    return [
+        _decode(picture, "RGB", f"{place}{row}")
+        for row, (picture, of) in enumerate(zip(table["picture"].to_pylist(), table["split"].to_pylist(), strict=True))
+        if of == split
+    ]
+
+
+def _decode(coded: bytes, mode: str, place: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(coded)).convert(mode)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's decoders raise on damaged files
+        raise UserError(f"{place}: the picture cannot be read ({error}); {_MEND}") from error
