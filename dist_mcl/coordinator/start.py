@@ -11,7 +11,7 @@ from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages import model_dir
+from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import RunFolder
 from dist_mcl.scenario.reader import Scenes
 from dist_mcl.scenario.stages import class_incremental

@@ -136,9 +136,7 @@ def losses(data: ReportData) -> list[str]:
     top = 1.05 * max(filter(math.isfinite, values), default=1.0)
     names = loss_names(data)
     return [
-        _loss(number, stage.losses, names, top)
-        for number, stage in enumerate(data.stages, start=1)
-        if stage.losses
+        _loss(number, stage.losses, names, top) for number, stage in enumerate(data.stages, start=1) if stage.losses
     ]
 
 

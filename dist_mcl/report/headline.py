@@ -38,10 +38,16 @@ def accuracy_figures(data: ReportData) -> list[Figure]:
     else:
         forgotten = f"points below each stage's best; BWT {points(values['bwt_gem'])}"
     return [
-        Figure("Average accuracy", percent(values[f"{average}_pooled"]),
-               f"over the stages, pooled; {percent(values[f'{average}_macro'])} macro"),
-        Figure("Last accuracy", percent(values[f"{last}_pooled"]),
-               f"all classes, pooled; {percent(values[f'{last}_macro'])} macro"),
+        Figure(
+            "Average accuracy",
+            percent(values[f"{average}_pooled"]),
+            f"over the stages, pooled; {percent(values[f'{average}_macro'])} macro",
+        ),
+        Figure(
+            "Last accuracy",
+            percent(values[f"{last}_pooled"]),
+            f"all classes, pooled; {percent(values[f'{last}_macro'])} macro",
+        ),
         Figure("Forgetting", points(values["forgetting_max_prev"]), forgotten),
     ]
 
@@ -72,8 +78,11 @@ def _exemplars(data: ReportData) -> Figure:
 def _used(data: ReportData) -> Figure:
     if not data.budget:
         return Figure("Bytes used", size(data.store_bytes), "budget 0")
-    return Figure("Bytes used", size(data.store_bytes),
-                  f"{percent(data.store_bytes / data.budget)} of the budget of {size(data.budget)}, all files")
+    return Figure(
+        "Bytes used",
+        size(data.store_bytes),
+        f"{percent(data.store_bytes / data.budget)} of the budget of {size(data.budget)}, all files",
+    )
 
 
 def _per_exemplar(data: ReportData) -> Figure:

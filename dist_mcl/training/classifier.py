@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from dist_mcl.backbones import SmallBackbone
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dist_mcl import adapters
+from dist_mcl.backbones import SmallBackbone
 from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.tokens import Batch
 

@@ -8,12 +8,12 @@ from contextlib import closing
 
 import numpy as np
 import torch
-from dist_mcl.modalities.image import unpatchify
 from numpy.typing import NDArray
 from sklearn.preprocessing import normalize
 
 from dist_mcl.config import Experiment
 from dist_mcl.exemplars import herding, mask_sample
+from dist_mcl.modalities.image import unpatchify
 from dist_mcl.run_folder import ProgressFile, RunFolder
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
@@ -82,20 +82,26 @@ def _choose(
 
 
 def _describe_memory(store: ExemplarStore) -> dict[str, object]:
-    """Exemplars, bytes and a digest over ids, ranks and masks of the newest generation."""
+    """What the newest generation holds, and a digest over its ids, ranks and masks."""
     digest = hashlib.sha256()
     with closing(StoreReader(store.path)) as reader:
         for exemplar in reader.read_many(range(len(reader))):
             digest.update(f"{exemplar.label} {exemplar.rank} {exemplar.sample_id}".encode())
             for name in sorted(exemplar.tokens):
                 digest.update(exemplar.tokens[name].positions.tobytes())
-        count = len(reader)
-    return {
-        "generation": store.head.number,
-        "exemplars": count,
-        "bytes": store.used_bytes,
-        "digest": digest.hexdigest(),
-    }
+        classes = {
+            str(label): {"exemplars": int(mine.sum()), "bytes": int(reader.payload_bytes[mine].sum())}
+            for label in np.unique(reader.labels).tolist()
+            for mine in [reader.labels == label]
+        }
+        return {
+            "generation": store.head.number,
+            "exemplars": len(reader),
+            "bytes": store.used_bytes,
+            "whole_image_bytes": float(reader.baseline_bytes.mean()),
+            "classes": classes,
+            "digest": digest.hexdigest(),
+        }
 
 
 @torch.inference_mode()

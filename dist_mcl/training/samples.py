@@ -7,7 +7,6 @@ from typing import overload
 
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.scenario.reader import Scenes
-
 from dist_mcl.tokens import Sample
 
 

@@ -10,17 +10,17 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from dist_mcl.backbones import SmallBackbone
-from dist_mcl.evaluation import confusion_counts, matrix_row
-from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages import model_dir
-from dist_mcl.scenario.reader import Scenes, Split
-from dist_mcl.scenario.stages import Stage, stages
 from torch import Tensor
 
+from dist_mcl.backbones import SmallBackbone
 from dist_mcl.config import Experiment
+from dist_mcl.evaluation import confusion_counts, matrix_row
 from dist_mcl.exemplars.codecs import codecs_for
+from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
+from dist_mcl.scenario.reader import Scenes, Split
+from dist_mcl.scenario.stages import Stage, stages
 from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
@@ -103,7 +103,7 @@ class StageRun:
 
     def _memorise(self) -> dict[str, object]:
         if not self._experiment.exemplars.budget:
-            return {"exemplars": 0, "bytes": 0}
+            return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
         samples = self._samples("train", self._stage.train)
         codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
         return memorise(self._trained(), samples, self.run, self.folder.number, codecs, self.group, self.progress)
@@ -132,7 +132,12 @@ class StageRun:
 
     @cached_property
     def _stages(self) -> list[Stage]:
-        return stages(self.run.plan.stages, self._splits["train"].labels, self._splits["test"].labels)
+        return stages(
+            self.run.plan.stages,
+            self._splits["train"].labels,
+            self._splits["test"].labels,
+            self._experiment.data.max_per_class,
+        )
 
     @property
     def _stage(self) -> Stage:
@@ -149,6 +154,8 @@ class StageRun:
         return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
 
     def _backbone(self) -> SmallBackbone:
+        if self._experiment.model.backbone == "tiny":
+            return SmallBackbone.tiny(self._experiment.seed)
         return SmallBackbone.from_pretrained(model_dir("minilm"))
 
     def _trained(self) -> Classifier:

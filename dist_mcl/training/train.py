@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 from deepspeed import DeepSpeedEngine
-from dist_mcl.exemplars import Fresh, epoch_batches, stripe, swap_text
-from dist_mcl.exemplars.replay import Entry
 from torch import Tensor, nn
 
 from dist_mcl.config import Experiment
+from dist_mcl.exemplars import Fresh, epoch_batches, stripe, swap_text
+from dist_mcl.exemplars.replay import Entry
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
