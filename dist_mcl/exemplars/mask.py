@@ -21,7 +21,8 @@ Kept = NDArray[np.bool_]
 def mask_sample(sample: Sample, scores: TokenScores, config: Exemplars, seed: int) -> Sample:
     """The exemplar that stands for `sample`: the same type, with the tokens that `config` keeps.
 
-    A modality that the sample lacks is left out of the reckoning; modalities other than image and text stay whole.
+    A modality that the sample lacks, or has no token of, is left out of the reckoning; modalities other than image
+    and text stay whole.
 
     Args:
         sample: whole, with the tokens that `scores` speaks of.
@@ -40,10 +41,10 @@ def mask_sample(sample: Sample, scores: TokenScores, config: Exemplars, seed: in
         raise ValueError(f"sample {sample.id}: scores that are not finite")
     tokens = dict(sample.tokens)
     image_kept = np.zeros(0, dtype=np.bool_)
-    if image is not None:
+    if image is not None and len(image):
         image_kept = image_mask(scores.class_scores["image"], config, seed, sample.id)
         tokens["image"] = image.take(image_kept)
-    if text is not None and config.text_mask == "cross_modal":
+    if text is not None and len(text) and config.text_mask == "cross_modal":
         tokens["text"] = text.take(text_mask(scores.class_scores["text"], scores.cross, image_kept))
     return dataclasses.replace(sample, tokens=tokens)
 

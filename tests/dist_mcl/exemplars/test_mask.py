@@ -140,6 +140,9 @@ def test_a_sample_may_lack_a_modality_or_have_another() -> None:
     image_only = TokenScores({"image": SCORES.class_scores["image"]}, np.zeros((4, 0), np.float32))
     masked = mask_sample(sample(image=IMAGE), image_only, MEAN, seed=0)
     assert masked.tokens.keys() == {"image"} and len(masked.tokens["image"]) == 1
+    empty = Tokens.full(np.zeros(0, np.int32), (0,))  # a text without a word
+    masked = mask_sample(sample(image=IMAGE, text=empty), image_only, MEAN, seed=0)
+    assert masked.tokens["text"] == empty and len(masked.tokens["image"]) == 1
 
 
 def test_scores_of_another_sample_are_refused() -> None:
