@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dist_mcl.evaluation import METRICS, accuracy_macro, accuracy_pooled, summarise
+from dist_mcl.files import write_text
 from dist_mcl.report import figures, headline, units
 from dist_mcl.report.data import ExemplarPicture, ReportData
 from dist_mcl.report.pictures import masked_png
@@ -21,9 +22,7 @@ def write_report(data: ReportData, path: Path) -> None:
     Raises:
         OSError: the folder does not exist or cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(render_html(data), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, render_html(data))
 
 
 def render_html(data: ReportData) -> str:
