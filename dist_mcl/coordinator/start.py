@@ -47,7 +47,7 @@ def _begin(path: Path, experiment: Experiment) -> RunFolder:
     test = Scenes(data.dataset, "test", scene=data.scene, text=data.text, seed=experiment.seed)
     train = Scenes(data.dataset, "train", scene=data.scene, text=data.text, seed=experiment.seed)
     groups = class_incremental(sorted(set(train.labels.tolist())), experiment.scenario.stages, experiment.seed)
-    tokenizer = TextTokenizer(model_dir("minilm"))
+    tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
     test.check()
     train.check()
     if experiment.exemplars.budget:

@@ -82,7 +82,7 @@ def _classes(run: RunFolder, confusion: list[list[int]], kept: dict[str, dict[st
 
 
 def _gallery(run: RunFolder) -> list[ExemplarPicture]:
-    tokenizer = TextTokenizer(model_dir("minilm"))
+    tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
     with closing(StoreReader(run.store)) as reader:
         shown = [index for index in range(len(reader)) if reader.ranks[index] < _PER_CLASS_IN_GALLERY]
         shown.sort(key=lambda index: (run.plan.class_order.index(reader.labels[index]), reader.ranks[index]))

@@ -122,7 +122,7 @@ class StageRun:
 
     @cached_property
     def _tokenizer(self) -> TextTokenizer:
-        return TextTokenizer(model_dir("minilm"))
+        return TextTokenizer(model_dir("all-minilm-l6-v2"))
 
     @cached_property
     def _splits(self) -> dict[Split, Scenes]:
@@ -156,7 +156,7 @@ class StageRun:
     def _backbone(self) -> SmallBackbone:
         if self._experiment.model.backbone == "tiny":
             return SmallBackbone.tiny(self._experiment.seed)
-        return SmallBackbone.from_pretrained(model_dir("minilm"))
+        return SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2"))
 
     def _trained(self) -> Classifier:
         if not hasattr(self, "_model"):  # training was done by an earlier attempt
