@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from exemplar_store.records import Generation
     from exemplar_store.store import ExemplarStore
     from exemplar_store.tokens import Tokens
-    from exemplar_store.verify import verify
+    from exemplar_store.verification import verify
 
 _HOME = {
     "admission": ("Admission", "minimum_bytes"),
@@ -38,7 +38,7 @@ _HOME = {
     "records": ("Generation",),
     "store": ("ExemplarStore",),
     "tokens": ("Tokens",),
-    "verify": ("verify",),
+    "verification": ("verify",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

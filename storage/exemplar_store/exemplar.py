@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from exemplar_store.codecs import Codec, Encoding, codec_of
 from exemplar_store.errors import Damaged, StoreError
 from exemplar_store.tokens import Tokens
 
+_MODALITY = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_GRID = 1 << 24  # tokens of one modality of one exemplar; a store that claims more is refused
 
 
@@ -103,22 +105,33 @@ def encode(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
     Raises:
         StoreError: a number is negative, there are no tokens, a modality has no codec, or a codec refuses the values.
     """
-    for field in ("sample_id", "label", "stage", "rank", "baseline_bytes"):
-        if not 0 <= getattr(exemplar, field) < 1 << 63:
-            raise StoreError(f"exemplar {exemplar.sample_id}: {field} is {getattr(exemplar, field)}; it must be 0 or "
-                             "more and fit 63 bits")
-    if not math.isfinite(exemplar.score):
-        raise StoreError(f"exemplar {exemplar.sample_id}: score is {exemplar.score}; it must be finite")
-    if not exemplar.tokens:
-        raise StoreError(f"exemplar {exemplar.sample_id}: no tokens of any modality")
-    missing = sorted(exemplar.tokens.keys() - codecs.keys())
-    if missing:
-        raise StoreError(f"exemplar {exemplar.sample_id}: no codec for modality {missing[0]!r}; codecs are given for "
-                         f"{', '.join(sorted(codecs))}")
+    _check_numbers(exemplar)
+    _check_modalities(exemplar, codecs)
     parts = tuple(_encode_tokens(name, exemplar.tokens[name], codecs[name]) for name in sorted(exemplar.tokens))
     return EncodedExemplar(int(exemplar.sample_id), int(exemplar.label), int(exemplar.stage), int(exemplar.rank),
                            float(np.float32(exemplar.score)), (int(exemplar.source_hw[0]), int(exemplar.source_hw[1])),
                            int(exemplar.baseline_bytes), parts)
+
+
+def _check_numbers(exemplar: Exemplar) -> None:
+    for field in ("sample_id", "label", "stage", "rank", "source_hw", "baseline_bytes"):
+        if not all(0 <= number < 1 << 63 for number in np.atleast_1d(np.array(getattr(exemplar, field), object))):
+            raise StoreError(f"exemplar {exemplar.sample_id}: {field} is {getattr(exemplar, field)}; it must be 0 or "
+                             "more and fit 63 bits")
+    if not math.isfinite(exemplar.score):
+        raise StoreError(f"exemplar {exemplar.sample_id}: score is {exemplar.score}; it must be finite")
+
+
+def _check_modalities(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> None:
+    if not exemplar.tokens:
+        raise StoreError(f"exemplar {exemplar.sample_id}: no tokens of any modality")
+    for name in exemplar.tokens:
+        if name not in codecs:
+            raise StoreError(f"exemplar {exemplar.sample_id}: no codec for modality {name!r}; codecs are given for "
+                             f"{', '.join(sorted(codecs))}")
+        if not _MODALITY.fullmatch(name):
+            raise StoreError(f"exemplar {exemplar.sample_id}: modality {name!r} must be lower-case letters, digits "
+                             "and underscores, at most 32, starting with a letter")
 
 
 def decode(encoded: EncodedExemplar, where: str) -> Exemplar:

@@ -23,7 +23,7 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 SEGMENT_ATTRIBUTE = "masked_exemplar_segment"
 
 _SEAL = re.compile(rb',"crc32c":"([0-9a-f]{8})"}')
-_SEAL_BYTES = 22
+_SEAL_BYTES = 21
 
 Crc = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -47,11 +48,12 @@ class Codec(BaseModel, ABC):
         """``values (count, *token_shape)`` of a payload.
 
         Raises:
-            ValueError: the payload does not hold ``count`` tokens.
+            ValueError: the payload does not hold ``count`` tokens, as far as the codec can tell. Changed bytes are
+                found by the exemplar's checksum, before this.
         """
 
-    @property
+    @cached_property
     def encoding(self) -> Encoding:
-        """Name and parameters, as they are stored."""
+        """Name and parameters, as they are stored; one object, so that a list of exemplars is sent with one copy."""
         params = json.dumps(self.model_dump(mode="json"), separators=(",", ":"), sort_keys=True)
         return Encoding(self.name, params)

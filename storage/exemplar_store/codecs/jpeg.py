@@ -63,9 +63,9 @@ class Jpeg(Codec):
         return scan
 
     def decode(self, payload: bytes, count: int) -> NDArray[np.uint8]:
+        if bool(payload) != bool(count):
+            raise ValueError(f"jpeg payload has {len(payload)} bytes for {count} patches")
         if count == 0:
-            if payload:
-                raise ValueError(f"jpeg payload has {len(payload)} bytes for no patches")
             return np.empty((0, self.patch, self.patch, 3), np.uint8)
         try:
             strip = self._pixels(payload, count * self.patch)
