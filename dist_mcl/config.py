@@ -45,6 +45,7 @@ class Data(_Section):
     dataset: Literal["emoji"] = "emoji"
     scene: Literal["none", "photo"] = Field("photo", description="background of each picture: white, or a photograph")
     text: Literal["hard", "full"] = Field("hard", description="hard: three words, none of which names a class")
+    max_per_class: int | None = Field(None, ge=1, description="training and test samples of a class, for quick trials")
 
 
 class Scenario(_Section):
@@ -71,7 +72,9 @@ class LoRAAdapter(_Section):
 class Model(_Section):
     """The frozen backbone and the adapter that is trained on it."""
 
-    backbone: Literal["small"] = "small"
+    backbone: Literal["small", "tiny"] = Field(
+        "small", description="tiny: random weights, learns next to nothing; for trying out a machine in seconds"
+    )
     adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
 
 
@@ -108,7 +111,7 @@ class Exemplars(_Section):
         "mean", description="patches kept: attention above its mean, as many at random, or all"
     )
     text_mask: Literal["cross_modal", "full"] = "cross_modal"
-    jpeg_quality: int = Field(90, ge=1, le=100)
+    jpeg_quality: int = Field(90, ge=1, le=95)
     replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 

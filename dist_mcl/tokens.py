@@ -1,4 +1,4 @@
-"""Tokens, Sample and Batch: the one data type that fresh samples and exemplars share.
+"""Tokens, Sample and Batch: the one data type that fresh samples and exemplars share; TokenScores: what matters in one.
 
 An exemplar is a `Sample` with fewer tokens. A `Batch` holds ragged samples packed one after the other, so tokens that
 were dropped cost nothing in any layer that works token by token.
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from exemplar_store import Tokens
 
-__all__ = ["Batch", "PackedTokens", "Sample", "Tokens"]
+__all__ = ["Batch", "PackedTokens", "Sample", "TokenScores", "Tokens"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,20 @@ class Sample:
     target: int
     id: int
     stage: int
+
+
+@dataclass(frozen=True, eq=False)
+class TokenScores:
+    """How much attention the tokens of one sample got, arXiv 2412.09549. Special tokens are not among them.
+
+    Attributes:
+        class_scores: by modality, float32 (n,): attention from the class token to each token of the sample.
+        cross: float32 (n_image, n_text): attention from image token i to text token j; (n_image, 0) or (0, n_text)
+            where the sample lacks a modality.
+    """
+
+    class_scores: dict[str, NDArray[np.float32]]
+    cross: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

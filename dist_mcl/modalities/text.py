@@ -34,6 +34,11 @@ class TextTokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of token ids."""
+        return int(self._tokenizer.get_vocab_size())
+
     def encode(self, text: str) -> Tokens:
         """Token ids of a text: values int32 (n,) on the grid (n,); n is 0 for an empty text."""
         ids = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)

@@ -122,6 +122,11 @@ class Scenes:
         tokens = {"image": patchify(raw.picture), "text": tokenizer.encode(raw.text)}
         return Sample(tokens, target=raw.label, id=raw.id, stage=stage)
 
+    def check(self) -> None:
+        """Decode every picture once. Raises UserError naming the first that cannot be read."""
+        for index in range(len(self)):
+            self._drawing(index)
+
     def _known(self, classes: Iterable[int] | None) -> list[int]:
         wanted = list(range(len(self.classes)) if classes is None else classes)
         unknown = sorted(set(wanted) - set(range(len(self.classes))))
@@ -130,13 +135,17 @@ class Scenes:
         return wanted
 
     def _scene(self, index: int, sample_id: int) -> Scene:
+        drawing = self._drawing(index)
+        if self._photographs is None:
+            return plain_scene(drawing)
+        return photo_scene(drawing, self._photographs, self._seed, sample_id)
+
+    def _drawing(self, index: int) -> Image.Image:
         place = f"{self._folder / OBJECTS}: row {self._rows[index]}"
         drawing = _decode(self._table["picture"][index].as_py(), "RGBA", place)
         if drawing.size != (self._side, self._side):
             raise UserError(f"{place}: the picture is {drawing.size} pixels, not {self._side} square; {_MEND}")
-        if self._photographs is None:
-            return plain_scene(drawing)
-        return photo_scene(drawing, self._photographs, self._seed, sample_id)
+        return drawing
 
     def _text(self, text: str, sample_id: int) -> str:
         if self._banned is None:

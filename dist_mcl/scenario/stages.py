@@ -51,15 +51,26 @@ def class_incremental(class_ids: Sequence[int], num_stages: int, seed: int) -> l
 
 
 def stages(
-    groups: Sequence[Sequence[int]], train_labels: NDArray[np.int64], test_labels: NDArray[np.int64]
+    groups: Sequence[Sequence[int]],
+    train_labels: NDArray[np.int64],
+    test_labels: NDArray[np.int64],
+    max_per_class: int | None = None,
 ) -> list[Stage]:
-    """Find the samples of each stage's classes by the labels (n,) of the training and the test set."""
+    """Find the samples of each stage's classes by the labels (n,) of the training and the test set.
+
+    Args:
+        max_per_class: take only so many samples of a class from each set, the ones with the lowest indices.
+    """
     return [
         Stage(
             number=number,
             classes=tuple(classes),
-            train=np.flatnonzero(np.isin(train_labels, classes)),
-            test=np.flatnonzero(np.isin(test_labels, classes)),
+            train=_indices(train_labels, classes, max_per_class),
+            test=_indices(test_labels, classes, max_per_class),
         )
         for number, classes in enumerate(groups, start=1)
     ]
+
+
+def _indices(labels: NDArray[np.int64], classes: Sequence[int], most: int | None) -> NDArray[np.int64]:
+    return np.sort(np.concatenate([np.flatnonzero(labels == class_id)[:most] for class_id in classes]))

@@ -1,5 +1,76 @@
-"""Masked-exemplar store: a memory of kept tokens under a budget in true bytes."""
+"""Masked-exemplar store: a memory of kept tokens under a budget in true bytes. FORMAT.md describes the files.
 
-from exemplar_store.tokens import Tokens
+Names are loaded when they are first used, so that the command-line tool starts without numpy.
+"""
 
-__all__ = ["Tokens"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exemplar_store.admission import Admission, minimum_bytes
+    from exemplar_store.codecs import CODECS, Codec, Jpeg, Raw, TokenIds
+    from exemplar_store.codecs.jpeg import whole_image_bytes
+    from exemplar_store.errors import (
+        BudgetTooSmall,
+        CommitConflict,
+        Damaged,
+        NotAStore,
+        StoreBusy,
+        StoreError,
+        UnsupportedFormat,
+        WrongRun,
+    )
+    from exemplar_store.exemplar import EncodedExemplar, Exemplar, encode
+    from exemplar_store.reader import StoreReader
+    from exemplar_store.records import Generation
+    from exemplar_store.store import ExemplarStore
+    from exemplar_store.tokens import Tokens
+    from exemplar_store.verification import verify
+
+_HOME = {
+    "admission": ("Admission", "minimum_bytes"),
+    "codecs": ("CODECS", "Codec", "Jpeg", "Raw", "TokenIds"),
+    "codecs.jpeg": ("whole_image_bytes",),
+    "errors": ("BudgetTooSmall", "CommitConflict", "Damaged", "NotAStore", "StoreBusy", "StoreError",
+               "UnsupportedFormat", "WrongRun"),
+    "exemplar": ("EncodedExemplar", "Exemplar", "encode"),
+    "reader": ("StoreReader",),
+    "records": ("Generation",),
+    "store": ("ExemplarStore",),
+    "tokens": ("Tokens",),
+    "verification": ("verify",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "CODECS",
+    "Admission",
+    "BudgetTooSmall",
+    "Codec",
+    "CommitConflict",
+    "Damaged",
+    "EncodedExemplar",
+    "Exemplar",
+    "ExemplarStore",
+    "Generation",
+    "Jpeg",
+    "NotAStore",
+    "Raw",
+    "StoreBusy",
+    "StoreError",
+    "StoreReader",
+    "TokenIds",
+    "Tokens",
+    "UnsupportedFormat",
+    "WrongRun",
+    "encode",
+    "minimum_bytes",
+    "verify",
+    "whole_image_bytes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

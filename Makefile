@@ -1,0 +1,32 @@
+# `make quickstart` and `make test` on a bare machine with Python 3.11, gcc and make.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test lint setup models clean
+
+quickstart: setup models
+	$(BIN)/mcl run configs/quickstart.yaml
+
+test: setup models
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+models: setup
+	$(BIN)/mcl models fetch
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,145 @@
+"""The command `mcl`. Heavy imports happen inside the commands that need them, so looking at a run is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from dist_mcl import __version__, config
+from dist_mcl.errors import StageFailedError, UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Teach a multimodal model new classes, stage after stage, and remember the old ones from masked exemplars.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at configurations.")
+app.add_typer(config_app, name="config")
+
+ConfigFile = Annotated[Path, typer.Argument(help="YAML file, for example configs/quickstart.yaml")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder, for example runs/quickstart")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command()
+def run(
+    config_file: ConfigFile,
+    overrides: Overrides = None,
+    folder: Annotated[Path | None, typer.Option("--run", help="run folder; runs/NAME when left out")] = None,
+) -> None:
+    """Run an experiment, or continue it where it was interrupted.
+
+    Example: mcl run configs/quickstart.yaml --set exemplars.budget=1MiB
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl.coordinator import default_folder, finish_run, open_or_begin
+    from dist_mcl.display import StageBars
+
+    begun = open_or_begin(folder or default_folder(experiment, overrides or []), experiment)
+    with StageBars(len(begun.plan.stages)) as bars:
+        finish_run(begun, bars.show)
+    _write_report(begun.path)
+
+
+@app.command()
+def report(run_folder: RunArgument) -> None:
+    """Write the report of a run and print its table; an unfinished run is reported as far as it got.
+
+    Example: mcl report runs/quickstart
+    """
+    _write_report(run_folder)
+
+
+@app.command()
+def status(
+    run_folder: RunArgument,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far a run has got.
+
+    Example: mcl status runs/quickstart
+    """
+    from dist_mcl.display import status_rows, status_table
+
+    rows = status_rows(run_folder)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        Console().print(status_table(rows))
+
+
+@config_app.command()
+def show(config_file: ConfigFile, overrides: Overrides = None) -> None:
+    """Print the complete configuration with every default filled in.
+
+    Example: mcl config show configs/quickstart.yaml
+    """
+    print(yaml.safe_dump(config.load(config_file, overrides or []).model_dump(mode="json"), sort_keys=False), end="")
+
+
+@config_app.command()
+def check(config_file: ConfigFile, overrides: Overrides = None) -> None:
+    """Check a configuration and change nothing.
+
+    Example: mcl config check configs/quickstart.yaml
+    """
+    config.load(config_file, overrides or [])
+    print(f"{config_file}: fine")
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors.
+
+    Example: mcl config schema > experiment.schema.json
+    """
+    print(json.dumps(config.Experiment.model_json_schema(), indent=1))
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="print the version")] = False
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _write_report(path: Path) -> None:
+    from dist_mcl.report import collect, summary_table, write_report
+    from dist_mcl.run_folder import RunFolder
+
+    run_folder = RunFolder.open(path)
+    data = collect(run_folder)
+    write_report(data, run_folder.report)
+    console = Console()
+    console.print(summary_table(data))
+    console.print(f"report  {run_folder.report}", soft_wrap=True)
+    if run_folder.store.exists():
+        console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)
+
+
+def main() -> None:
+    """Run `mcl`: a user's mistake is one line on standard error and exit code 2, a failed stage one line and 1."""
+    try:
+        app()
+    except UserError as error:
+        print(f"mcl: {error}", file=sys.stderr)
+        sys.exit(2)
+    except StageFailedError as error:
+        print(f"mcl: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

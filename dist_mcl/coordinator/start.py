@@ -1,0 +1,88 @@
+"""Begin a run, or open the one that was begun; everything that can be refused is refused before anything is written."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from dist_mcl.config import Experiment
+from dist_mcl.errors import UserError
+from dist_mcl.exemplars.codecs import codecs_for
+from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.packages.models import model_dir
+from dist_mcl.run_folder import RunFolder
+from dist_mcl.scenario.reader import Scenes
+from dist_mcl.scenario.stages import class_incremental
+from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
+
+
+def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
+    """`runs/NAME`, with the overrides in the name: another configuration is another run."""
+    chosen = [item.strip() for item in overrides if not item.strip().startswith(("name=", "launcher."))]
+    parts = [experiment.name, *sorted(re.sub(r"[^A-Za-z0-9._=+-]", "_", item) for item in chosen)]
+    return Path("runs") / "-".join(parts)
+
+
+def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
+    """The run in `path`, begun now if there is none.
+
+    Raises:
+        UserError: the folder holds a run of another configuration or the store of another run, data or models are
+            missing or unreadable, more stages than classes, or a budget that cannot hold one exemplar.
+    """
+    if RunFolder.exists(path):
+        run = RunFolder.open(path)
+        run.check_same_experiment(experiment)
+        _open_store(run)
+        return RunFolder(path, experiment, run.plan)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: is not empty and holds no run; choose another folder with --run")
+    return _begin(path, experiment)
+
+
+def _begin(path: Path, experiment: Experiment) -> RunFolder:
+    data = experiment.data
+    test = Scenes(data.dataset, "test", scene=data.scene, text=data.text, seed=experiment.seed)
+    train = Scenes(data.dataset, "train", scene=data.scene, text=data.text, seed=experiment.seed)
+    groups = class_incremental(sorted(set(train.labels.tolist())), experiment.scenario.stages, experiment.seed)
+    tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
+    test.check()
+    train.check()
+    if experiment.exemplars.budget:
+        _check_budget(experiment, train, tokenizer)
+    run = RunFolder.create(path, experiment, list(train.classes), [list(group) for group in groups])
+    _open_store(run)
+    return run
+
+
+def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenizer) -> None:
+    sample = train.sample(0, tokenizer, stage=1)
+    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=sample.tokens)
+    needed = minimum_bytes(
+        encode(whole, codecs_for(experiment.exemplars, tokenizer.vocabulary_size)),
+        run_id=uuid.uuid4().hex,
+        budget_bytes=experiment.exemplars.budget,
+        stages=range(1, experiment.scenario.stages + 1),
+        class_names={sample.target: train.classes[sample.target]},
+    )
+    if experiment.exemplars.budget < needed:
+        raise UserError(
+            f"exemplars.budget: {experiment.exemplars.budget} bytes cannot hold one exemplar, a store with one "
+            f"takes up to {needed} bytes; choose more, or 0 for no memory"
+        )
+
+
+def _open_store(run: RunFolder) -> None:
+    """Make the store where there is none yet, and refuse one that belongs to another run."""
+    budget = run.experiment.exemplars.budget
+    if not budget:
+        return
+    try:
+        if run.store.exists():
+            ExemplarStore.open(run.store, run_id=run.plan.run_id)
+        else:
+            ExemplarStore.create(run.store, budget_bytes=budget, run_id=run.plan.run_id)
+    except StoreError as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,11 @@
+"""How an exemplar's tokens are coded in the store."""
+
+from __future__ import annotations
+
+from dist_mcl.config import Exemplars
+from exemplar_store import Codec, Jpeg, TokenIds
+
+
+def codecs_for(config: Exemplars, vocabulary_size: int) -> dict[str, Codec]:
+    """The store's codec by modality: JPEG strips for pictures, the narrowest integers for token ids."""
+    return {"image": Jpeg(quality=config.jpeg_quality), "text": TokenIds.for_vocabulary(vocabulary_size)}

@@ -1,0 +1,100 @@
+"""What is learned in which step of an epoch: a pure function of the seed, never of the number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dist_mcl.exemplars.augment import draw_text_donor
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A sample of this stage, by its index in the dataset."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """An exemplar, by indices into the memory: the picture (and all else) of one, the text of another or the same."""
+
+    index: int
+    text: int
+
+
+Entry = Fresh | Replayed
+
+
+def epoch_batches(
+    *,
+    seed: int,
+    stage: int,
+    epoch: int,
+    fresh: Sequence[int],
+    memory_labels: Sequence[int],
+    replay_ratio: float,
+    swap_probability: float,
+    batch_size: int,
+) -> list[list[Entry]]:
+    """The global batches of one epoch.
+
+    Every fresh sample comes once, and `round(replay_ratio * len(fresh))` exemplars with them: all remembered classes
+    equally often (to within one), and within a class each exemplar equally often (to within one). Fresh and replayed
+    are mixed evenly. The last batch is filled up from the start of the epoch. Without a memory only fresh samples come.
+
+    Args:
+        seed, stage, epoch: key of the counter-based generator; nothing else that is random enters.
+        fresh: dataset indices of the stage's samples.
+        memory_labels: class id of each exemplar; their order is that of the memory.
+        replay_ratio: replayed samples per fresh one.
+        swap_probability: chance that a replayed text is another one of its class.
+        batch_size: entries of every batch, over all processes.
+    """
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, stage, epoch))))
+    fresh_entries: list[Entry] = [Fresh(int(index)) for index in rng.permutation(np.asarray(fresh, dtype=np.int64))]
+    draws = round(replay_ratio * len(fresh)) if len(memory_labels) else 0
+    replayed = _replay_entries(np.asarray(memory_labels, dtype=np.int64), draws, swap_probability, rng)
+    order = _mixed(fresh_entries, replayed)
+    steps = -(-len(order) // batch_size)
+    return [[order[(step * batch_size + slot) % len(order)] for slot in range(batch_size)] for step in range(steps)]
+
+
+def stripe(batch: Sequence[Entry], rank: int, world: int, micro_batch_size: int) -> list[list[Entry]]:
+    """The micro-batches of one global batch that one process takes, in the order of its accumulation steps.
+
+    The batch is cut into slots of `micro_batch_size` consecutive entries, and slot s goes to process s % world. So one
+    process that accumulates two steps sees the same micro-batches as two processes that take one each.
+
+    Raises:
+        ValueError: the batch is not a whole number of micro-batches for each process, or there is no such process.
+    """
+    if not 0 <= rank < world:
+        raise ValueError(f"rank {rank} is not one of {world} processes")
+    if len(batch) % (world * micro_batch_size):
+        raise ValueError(f"a batch of {len(batch)} is not a multiple of {world} processes x {micro_batch_size} samples")
+    starts = range(rank * micro_batch_size, len(batch), world * micro_batch_size)
+    return [list(batch[start : start + micro_batch_size]) for start in starts]
+
+
+def _replay_entries(
+    labels: NDArray[np.int64], draws: int, swap_probability: float, rng: np.random.Generator
+) -> list[Entry]:
+    classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    entries: list[Entry] = []
+    for turn, which in enumerate(rng.permutation(len(classes))):
+        members = classes[which]
+        share = (draws - turn + len(classes) - 1) // len(classes)  # the classes that come first take the remainder
+        cycled = np.resize(rng.permutation(members), share).tolist()
+        entries += [Replayed(index, draw_text_donor(index, members, swap_probability, rng)) for index in cycled]
+    return [entries[place] for place in rng.permutation(len(entries))]
+
+
+def _mixed(fresh: list[Entry], replayed: list[Entry]) -> list[Entry]:
+    # Each list is spread evenly over the epoch; sorting the places merges them.
+    places = np.concatenate([(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in (fresh, replayed)])
+    both = [*fresh, *replayed]
+    return [both[place] for place in np.argsort(places, kind="stable")]

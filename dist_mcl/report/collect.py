@@ -1,0 +1,110 @@
+"""Read everything that a report shows from a run folder."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import yaml
+
+from dist_mcl.errors import UserError
+from dist_mcl.evaluation import AccuracyMatrix, per_class_accuracy
+from dist_mcl.modalities.image import unpatchify
+from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.packages.models import model_dir
+from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
+from dist_mcl.run_folder import STEPS, RunFolder
+from dist_mcl.tokens import Tokens
+from exemplar_store import StoreReader
+
+_PACKAGES = ("dist-mcl", "torch", "deepspeed", "transformers", "peft", "zarr", "numcodecs", "numpy", "pillow")
+_PER_CLASS_IN_GALLERY = 4
+
+
+def collect(run: RunFolder) -> ReportData:
+    """What the finished stages of a run have to show.
+
+    Raises:
+        UserError: no stage is finished yet.
+        StoreError: the run's store cannot be read.
+    """
+    finished = [_records(run, number) for number in range(1, len(run.plan.stages) + 1) if run.stage(number).is_done()]
+    if not finished:
+        raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
+    metrics = [records["evaluate"] for records in finished]
+    memory = finished[-1]["memorise"]
+    return ReportData(
+        name=run.path.name,
+        planned_stages=len(run.plan.stages),
+        matrix=AccuracyMatrix.from_rows([row["accuracy"] for row in metrics], metrics[-1]["items"]),
+        stages=[_stage(run, number, records) for number, records in enumerate(finished, start=1)],
+        budget=run.experiment.exemplars.budget,
+        classes=_classes(run, metrics[-1]["confusion"], memory["classes"]),
+        whole_image_bytes=memory["whole_image_bytes"],
+        gallery=_gallery(run) if memory["exemplars"] else [],
+        config=yaml.safe_dump(run.experiment.model_dump(mode="json"), sort_keys=False),
+        versions={name: version(name) for name in _PACKAGES},
+    )
+
+
+def _records(run: RunFolder, number: int) -> dict[str, dict[str, Any]]:
+    folder = run.stage(number)
+    return {step: folder.record(step) or {} for step in STEPS}
+
+
+def _stage(run: RunFolder, number: int, records: dict[str, dict[str, Any]]) -> StageRecord:
+    loss = records["train"]["loss"]
+    return StageRecord(
+        classes=[run.plan.class_names[class_id] for class_id in run.plan.stages[number - 1]],
+        seconds={step: record["seconds"] for step, record in records.items()},
+        exemplars=records["memorise"]["exemplars"],
+        store_bytes=records["memorise"]["bytes"],
+        losses=[LossCurve("fresh and replayed" if records["train"]["exemplars"] else "fresh", range(len(loss)), loss)],
+    )
+
+
+def _classes(run: RunFolder, confusion: list[list[int]], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:
+    accuracy = per_class_accuracy(np.array(confusion))
+    nothing = {"exemplars": 0, "bytes": 0}
+    stage_of = {class_id: number for number, stage in enumerate(run.plan.stages, start=1) for class_id in stage}
+    return [
+        ClassRecord(
+            name=run.plan.class_names[class_id],
+            stage=stage_of[class_id],
+            exemplars=kept.get(str(class_id), nothing)["exemplars"],
+            coded_bytes=kept.get(str(class_id), nothing)["bytes"],
+            accuracy=None if np.isnan(accuracy[row]) else float(accuracy[row]),
+        )
+        for row, class_id in enumerate(run.plan.class_order[: len(accuracy)])
+    ]
+
+
+def _gallery(run: RunFolder) -> list[ExemplarPicture]:
+    tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
+    with closing(StoreReader(run.store)) as reader:
+        shown = [index for index in range(len(reader)) if reader.ranks[index] < _PER_CLASS_IN_GALLERY]
+        shown.sort(key=lambda index: (run.plan.class_order.index(reader.labels[index]), reader.ranks[index]))
+        return [
+            ExemplarPicture(
+                class_name=run.plan.class_names[exemplar.label],
+                rank=exemplar.rank,
+                picture=unpatchify(exemplar.tokens["image"]),
+                kept=_kept(exemplar.tokens["image"]),
+                words=_words(exemplar.tokens["text"], tokenizer),
+                coded_bytes=int(reader.payload_bytes[index]),
+            )
+            for index, exemplar in zip(shown, reader.read_many(shown), strict=True)
+        ]
+
+
+def _kept(tokens: Tokens) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    kept = np.zeros(tokens.grid, dtype=np.bool_)
+    kept.flat[tokens.positions] = True
+    return kept
+
+
+def _words(tokens: Tokens, tokenizer: TextTokenizer) -> list[Word]:
+    pieces = dict(zip(tokens.positions.tolist(), tokenizer.pieces(tokens), strict=True))
+    return [Word(pieces.get(place), place in pieces) for place in range(tokens.grid[0])]

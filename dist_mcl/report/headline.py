@@ -1,0 +1,103 @@
+"""What a run comes to, in a few figures: the same for the page and for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from dist_mcl.evaluation import summarise
+from dist_mcl.report.data import ReportData
+from dist_mcl.report.units import UNDEFINED, count_bytes, duration, percent, points, size
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure with its name and what a reader needs to judge it."""
+
+    name: str
+    value: str
+    note: str
+
+
+def summary_line(data: ReportData) -> str:
+    """The run in one sentence."""
+    done, planned = len(data.stages), data.planned_stages
+    stages = f"{done} {'stage' if done == 1 else 'stages'}" if done == planned else f"{done} of {planned} stages"
+    last = percent(summarise(data.matrix)["last_accuracy_pooled"])
+    memory = f"{data.exemplars:,} exemplars in {size(data.store_bytes)}" if data.budget else "no exemplars"
+    return f"{len(data.classes)} classes in {stages}, {memory}: {last} accuracy on all of them."
+
+
+def accuracy_figures(data: ReportData) -> list[Figure]:
+    """Average, last and forgetting: pooled over test items, with the other convention in the note."""
+    values = summarise(data.matrix)
+    average, last = "average_incremental_accuracy", "last_accuracy"
+    if data.matrix.stages == 1:
+        forgotten = "not defined after one stage"
+    else:
+        forgotten = f"points below each stage's best; BWT {points(values['bwt_gem'])}"
+    return [
+        Figure(
+            "Average accuracy",
+            percent(values[f"{average}_pooled"]),
+            f"over the stages, pooled; {percent(values[f'{average}_macro'])} macro",
+        ),
+        Figure(
+            "Last accuracy",
+            percent(values[f"{last}_pooled"]),
+            f"all classes, pooled; {percent(values[f'{last}_macro'])} macro",
+        ),
+        Figure("Forgetting", points(values["forgetting_max_prev"]), forgotten),
+    ]
+
+
+def memory_figures(data: ReportData) -> list[Figure]:
+    """Exemplars, bytes, bytes per exemplar beside the whole picture, wall time."""
+    return [_exemplars(data), _used(data), _per_exemplar(data), _time(data)]
+
+
+def coded_bytes_per_exemplar(data: ReportData) -> float | None:
+    """Mean bytes of a coded exemplar, picture and text, without the store's overhead; None without exemplars."""
+    return sum(record.coded_bytes for record in data.classes) / data.exemplars if data.exemplars else None
+
+
+def standard_error(data: ReportData) -> float:
+    """Standard error of the last accuracy that comes from the number of test items alone (binomial)."""
+    last = summarise(data.matrix)["last_accuracy_pooled"]
+    assert last is not None  # an accuracy is always defined
+    return math.sqrt(last * (1 - last) / int(data.matrix.items.sum()))
+
+
+def _exemplars(data: ReportData) -> Figure:
+    counts = [record.exemplars for record in data.classes]
+    note = f"{min(counts)} to {max(counts)} in a class" if data.exemplars else "no memory of earlier stages"
+    return Figure("Exemplars", f"{data.exemplars:,}", note)
+
+
+def _used(data: ReportData) -> Figure:
+    if not data.budget:
+        return Figure("Bytes used", size(data.store_bytes), "budget 0")
+    return Figure(
+        "Bytes used",
+        size(data.store_bytes),
+        f"{percent(data.store_bytes / data.budget)} of the budget of {size(data.budget)}, all files",
+    )
+
+
+def _per_exemplar(data: ReportData) -> Figure:
+    coded = coded_bytes_per_exemplar(data)
+    if coded is None:
+        return Figure("Bytes per exemplar", UNDEFINED, "no exemplars")
+    note = f"{count_bytes(coded)} of it coded tokens"
+    if data.whole_image_bytes is not None:
+        note += f"; the whole picture as JPEG: {count_bytes(data.whole_image_bytes)}"
+    return Figure("Bytes per exemplar", count_bytes(data.store_bytes / data.exemplars), note)
+
+
+def _time(data: ReportData) -> Figure:
+    steps: Counter[str] = Counter()
+    for stage in data.stages:
+        steps.update(stage.seconds)
+    longest, seconds = max(steps.items(), key=lambda step: step[1])
+    return Figure("Wall time", duration(data.seconds), f"{duration(seconds)} of it in {longest}")

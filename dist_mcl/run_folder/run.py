@@ -1,0 +1,112 @@
+"""The folder of one run.
+
+experiment.yaml   the configuration, complete
+plan.json         which classes arrive in which stage; written once, when the run begins
+exemplars/        the exemplar store (absent when exemplars.budget is 0)
+stages/<nn>/      see `dist_mcl.run_folder.stage`
+report.html       the report
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from dist_mcl import config
+from dist_mcl.errors import UserError
+from dist_mcl.files import read_json, sync_folder, write_json, write_text
+from dist_mcl.run_folder.stage import StageFolder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do, fixed when it begins.
+
+    Attributes:
+        run_id: names the run; its exemplar store carries the same one.
+        class_names: by class id of the dataset.
+        stages: class ids that arrive in each stage, in order of arrival.
+    """
+
+    run_id: str
+    class_names: list[str]
+    stages: list[list[int]]
+
+    @property
+    def class_order(self) -> list[int]:
+        """All class ids in order of arrival: the rows of the head."""
+        return [class_id for stage in self.stages for class_id in stage]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk."""
+
+    path: Path
+    experiment: config.Experiment
+    plan: Plan
+
+    @classmethod
+    def create(
+        cls, path: Path, experiment: config.Experiment, class_names: list[str], stages: list[list[int]]
+    ) -> RunFolder:
+        """Begin a run in a folder that is not there yet, or is empty; it appears whole or not at all."""
+        plan = Plan(uuid.uuid4().hex, class_names, stages)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        built = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        built.chmod(0o755)
+        write_text(built / "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+        write_json(built / "plan.json", asdict(plan))
+        built.rename(path)
+        sync_folder(path.parent)
+        return cls(path, experiment, plan)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a run that was begun.
+
+        Raises:
+            UserError: the folder holds no run, or its configuration is not readable by this version.
+        """
+        plan = read_json(path / "plan.json")
+        if plan is None:
+            raise UserError(f"{path}: holds no run (no plan.json); start one with `mcl run CONFIG`")
+        return cls(path, config.load(path / "experiment.yaml"), Plan(**plan))
+
+    @classmethod
+    def exists(cls, path: Path) -> bool:
+        """Whether a run was begun in this folder."""
+        return (path / "plan.json").is_file()
+
+    def check_same_experiment(self, experiment: config.Experiment) -> None:
+        """Refuse to continue this run with a configuration that would give another result.
+
+        Raises:
+            UserError: names the fields that differ.
+        """
+        different = config.differing_fields(experiment.result_fields(), self.experiment.result_fields())
+        if different:
+            raise UserError(
+                f"{self.path}: holds a run of another configuration: {'; '.join(different)}; "
+                f"choose another folder with --run, or remove this one"
+            )
+
+    @property
+    def store(self) -> Path:
+        return self.path / "exemplars"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def stage(self, number: int) -> StageFolder:
+        """Folder of a stage, counted from 1."""
+        return StageFolder(self.path / "stages" / f"{number:02d}", number)
+
+    def stages(self) -> list[StageFolder]:
+        """Folders of all stages, in order."""
+        return [self.stage(number) for number in range(1, len(self.plan.stages) + 1)]

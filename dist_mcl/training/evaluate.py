@@ -1,0 +1,36 @@
+"""The evaluation step of a stage: accuracy on the test samples of every class seen so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dist_mcl.run_folder import ProgressFile
+from dist_mcl.tokens import Batch, Sample
+from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.sharding import BATCH_SIZE, shard
+
+
+@torch.inference_mode()
+def predict(
+    model: Classifier, samples: Sequence[Sample], rows: Tensor, group: ProcessGroup, progress: ProgressFile
+) -> tuple[Tensor, Tensor]:
+    """Target and predicted head rows of every sample, in the samples' order, on every rank.
+
+    Returns:
+        two (n,) int64 tensors on the CPU.
+    """
+    model.eval()
+    mine: list[tuple[int, list[int], list[int]]] = []
+    for number, chunk in shard(samples, group):
+        batch = Batch.collate(chunk).to(group.device)
+        predicted = model(batch).argmax(dim=1)
+        mine.append((number, rows[batch.targets.cpu()].tolist(), predicted.tolist()))
+        progress.update("evaluate", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
+    chunks = sorted(chunk for rank in group.gather(mine) for chunk in rank)
+    targets = [target for _, targets, _ in chunks for target in targets]
+    predictions = [prediction for _, _, predictions in chunks for prediction in predictions]
+    return torch.tensor(targets), torch.tensor(predictions)

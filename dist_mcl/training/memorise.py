@@ -1,0 +1,156 @@
+"""The memorise step of a stage: features, selection, masks, and admission to the store under its byte budget."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
+
+from dist_mcl.config import Experiment
+from dist_mcl.exemplars import herding, mask_sample
+from dist_mcl.modalities.image import unpatchify
+from dist_mcl.run_folder import ProgressFile, RunFolder
+from dist_mcl.tokens import Batch, Sample
+from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.sharding import BATCH_SIZE, shard
+from exemplar_store import (
+    Codec,
+    EncodedExemplar,
+    Exemplar,
+    ExemplarStore,
+    StoreReader,
+    encode,
+    whole_image_bytes,
+)
+
+
+class RanksDisagreeError(RuntimeError):
+    """The ranks chose different exemplars, which no run may survive: each would train on another memory."""
+
+
+def memorise(
+    model: Classifier,
+    samples: Sequence[Sample],
+    run: RunFolder,
+    stage: int,
+    codecs: Mapping[str, Codec],
+    group: ProcessGroup,
+    progress: ProgressFile,
+) -> dict[str, object]:
+    """Bring a stage's samples into the memory, and drop what no longer fits the budget.
+
+    Does nothing twice: a stage that the store already holds is only described.
+
+    Returns:
+        on every rank: the generation, its exemplars and bytes, and a digest that is equal for equal memories.
+    """
+    store = ExemplarStore.open(run.store, run_id=run.plan.run_id) if group.is_first else None
+    if group.broadcast(store and stage not in store.head.stages):
+        candidates = _choose(model, samples, run.experiment, codecs, group, progress)
+        if store:
+            store.commit(store.plan(stage, candidates, dict(enumerate(run.plan.class_names))))
+    return group.broadcast(store and _describe_memory(store))
+
+
+def _choose(
+    model: Classifier,
+    samples: Sequence[Sample],
+    experiment: Experiment,
+    codecs: Mapping[str, Codec],
+    group: ProcessGroup,
+    progress: ProgressFile,
+) -> list[EncodedExemplar]:
+    """Mask, rank and encode every sample as a candidate; all of them on rank 0, none on the others."""
+    quality = experiment.exemplars.jpeg_quality
+    masked, features = _look(model, samples, experiment, group, progress)
+    ids = np.array([sample.id for sample in samples])
+    targets = np.array([sample.target for sample in samples])
+    ranks, scores = _rank(features, ids, targets)
+    _check_agreement(ranks, group)
+    mine = [
+        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
+        for index, sample in masked.items()
+    ]
+    gathered = group.gather(mine)
+    return [item for share in gathered for item in share] if group.is_first else []
+
+
+def _describe_memory(store: ExemplarStore) -> dict[str, object]:
+    """What the newest generation holds, and a digest over its ids, ranks and masks."""
+    digest = hashlib.sha256()
+    with closing(StoreReader(store.path)) as reader:
+        for exemplar in reader.read_many(range(len(reader))):
+            digest.update(f"{exemplar.label} {exemplar.rank} {exemplar.sample_id}".encode())
+            for name in sorted(exemplar.tokens):
+                digest.update(exemplar.tokens[name].positions.tobytes())
+        classes = {
+            str(label): {"exemplars": int(mine.sum()), "bytes": int(reader.payload_bytes[mine].sum())}
+            for label in np.unique(reader.labels).tolist()
+            for mine in [reader.labels == label]
+        }
+        return {
+            "generation": store.head.number,
+            "exemplars": len(reader),
+            "bytes": store.used_bytes,
+            "whole_image_bytes": float(reader.baseline_bytes.mean()),
+            "classes": classes,
+            "digest": digest.hexdigest(),
+        }
+
+
+@torch.inference_mode()
+def _look(
+    model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup, progress: ProgressFile
+) -> tuple[dict[int, Sample], NDArray[np.float32]]:
+    """This rank's masked samples by index, and the features (n, d) of all samples."""
+    model.eval()
+    masked: dict[int, Sample] = {}
+    mine: dict[int, NDArray[np.float32]] = {}
+    for number, chunk in shard(samples, group):
+        batch = Batch.collate(chunk).to(group.device)
+        mine[number] = model.backbone(batch).float().cpu().numpy()
+        for offset, (sample, scores) in enumerate(zip(chunk, model.backbone.token_scores(batch), strict=True)):
+            masked[number * BATCH_SIZE + offset] = mask_sample(sample, scores, experiment.exemplars, experiment.seed)
+        progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
+    chunks = {number: features for share in group.gather(mine) for number, features in share.items()}
+    return masked, np.concatenate([chunks[number] for number in sorted(chunks)])
+
+
+def _rank(
+    features: NDArray[np.float32], ids: NDArray[np.int64], targets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(n,) place of each sample in the herding order of its class, and its cosine to the mean of its class."""
+    ranks, scores = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids))
+    for target in np.unique(targets):
+        members = np.flatnonzero(targets == target)
+        ranks[members[herding(features[members], ids[members])]] = np.arange(len(members))
+        units = normalize(features[members])
+        scores[members] = (units @ normalize(units.mean(axis=0, keepdims=True)).T)[:, 0]
+    return ranks, scores
+
+
+def _check_agreement(ranks: NDArray[np.int64], group: ProcessGroup) -> None:
+    digests = group.gather(hashlib.sha256(ranks.tobytes()).hexdigest())
+    odd = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
+    if odd:
+        raise RanksDisagreeError(f"ranks {odd} chose other exemplars than rank 0")
+
+
+def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: int) -> Exemplar:
+    picture = unpatchify(whole.tokens["image"]) if "image" in whole.tokens else None
+    return Exemplar(
+        sample_id=masked.id,
+        label=masked.target,
+        stage=masked.stage,
+        rank=rank,
+        score=score,
+        tokens=masked.tokens,
+        source_hw=(0, 0) if picture is None else (picture.shape[0], picture.shape[1]),
+        baseline_bytes=0 if picture is None else whole_image_bytes(picture, quality),
+    )

@@ -1,0 +1,183 @@
+"""One stage: train, memorise, evaluate, seal. Every step that is already done is skipped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dist_mcl.backbones import SmallBackbone
+from dist_mcl.config import Experiment
+from dist_mcl.evaluation import confusion_counts, matrix_row
+from dist_mcl.exemplars.codecs import codecs_for
+from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.packages.models import model_dir
+from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
+from dist_mcl.scenario.reader import Scenes, Split
+from dist_mcl.scenario.stages import Stage, stages
+from dist_mcl.tokens import Sample
+from dist_mcl.training.classifier import Classifier, class_rows
+from dist_mcl.training.evaluate import predict
+from dist_mcl.training.memorise import memorise
+from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.samples import SceneSamples
+from dist_mcl.training.train import train
+from exemplar_store import StoreReader
+
+
+class SupersededError(RuntimeError):
+    """Another attempt at this stage has begun; this one must not write any more."""
+
+
+@dataclass
+class StageRun:
+    """One attempt at one stage, on one rank.
+
+    Attributes:
+        run: the run folder.
+        folder: the stage's folder in it.
+        attempt: number of this attempt; nothing is committed once the stage's state names a later one.
+        group: this rank among the others.
+        progress: where rank 0 says what it is doing.
+    """
+
+    run: RunFolder
+    folder: StageFolder
+    attempt: int
+    group: ProcessGroup
+    progress: ProgressFile
+
+    def finish(self) -> None:
+        """Do every step that is not done yet, and seal the stage.
+
+        Raises:
+            UserError: data, models or files of the run are missing or damaged.
+            SupersededError: a later attempt has begun.
+        """
+        torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
+        steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
+        for step, work in steps.items():
+            if self.group.broadcast(self.folder.record(step) is None):
+                self.progress.begin(step)
+                begun = time.time()
+                record = work()
+                if self.group.is_first:
+                    self._check_current()
+                    self.folder.finish(step, {**record, "seconds": time.time() - begun})
+                self.group.barrier()
+        if self.group.is_first:
+            self._check_current()
+            self.folder.seal()
+        self.group.barrier()
+
+    def _train(self) -> dict[str, object]:
+        first = self.folder.number == 1
+        if first:
+            model = Classifier.begin(self._backbone(), self._experiment.model.adapter, self._experiment.seed)
+        else:
+            model = Classifier.resume(self._backbone(), self.run.stage(self.folder.number - 1).adapter)
+        model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
+        model.to(self.group.device)
+        fresh, memory = self._samples("train", self._stage.train), self._memory()
+        losses = train(
+            model, fresh, memory, self._rows, self._experiment, self.folder.number, self.group, self.progress
+        )
+        if self.group.is_first:
+            self._check_current()
+            self._publish(model)
+        self.group.barrier()
+        self._model = model
+        return {
+            "loss": losses,
+            "fresh_samples": len(fresh),
+            "exemplars": len(memory),
+            "trainable_parameters": sum(parameter.numel() for parameter in model.trainable()),
+            "processes": self.group.world_size,
+        }
+
+    def _memorise(self) -> dict[str, object]:
+        if not self._experiment.exemplars.budget:
+            return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
+        samples = self._samples("train", self._stage.train)
+        codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
+        return memorise(self._trained(), samples, self.run, self.folder.number, codecs, self.group, self.progress)
+
+    def _evaluate(self) -> dict[str, object]:
+        seen = self._stages[: self.folder.number]
+        samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
+        targets, predictions = predict(self._trained(), samples, self._rows, self.group, self.progress)
+        confusion = confusion_counts(targets.numpy(), predictions.numpy(), len(self._rows_of(seen)))
+        accuracy, items = matrix_row(confusion, [self._rows_of([stage]) for stage in seen])
+        return {"accuracy": accuracy.tolist(), "items": items.tolist(), "confusion": confusion.tolist()}
+
+    @property
+    def _experiment(self) -> Experiment:
+        return self.run.experiment
+
+    @cached_property
+    def _tokenizer(self) -> TextTokenizer:
+        return TextTokenizer(model_dir("all-minilm-l6-v2"))
+
+    @cached_property
+    def _splits(self) -> dict[Split, Scenes]:
+        data, seed = self._experiment.data, self._experiment.seed
+        names: tuple[Split, Split] = ("train", "test")
+        return {name: Scenes(data.dataset, name, scene=data.scene, text=data.text, seed=seed) for name in names}
+
+    @cached_property
+    def _stages(self) -> list[Stage]:
+        return stages(
+            self.run.plan.stages,
+            self._splits["train"].labels,
+            self._splits["test"].labels,
+            self._experiment.data.max_per_class,
+        )
+
+    @property
+    def _stage(self) -> Stage:
+        return self._stages[self.folder.number - 1]
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return class_rows(self.run.plan.class_order)
+
+    def _rows_of(self, arrived: Sequence[Stage]) -> list[int]:
+        return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
+
+    def _samples(self, split: Split, indices: Sequence[int]) -> SceneSamples:
+        return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
+
+    def _backbone(self) -> SmallBackbone:
+        if self._experiment.model.backbone == "tiny":
+            return SmallBackbone.tiny(self._experiment.seed)
+        return SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2"))
+
+    def _trained(self) -> Classifier:
+        if not hasattr(self, "_model"):  # training was done by an earlier attempt
+            self._model = Classifier.resume(self._backbone(), self.folder.adapter).to(self.group.device)
+        return self._model
+
+    def _memory(self) -> list[Sample]:
+        if not self._experiment.exemplars.budget:
+            return []
+        with closing(StoreReader(self.run.store)) as reader:
+            exemplars = reader.read_many(range(len(reader)))
+        return [Sample(item.tokens, item.label, item.sample_id, item.stage) for item in exemplars]
+
+    def _publish(self, model: Classifier) -> None:
+        built = self.folder.attempt(self.attempt) / "adapter"
+        model.save(built)
+        self.folder.publish_adapter(built)
+
+    def _check_current(self) -> None:
+        current = self.folder.state.attempt
+        if current != self.attempt:
+            raise SupersededError(
+                f"attempt {self.attempt} at stage {self.folder.number} was replaced by attempt {current}"
+            )

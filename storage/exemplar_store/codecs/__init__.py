@@ -1,0 +1,37 @@
+"""Payload codecs: how the kept tokens of one modality of one exemplar become bytes.
+
+A codec is one class in this folder, one entry in `CODECS` and one row in the shared table of tests.
+"""
+
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from exemplar_store.codecs.base import Codec, Encoding
+from exemplar_store.codecs.jpeg import Jpeg
+from exemplar_store.codecs.raw import Raw
+from exemplar_store.codecs.token_ids import TokenIds
+from exemplar_store.errors import Damaged, UnsupportedFormat
+
+CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (Jpeg, Raw, TokenIds)}
+
+__all__ = ["CODECS", "Codec", "Encoding", "Jpeg", "Raw", "TokenIds", "codec_of"]
+
+
+@lru_cache(maxsize=256)
+def codec_of(encoding: Encoding, where: str) -> Codec:
+    """The codec that reads ``encoding``; ``where`` names the file for the error message.
+
+    Raises:
+        UnsupportedFormat: no codec of that name is known here.
+        Damaged: the parameters are not the codec's.
+    """
+    if encoding.codec not in CODECS:
+        raise UnsupportedFormat(f"{where}: payload codec {encoding.codec!r} is not known here (known: "
+                                f"{', '.join(CODECS)}); read the store with a newer exemplar_store")
+    try:
+        return CODECS[encoding.codec].model_validate_json(encoding.params)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "parameters"
+        raise Damaged(f"{where}: codec {encoding.codec!r} has a bad {field}: {first['msg']}") from error

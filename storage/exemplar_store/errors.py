@@ -1,0 +1,35 @@
+"""The store's own family of errors. Every message is one line that names the file or field, the value and the mend."""
+
+# ruff: noqa: N818  (the names say what is the matter; "Error" would add nothing)
+
+
+class StoreError(Exception):
+    """Anything that the store refuses. Nothing that was committed before has been changed when it is raised."""
+
+
+class NotAStore(StoreError):
+    """The path holds no exemplar store, or something else already."""
+
+
+class UnsupportedFormat(StoreError):
+    """The store was written in a format version, with a feature or with a codec that this reader does not know."""
+
+
+class Damaged(StoreError):
+    """A file is missing, cut short, changed or contradicts another one."""
+
+
+class WrongRun(StoreError):
+    """The store belongs to another run."""
+
+
+class BudgetTooSmall(StoreError):
+    """Not even one exemplar fits the byte budget."""
+
+
+class StoreBusy(StoreError):
+    """Another process is committing to the store right now."""
+
+
+class CommitConflict(StoreError):
+    """Another generation was committed since this one was planned."""

@@ -1,0 +1,86 @@
+"""Where things lie in a store, and which generation is its head."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exemplar_store.disk import names_in, read_inside
+from exemplar_store.errors import Damaged, NotAStore, StoreError
+from exemplar_store.records import Generation, Record, StoreInfo, parse_record, seal, unseal
+
+_GENERATION_FILE = re.compile(r"([0-9]{8})\.json")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A store at one generation.
+
+    Attributes:
+        used_bytes: size of every file reachable from the generation: store.json, the generation's file, and all files
+            of its segments. This is what the budget limits.
+    """
+
+    root: Path
+    info: StoreInfo
+    generation: Generation
+    used_bytes: int
+
+
+def generation_path(root: Path, number: int) -> Path:
+    return root / "generations" / f"{number:08d}.json"
+
+
+def generation_numbers(root: Path) -> list[int]:
+    """Numbers of all generations on disk, ascending."""
+    matches = map(_GENERATION_FILE.fullmatch, names_in(root / "generations"))
+    return [int(match[1]) for match in matches if match]
+
+
+def sealed_record(record: Record) -> bytes:
+    """The file of a record."""
+    fields: dict[str, Any] = json.loads(record.model_dump_json())
+    return seal(fields)
+
+
+def read_info(root: Path) -> tuple[StoreInfo, int]:
+    """``store.json`` and its size in bytes.
+
+    Raises:
+        NotAStore: there is no such folder, or no store.json in it.
+    """
+    path = root / "store.json"
+    if not root.is_dir():
+        raise NotAStore(f"{root}: {'is not a folder' if root.exists() else 'does not exist'}; give a store's folder")
+    if not path.exists():
+        raise NotAStore(f"{root}: has no store.json; this is no exemplar store")
+    data = read_inside(root, path)
+    return parse_record(StoreInfo, unseal(data, str(path)), str(path)), len(data)
+
+
+def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
+    """The store at generation ``number``, or at its head: the highest number.
+
+    Raises:
+        NotAStore, UnsupportedFormat: this is nothing that can be read here.
+        Damaged: a file is not what was written. There is no falling back to an older generation.
+        StoreError: the generation asked for is gone.
+    """
+    info, info_bytes = read_info(root)
+    numbers = generation_numbers(root)
+    if not numbers:
+        raise Damaged(f"{root / 'generations'}: holds no generation; every store has one from its creation on")
+    if number is not None and number not in numbers:
+        raise StoreError(f"{root}: generation {number} is gone, the store is at {numbers[-1]}; open it again")
+    path = generation_path(root, numbers[-1] if number is None else number)
+    data = read_inside(root, path)
+    generation = parse_record(Generation, unseal(data, str(path)), str(path))
+    if generation.number != int(path.stem) or generation.store != info.uuid:
+        raise Damaged(f"{path}: says it is generation {generation.number} of store {generation.store}; it was moved "
+                      "here from elsewhere")
+    if len({ref.name for ref in generation.segments}) != len(generation.segments):
+        raise Damaged(f"{path}: names a segment twice")
+    return Snapshot(root, info, generation, info_bytes + len(data) + sum(ref.bytes for ref in generation.segments))

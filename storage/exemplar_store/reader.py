@@ -1,0 +1,107 @@
+"""`StoreReader`: random access to the exemplars of one generation, without zarr or asyncio on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exemplar_store.errors import StoreError
+from exemplar_store.exemplar import Exemplar
+from exemplar_store.generations import Snapshot, read_snapshot
+from exemplar_store.segment_reader import SegmentReader
+
+
+class StoreReader:
+    """The n exemplars of one generation, in rank-major order (rank, label, sample id, stage).
+
+    The order does not depend on how segments lie on disk. The generation is pinned when the reader is made: commits
+    that follow do not change what it returns. It reads by `pread` on descriptors opened once, so it may be used from
+    threads and after a fork, and it pickles as path and generation number.
+
+    Attributes:
+        snapshot: the store at the pinned generation.
+        labels, ranks, sample_ids, stages: int64 (n,).
+        scores: float32 (n,).
+        payload_bytes: int64 (n,) coded size of each exemplar, without its share of the store's metadata.
+        baseline_bytes: int64 (n,), 0 where it is not known.
+        kept, places: int64 (n,) by modality: tokens kept, and tokens of the full grid (0 without the modality).
+        modality_bytes: int64 (n,) by modality: that part of ``payload_bytes``.
+
+    Raises:
+        StoreError: the store cannot be read, or the generation is gone.
+    """
+
+    def __init__(self, path: Path | str, generation: int | None = None) -> None:
+        self.snapshot, self._segments = _open_generation(Path(path).absolute(), generation)
+        self._segment_of = np.repeat(np.arange(len(self._segments)), [len(one) for one in self._segments])
+        self._row_of = np.concatenate([np.arange(len(one)) for one in self._segments] or [np.zeros(0, np.int64)])
+        keys = [self._column(name) for name in ("stage", "sample_id", "label", "rank")]  # lexsort: last key first
+        order = np.lexsort(keys)
+        self._segment_of, self._row_of = self._segment_of[order], self._row_of[order]
+        self._read_columns(order)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, index: int) -> Exemplar:
+        """The exemplar at ``index``, checked and decoded.
+
+        Raises:
+            IndexError: there is no such exemplar.
+            Damaged: its bytes are not what was written.
+        """
+        segment, row = self._place(index)
+        return self._segments[segment].decoded(row)
+
+    def read_many(self, indices: Iterable[int]) -> list[Exemplar]:
+        """The exemplars at ``indices``, in that order; the disk is read in the order in which they lie there."""
+        wanted = [int(index) for index in indices]
+        found = {index: self.read(index) for index in sorted(set(wanted), key=self._place)}
+        return [found[index] for index in wanted]
+
+    def close(self) -> None:
+        """Close all files. The arrays stay usable, `read` does not."""
+        for segment in self._segments:
+            segment.close()
+
+    def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int]]:
+        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"exemplar {index}: the store holds {len(self)}, numbered from 0")
+        return int(self._segment_of[index]), int(self._row_of[index])
+
+    def _column(self, name: str) -> NDArray[np.int64]:
+        """A row of the segments' tables, segment after segment; 0 in segments that lack it."""
+        parts = [one.columns.get(name, np.zeros(len(one), np.int64)) for one in self._segments]
+        return np.concatenate(parts or [np.zeros(0, np.int64)])
+
+    def _read_columns(self, order: NDArray[np.int64]) -> None:
+        self.labels = self._column("label")[order]
+        self.ranks = self._column("rank")[order]
+        self.sample_ids = self._column("sample_id")[order]
+        self.stages = self._column("stage")[order]
+        self.baseline_bytes = self._column("baseline_bytes")[order]
+        self.scores = np.concatenate([one.score for one in self._segments] or [np.zeros(0, np.float32)])[order]
+        modalities = sorted({name for one in self._segments for name in one.modalities})
+        self.modality_bytes = {name: self._column(f"{name}.bytes")[order] for name in modalities}
+        self.payload_bytes = sum(self.modality_bytes.values(), np.zeros(len(order), np.int64))
+        self.kept = {name: np.concatenate([one.kept.get(name, np.zeros(len(one), np.int64))
+                                           for one in self._segments])[order] for name in modalities}
+        self.places = {name: np.concatenate([one.places.get(name, np.zeros(len(one), np.int64))
+                                             for one in self._segments])[order] for name in modalities}
+
+
+def _open_generation(root: Path, number: int | None) -> tuple[Snapshot, list[SegmentReader]]:
+    """All segments of a generation. The head may be superseded and removed between reading it and opening it."""
+    while True:
+        snapshot = read_snapshot(root, number)
+        try:
+            return snapshot, [SegmentReader(root, ref) for ref in snapshot.generation.segments]
+        except StoreError:
+            if number is not None or read_snapshot(root).generation.number == snapshot.generation.number:
+                raise

@@ -1,0 +1,137 @@
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dist_mcl.exemplars import Fresh, Replayed, epoch_batches, stripe
+
+EPOCH: dict[str, Any] = {
+    "seed": 0,
+    "stage": 2,
+    "epoch": 1,
+    "fresh": range(100, 140),
+    "memory_labels": [0, 0, 0, 0, 0, 5, 5, 7],
+    "replay_ratio": 1.0,
+    "swap_probability": 0.5,
+    "batch_size": 8,
+}
+
+epochs = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**31 - 1),
+        "stage": st.integers(1, 20),
+        "epoch": st.integers(0, 20),
+        "fresh": st.lists(st.integers(0, 10**6), min_size=1, max_size=60, unique=True),
+        "memory_labels": st.lists(st.integers(0, 6), max_size=40),
+        "replay_ratio": st.sampled_from([0.0, 0.3, 1.0, 2.5]),
+        "swap_probability": st.sampled_from([0.0, 0.5, 1.0]),
+        "batch_size": st.sampled_from([4, 8, 16]),
+    }
+)
+
+
+def flat(batches: list[list[Fresh | Replayed]]) -> list[Fresh | Replayed]:
+    return [entry for batch in batches for entry in batch]
+
+
+def expected_length(epoch: dict[str, Any]) -> int:
+    fresh = len(epoch["fresh"])
+    return fresh + (round(epoch["replay_ratio"] * fresh) if epoch["memory_labels"] else 0)
+
+
+def spread(counts: list[int]) -> int:
+    return max(counts) - min(counts)
+
+
+@given(epochs)
+def test_an_epoch_has_every_fresh_sample_once_and_balanced_classes(epoch: dict[str, Any]) -> None:
+    batches, length = epoch_batches(**epoch), expected_length(epoch)
+    entries = flat(batches)[:length]
+    assert Counter(e.index for e in entries if isinstance(e, Fresh)) == Counter(epoch["fresh"])
+    replayed = [entry for entry in entries if isinstance(entry, Replayed)]
+    assert len(replayed) == length - len(epoch["fresh"])
+    labels = epoch["memory_labels"]
+    assert all(labels[entry.index] == labels[entry.text] for entry in replayed)
+    by_class = Counter(labels[entry.index] for entry in replayed)
+    assert not replayed or spread([by_class[label] for label in set(labels)]) <= 1
+    by_exemplar = Counter(entry.index for entry in replayed)
+    for label in set(labels):
+        assert spread([by_exemplar[i] for i, other in enumerate(labels) if other == label]) <= 1
+
+
+@given(epochs)
+def test_batches_are_whole_and_the_last_is_filled_from_the_start(epoch: dict[str, Any]) -> None:
+    batches, length, size = epoch_batches(**epoch), expected_length(epoch), epoch["batch_size"]
+    entries = flat(batches)
+    assert {len(batch) for batch in batches} == {size}
+    assert length <= len(entries) < length + size
+    assert entries[length:] == [entries[i % length] for i in range(len(entries) - length)]
+
+
+@given(epochs)
+def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
+    length = expected_length(epoch)
+    share, seen = len(epoch["fresh"]) / length, 0
+    for count, entry in enumerate(flat(epoch_batches(**epoch))[:length], start=1):
+        seen += isinstance(entry, Fresh)
+        assert abs(seen - share * count) <= 1
+
+
+@given(epochs, st.sampled_from([(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1)]))
+def test_any_number_of_processes_learns_the_same_micro_batches(epoch: dict[str, Any], layout: tuple[int, int]) -> None:
+    world, micro = layout
+    for batch in epoch_batches(**epoch):
+        shares = [stripe(batch, rank, world, micro) for rank in range(world)]
+        assert len({len(share) for share in shares}) == 1  # as many steps on every process
+        in_order = [slot for step in zip(*shares, strict=True) for slot in step]
+        assert in_order == stripe(batch, 0, 1, micro)
+        assert [entry for slot in in_order for entry in slot] == batch
+
+
+def test_two_processes_see_the_micro_batches_of_one_that_accumulates() -> None:
+    batch = [Fresh(i) for i in range(8)]
+    one = stripe(batch, 0, 1, 4)
+    assert one == [batch[:4], batch[4:]]
+    assert stripe(batch, 0, 2, 4) == [batch[:4]] and stripe(batch, 1, 2, 4) == [batch[4:]]
+    assert stripe(batch, 1, 2, 2) == [batch[2:4], batch[6:]]
+
+
+def test_stripes_that_do_not_fit_are_refused() -> None:
+    batch = [Fresh(i) for i in range(8)]
+    with pytest.raises(ValueError, match="not a multiple of 3 processes x 2"):
+        stripe(batch, 0, 3, 2)
+    with pytest.raises(ValueError, match="rank 2"):
+        stripe(batch, 2, 2, 2)
+
+
+def test_pure_and_keyed_by_seed_stage_and_epoch() -> None:
+    assert epoch_batches(**EPOCH) == epoch_batches(**EPOCH)
+    for key in ("seed", "stage", "epoch"):
+        assert epoch_batches(**{**EPOCH, key: 9}) != epoch_batches(**EPOCH)
+    assert epoch_batches(**{**EPOCH, "stage": 1, "epoch": 2}) != epoch_batches(**EPOCH)
+
+
+def test_no_memory_or_no_replay_gives_only_fresh_samples() -> None:
+    for change in ({"memory_labels": []}, {"replay_ratio": 0.0}):
+        entries = flat(epoch_batches(**{**EPOCH, **change}))
+        assert len(entries) == 40 and all(isinstance(entry, Fresh) for entry in entries)
+
+
+def test_swaps_are_as_frequent_as_asked_and_change_nothing_else() -> None:
+    big = {**EPOCH, "fresh": range(4000), "memory_labels": [0, 0, 0, 1, 1]}
+    plain, swapped = (flat(epoch_batches(**{**big, "swap_probability": p})) for p in (0.0, 0.5))
+    replayed = [entry for entry in swapped if isinstance(entry, Replayed)]
+    assert abs(sum(entry.text != entry.index for entry in replayed) / len(replayed) - 0.5) < 0.04
+    assert [(type(entry), entry.index) for entry in swapped] == [(type(entry), entry.index) for entry in plain]
+    assert all(entry.text == entry.index for entry in plain if isinstance(entry, Replayed))
+
+
+def test_the_order_of_an_epoch_stays_what_it_was() -> None:
+    # A resumed stage must go on in the order that it began with, whatever the version of this package.
+    batches = epoch_batches(**{**EPOCH, "fresh": range(4), "batch_size": 4})
+    assert batches == [
+        [Fresh(index=3), Replayed(index=7, text=7), Fresh(index=0), Replayed(index=4, text=2)],
+        [Fresh(index=2), Replayed(index=7, text=7), Fresh(index=1), Replayed(index=5, text=6)],
+    ]

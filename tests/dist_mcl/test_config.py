@@ -1,0 +1,94 @@
+"""What a configuration accepts, and how it says no."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dist_mcl import config
+from dist_mcl.errors import UserError
+
+QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "experiment.yaml"
+    path.write_text("name: small\nexemplars: {budget: 2MiB}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("300kB", 300_000), ("512KiB", 524_288), ("1.5 MiB", 1_572_864), ("2GB", 2_000_000_000), ("77", 77)],
+)
+def test_sizes(file: Path, text: str, expected: int) -> None:
+    assert config.load(file, [f"exemplars.budget={text}"]).exemplars.budget == expected
+
+
+def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
+    experiment = config.load(file, ["model.adapter.kind=lora", "model.adapter.rank=4", "seed=3"])
+    assert experiment.model.adapter == config.LoRAAdapter(rank=4)
+    assert experiment.seed == 3
+    assert experiment.exemplars.budget == 2 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("exemplars.budgt=3", "exemplars.budgt: unknown key; did you mean 'budget'?"),
+        ("zzz=1", "zzz: unknown key; known keys: name, seed, data,"),
+        ("model.adapter.rnk=2", "model.adapter.kind: missing; add one of ssf, lora"),
+        ("model.adapter={kind: lora, rnk: 2}", "model.adapter.rnk: unknown key; did you mean 'rank'?"),
+        ("model.adapter.kind=foo", "'foo' found using 'kind' does not match any of the expected tags: 'ssf', 'lora'"),
+        ("training.epochs=three", "training.epochs: Input should be a valid integer"),
+        ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1, got 0"),
+        ("exemplars.budget=3XB", "exemplars.budget: unknown unit 'XB'; write a size such as"),
+        ("exemplars.budget=-3", "exemplars.budget: Input should be greater than or equal to 0, got -3"),
+        ("training.batch_size=33", "batch_size 33 is not a multiple of micro_batch_size 16"),
+        ("launcher.processes=3", "training.batch_size 32 is not a multiple of training.micro_batch_size x"),
+        ("name=../elsewhere", "name: String should match pattern"),
+        ("nonsense", "--set nonsense: write it as a.b=value"),
+        ("seed.x=3", "seed: Input should be a valid integer"),
+    ],
+)
+def test_mistakes_get_one_line_that_names_the_field(file: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(file, [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name: [unclosed", "not valid YAML"),
+        ("- a\n- b\n", "must be a mapping"),
+        ("seed: 1\n", "name: missing; add it"),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        config.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot read the configuration: No such file"):
+        config.load(tmp_path / "nowhere.yaml")
+
+
+def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
+    experiment = config.load(QUICKSTART)
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump(experiment.model_dump(mode="json")))
+    assert config.load(again) == experiment
+
+
+def test_launcher_and_name_do_not_decide_the_result(file: Path) -> None:
+    one = config.load(file, ["launcher.processes=1", "name=a"]).result_fields()
+    two = config.load(file, ["launcher.processes=2", "name=b"]).result_fields()
+    assert one == two
+    other = config.load(file, ["training.learning_rate=0.5"]).result_fields()
+    assert config.differing_fields(one, other) == ["training.learning_rate is 0.002 here and 0.5 there"]

@@ -1,0 +1,74 @@
+"""Small real exemplars and stores that the tests of the store share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exemplar_store import Codec, EncodedExemplar, Exemplar, ExemplarStore, Jpeg, Raw, TokenIds, Tokens, encode
+
+CODECS = {"image": Jpeg(quality=90), "text": TokenIds.for_vocabulary(30_522)}
+EXACT_CODECS = {"image": Raw(dtype="|u1", token_shape=(16, 16, 3)), "text": TokenIds.for_vocabulary(1 << 20)}
+
+
+def _exemplar(sample_id: int, label: int = 0, rank: int = 0, stage: int = 1, kept: int = 10, words: int = 3,
+              with_image: bool = True) -> Exemplar:
+    """A sample with smooth coloured patches, `kept` of 36, and `words` of 5 token ids; the seed is its id."""
+    rng = np.random.default_rng(sample_id)
+    ramp = np.linspace(0, 255, 96)
+    picture = np.stack([np.add.outer(ramp, rng.uniform(0.2, 1) * ramp) / 2 + 30 * rng.random() for _ in range(3)], -1)
+    picture = np.clip(picture + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+    patches = picture.reshape(6, 16, 6, 16, 3).swapaxes(1, 2).reshape(36, 16, 16, 3)
+    chosen = np.sort(rng.choice(36, kept, replace=False))
+    ids = rng.integers(0, 30_522, 5, dtype=np.int32)
+    tokens = {"text": Tokens.full(ids, (5,)).take(np.sort(rng.choice(5, words, replace=False)))}
+    if with_image:
+        tokens["image"] = Tokens.full(patches, (6, 6)).take(chosen)
+    return Exemplar(sample_id, label, stage, rank, float(rng.random()), tokens, (96, 96), 3_000 + sample_id)
+
+
+@pytest.fixture(scope="session")
+def make_exemplar() -> Callable[..., Exemplar]:
+    return _exemplar
+
+
+@pytest.fixture(scope="session")
+def codecs() -> dict[str, Codec]:
+    """What a run uses: JPEG patches and short token ids."""
+    return dict(CODECS)
+
+
+@pytest.fixture(scope="session")
+def exact_codecs() -> dict[str, Codec]:
+    """Lossless codecs, for tests that compare values."""
+    return dict(EXACT_CODECS)
+
+
+@pytest.fixture(scope="session")
+def encode_class() -> Callable[..., list[EncodedExemplar]]:
+    """Encoded exemplars of whole classes: `count` per label, ranked 0, 1, ..."""
+
+    def encode_all(labels: Sequence[int], count: int, stage: int = 1, exact: bool = False,
+                   kept: int = 10) -> list[EncodedExemplar]:
+        codecs = EXACT_CODECS if exact else CODECS
+        return [encode(_exemplar(1000 * label + rank, label, rank, stage, kept), codecs)
+                for label in labels for rank in range(count)]
+
+    return encode_all
+
+
+@pytest.fixture
+def small_store(tmp_path: Path, encode_class: Callable[..., list[EncodedExemplar]]) -> ExemplarStore:
+    """A store at generation 2: classes 0 and 1 from stage 1, class 2 from stage 2, ranks cut by the budget."""
+    store = ExemplarStore.create(tmp_path / "store", budget_bytes=14_000, run_id="run-a")
+    store.commit(store.plan(1, encode_class([0, 1], 3), {0: "heart", 1: "tool"}))
+    store.commit(store.plan(2, encode_class([2], 3, stage=2), {2: "drink"}))
+    return store
+
+
+@pytest.fixture(scope="session")
+def bytes_on_disk() -> Callable[[Path], int]:
+    return lambda path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,187 @@
+"""Commits that are killed or fail at any step leave the old generation or the new one, whole, and can be repeated."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exemplar_store import EncodedExemplar, ExemplarStore, StoreError, StoreReader, disk, verify
+
+EncodeClass = Callable[..., list[EncodedExemplar]]
+Bytes = Callable[[Path], int]
+STEPS = ("write_file", "sync_directory", "make_directory", "rename", "publish", "remove")
+
+
+class Fuse:
+    """Wraps the filesystem steps of `disk`; something else happens instead of step number `at`. Steps within steps
+    count too, such as the one between a new name and its being durable.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, blow: Callable[[], None]) -> None:
+        self.steps, self.at, self.blow = 0, at, blow
+        for name in STEPS:
+            monkeypatch.setattr(disk, name, self._wrap(getattr(disk, name)))
+
+    def _wrap(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def fused(*args: Any) -> Any:
+            self.steps += 1
+            if self.steps == self.at:
+                self.blow()
+            return step(*args)
+
+        return fused
+
+
+def contents(path: Path) -> list[tuple[int, int, bytes]]:
+    """Everything a store holds, through the reader, after a full verification."""
+    found = verify(path, full=True)
+    assert found.problems == []
+    reader = StoreReader(path)
+    return [(one.sample_id, one.label, one.tokens["image"].values.tobytes())
+            for one in reader.read_many(range(len(reader)))]
+
+
+def check_whole(path: Path, old: Any, new: Any, bytes_on_disk: Bytes) -> int:
+    """The store holds exactly the old or the new generation; opening it leaves not a byte too many."""
+    number = ExemplarStore.open(path, run_id="run-a").head.number
+    store = ExemplarStore.open(path)
+    assert contents(path) == {2: old, 3: new}[number]
+    assert bytes_on_disk(path) == store.used_bytes <= store.budget_bytes
+    return number
+
+
+@pytest.fixture
+def old_and_new(small_store: ExemplarStore, encode_class: EncodeClass, tmp_path: Path) -> tuple[Any, Any, Any]:
+    """Contents before and after the commit of stage 3, and its plan."""
+    old = contents(small_store.path)
+    shutil.copytree(small_store.path, tmp_path / "reference")
+    reference = ExemplarStore.open(tmp_path / "reference")
+    plan = reference.plan(3, encode_class([3], 3, stage=3))
+    reference.commit(plan)
+    new = contents(reference.path)
+    assert old != new
+    return old, new, plan
+
+
+def test_a_failing_disk_at_every_step(small_store: ExemplarStore, old_and_new: tuple[Any, Any, Any], tmp_path: Path,
+                                      bytes_on_disk: Bytes) -> None:
+    old, new, plan = old_and_new
+
+    def fail() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "payload")
+
+    generations, at = [], 1
+    while True:
+        victim = tmp_path / f"step-{at}"
+        shutil.copytree(small_store.path, victim)
+        store = ExemplarStore.open(victim)
+        with pytest.MonkeyPatch.context() as patch:
+            fuse = Fuse(patch, at, fail)
+            with suppress(StoreError):  # a failure after the commit, in cleaning up, is only logged
+                store.commit(plan)
+        if fuse.steps < at:
+            break
+        generations.append(check_whole(victim, old, new, bytes_on_disk))
+        assert ExemplarStore.open(victim).commit(plan).number == 3  # repeating it works from either
+        assert contents(victim) == new
+        at += 1
+    assert at > 30 and {2, 3} == set(generations)
+    assert generations == sorted(generations)
+
+
+def test_a_full_disk_is_told_in_one_line(small_store: ExemplarStore, encode_class: EncodeClass,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    plan = small_store.plan(3, encode_class([3], 3, stage=3))
+    monkeypatch.setattr(disk, "write_file", full)
+    with pytest.raises(StoreError, match=r"^\S+: No space left on device; the store is at generation 2, "):
+        small_store.commit(plan)
+    assert list((small_store.path / "tmp").iterdir()) == []
+
+
+def in_child(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return child
+
+
+def test_killed_at_every_step(small_store: ExemplarStore, old_and_new: tuple[Any, Any, Any], tmp_path: Path,
+                              bytes_on_disk: Bytes) -> None:
+    old, new, plan = old_and_new
+    generations, at = [], 1
+    while True:
+        victim = tmp_path / f"step-{at}"
+        shutil.copytree(small_store.path, victim)
+
+        def die_on_the_way(victim: Path = victim, at: int = at) -> None:
+            Fuse(pytest.MonkeyPatch(), at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            ExemplarStore.open(victim).commit(plan)
+
+        status = os.waitpid(in_child(die_on_the_way), 0)[1]
+        generations.append(check_whole(victim, old, new, bytes_on_disk))
+        if status == 0:
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        at += 1
+    assert at > 30 and generations == sorted(generations) and {2, 3} == set(generations)
+
+
+def test_killed_at_random_moments(small_store: ExemplarStore, encode_class: EncodeClass, bytes_on_disk: Bytes) -> None:
+    """A writer commits stage after stage until it is shot; each time the store is whole and the next one goes on."""
+    dice = random.Random(0)
+    new = {stage: encode_class([stage], 2, stage) for stage in range(3, 400)}
+
+    def write_on() -> None:
+        store = ExemplarStore.open(small_store.path, run_id="run-a")
+        for stage in range(store.head.number + 1, 400):
+            store.commit(store.plan(stage, new[stage]))
+
+    reached = []
+    for _ in range(15):
+        child = in_child(write_on)
+        time.sleep(dice.uniform(0.05, 0.35))
+        os.kill(child, signal.SIGKILL)
+        assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert verify(small_store.path, full=True).problems == []
+        store = ExemplarStore.open(small_store.path)
+        assert bytes_on_disk(store.path) == store.used_bytes <= store.budget_bytes
+        assert store.head.stages == tuple(range(1, store.head.number + 1))
+        assert len(contents(store.path)) == sum(ref.exemplars for ref in store.head.segments) > 0
+        reached.append(store.head.number)
+    assert reached == sorted(reached) and reached[-1] > 3
+
+
+def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 1
+    while True:
+        path = tmp_path / f"step-{at}"
+
+        def die_on_the_way(path: Path = path, at: int = at) -> None:
+            Fuse(pytest.MonkeyPatch(), at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            ExemplarStore.create(path, budget_bytes=9_999, run_id="run")
+
+        if os.waitpid(in_child(die_on_the_way), 0)[1] == 0:
+            break
+        if path.exists():
+            assert verify(path, full=True).problems == []
+        else:
+            ExemplarStore.create(path, budget_bytes=9_999, run_id="run")
+            assert list(tmp_path.glob(".*")) == []
+        at += 1
+    assert at > 8
