@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from dist_mcl.errors import UserError
-from dist_mcl.scenario.build.progress import Item
+from dist_mcl.scenario.builders.progress import Item
 from dist_mcl.scenario.tables import read_objects, read_photographs, shipped_folder
 
 NAMES = ("emoji",)
@@ -45,7 +45,7 @@ def prepare_command(
     """
     if name not in NAMES:
         raise UserError(f"data set {name!r}: not known; choose from {', '.join(NAMES)}")
-    from dist_mcl.scenario.build.prepare import prepare_emoji  # the renderer and scikit-learn take seconds to import
+    from dist_mcl.scenario.builders.prepare import prepare_emoji  # the renderer and scikit-learn take seconds to import
 
     folder = output or shipped_folder(name)
     prepare_emoji(folder, _track)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dist_mcl.errors import UserError
 from dist_mcl.packages.download import cache_folder, download
-from dist_mcl.scenario.build import emoji, photographs
-from dist_mcl.scenario.build.attribution import attribution
-from dist_mcl.scenario.build.progress import Track
+from dist_mcl.scenario.builders import emoji, photographs
+from dist_mcl.scenario.builders.attribution import attribution
+from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, shipped_folder, write_objects, write_photographs
 
 ATTRIBUTION = "ATTRIBUTION.md"

@@ -20,8 +20,8 @@ import resvg_py
 from PIL import Image
 
 from dist_mcl.packages.download import Package, read_members
-from dist_mcl.scenario.build.progress import Track
-from dist_mcl.scenario.build.variants import Drawn, choose_test_groups, group_variants
+from dist_mcl.scenario.builders.progress import Track
+from dist_mcl.scenario.builders.variants import Drawn, choose_test_groups, group_variants
 from dist_mcl.scenario.tables import DatasetInfo
 
 ARTISTS = {

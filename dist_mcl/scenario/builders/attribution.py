@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dist_mcl.scenario.build.emoji import Credit
+from dist_mcl.scenario.builders.emoji import Credit
 
 _TEXT = """\
 # Emoji on photographs: attribution and licences

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from dist_mcl.packages.download import Package, read_members
-from dist_mcl.scenario.build.progress import Track
+from dist_mcl.scenario.builders.progress import Track
 
 PACKAGES = {
     package.name: package
@@ -54,7 +54,7 @@ QUALITY = 88
 
 def listed() -> list[dict[str, str]]:
     """The rows of `photographs.csv`: package, path, split, author, licence."""
-    text = resources.files("dist_mcl.scenario.build").joinpath("photographs.csv").read_text(encoding="utf-8")
+    text = resources.files("dist_mcl.scenario.builders").joinpath("photographs.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(io.StringIO(text)))
 
 
