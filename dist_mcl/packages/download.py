@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,12 @@ def read_members(archive: Path, wanted: Collection[str]) -> dict[str, bytes]:
         wanted: names as the archive spells them, without a leading "./".
 
     Raises:
-        UserError: the archive lacks one of the files, or a .deb is read where dpkg is not installed.
+        UserError: the archive is damaged or lacks one of the files, or a .deb is read where dpkg is not installed.
     """
-    found = {name: content for name, content in _members(archive, set(wanted)) if name in wanted}
+    try:
+        found = dict(_members(archive, set(wanted)))
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise UserError(f"{archive}: not a readable archive; delete the file and run again") from error
     missing = sorted(set(wanted) - set(found))
     if missing:
         raise UserError(f"{archive}: {', '.join(missing)} not in the package; delete the file and run again")

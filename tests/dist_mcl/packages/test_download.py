@@ -63,6 +63,13 @@ def test_members_are_read_by_exact_name(tmp_path: Path) -> None:
             read_members(archive, ["package/a.json", "c.json"])
 
 
+@pytest.mark.parametrize("name", ["a.tgz", "a.whl"])
+def test_a_damaged_archive_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x1f\x8b but not an archive")
+    with pytest.raises(UserError, match=rf"{name}: not a readable archive; delete the file and run again"):
+        read_members(tmp_path / name, ["a.json"])
+
+
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb (Debian)")
 def test_members_of_a_debian_package(tmp_path: Path) -> None:
     control = tmp_path / "tree" / "DEBIAN" / "control"
