@@ -99,7 +99,7 @@ class Planner:
     def _payload_limit(self, budget: int) -> int:
         """How many candidates fit if only payloads counted: more cannot."""
         for count, one in enumerate(self.candidates):
-            budget -= len(one.exemplar.payload)
+            budget -= sum(len(part.payload) for part in one.exemplar.parts)
             if budget < 0:
                 return count
         return len(self.candidates)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exemplar_store.errors import StoreError
 from exemplar_store.exemplar import Exemplar
-from exemplar_store.generations import Snapshot, read_snapshot
+from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot
 from exemplar_store.segment_reader import SegmentReader
 
 
@@ -62,6 +62,20 @@ class StoreReader:
         found = {index: self.read(index) for index in sorted(set(wanted), key=self._place)}
         return [found[index] for index in wanted]
 
+    def select(self, label: int | None = None, stage: int | None = None) -> NDArray[np.int64]:
+        """Indices, ascending, of the exemplars of a class and of a stage; of all for None."""
+        chosen = np.ones(len(self), np.bool_)
+        if label is not None:
+            chosen &= self.labels == label
+        if stage is not None:
+            chosen &= self.stages == stage
+        return np.flatnonzero(chosen)
+
+    def codecs(self, modality: str) -> list[str]:
+        """Names of the codecs that the modality's payloads need."""
+        return sorted({one.encodings[place].codec for one in self._segments if modality in one.modalities
+                       for place in np.unique(one.columns[f"{modality}.encoding"]) if place >= 0})
+
     def close(self) -> None:
         """Close all files. The arrays stay usable, `read` does not."""
         for segment in self._segments:
@@ -98,10 +112,12 @@ class StoreReader:
 
 def _open_generation(root: Path, number: int | None) -> tuple[Snapshot, list[SegmentReader]]:
     """All segments of a generation. The head may be superseded and removed between reading it and opening it."""
+    read_info(root)  # first of all: is it a store at all
     while True:
-        snapshot = read_snapshot(root, number)
+        before = generation_numbers(root)
         try:
+            snapshot = read_snapshot(root, number)
             return snapshot, [SegmentReader(root, ref) for ref in snapshot.generation.segments]
         except StoreError:
-            if number is not None or read_snapshot(root).generation.number == snapshot.generation.number:
+            if number is not None or generation_numbers(root)[-1:] == before[-1:]:
                 raise

@@ -27,6 +27,7 @@ _SEAL_BYTES = 21
 
 Crc = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Exemplars = Annotated[int, Field(gt=0, lt=1 << 48)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 SegmentName = Annotated[str, Field(pattern=r"^[0-9]{4,}-[0-9]{3,}-[0-9a-f]{12}\.zarr$")]
 FilePath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*(\.json)?$")]
@@ -71,7 +72,7 @@ class SegmentRef(Record):
     """
 
     name: SegmentName
-    exemplars: Annotated[int, Field(gt=0)]
+    exemplars: Exemplars
     bytes: Count
     crc32c: Crc
 
@@ -97,7 +98,7 @@ class Generation(Record):
 class SegmentIndex(Record):
     """``segment.json``: size in bytes and checksum of every other file of the segment, by its path inside it."""
 
-    exemplars: Annotated[int, Field(gt=0)]
+    exemplars: Exemplars
     files: Annotated[dict[FilePath, tuple[Count, Crc]], Field(max_length=1 << 16)]
 
 

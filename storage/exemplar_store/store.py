@@ -178,6 +178,8 @@ class ExemplarStore:
 
     def _write(self, admission: Admission) -> None:
         self._remove_unreachable()  # a segment of the same name may be left from an earlier try
+        for name in ("segments", "tmp"):  # copies of a store often leave empty folders out
+            (self.path / name).mkdir(exist_ok=True)
         if admission.segment is not None:
             _write_segment(self.path, admission.segment)
         number = admission.generation.number

@@ -53,11 +53,10 @@ def contents(path: Path) -> list[tuple[int, int, bytes]]:
 
 def check_whole(path: Path, old: Any, new: Any, bytes_on_disk: Bytes) -> int:
     """The store holds exactly the old or the new generation; opening it leaves not a byte too many."""
-    number = ExemplarStore.open(path, run_id="run-a").head.number
-    store = ExemplarStore.open(path)
-    assert contents(path) == {2: old, 3: new}[number]
+    store = ExemplarStore.open(path, run_id="run-a")
+    assert contents(path) == {2: old, 3: new}[store.head.number]
     assert bytes_on_disk(path) == store.used_bytes <= store.budget_bytes
-    return number
+    return store.head.number
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def test_a_failing_disk_at_every_step(small_store: ExemplarStore, old_and_new: t
             break
         generations.append(check_whole(victim, old, new, bytes_on_disk))
         assert ExemplarStore.open(victim).commit(plan).number == 3  # repeating it works from either
-        assert contents(victim) == new
+        assert len(StoreReader(victim)) == len(new)
         at += 1
     assert at > 30 and {2, 3} == set(generations)
     assert generations == sorted(generations)
@@ -165,6 +164,24 @@ def test_killed_at_random_moments(small_store: ExemplarStore, encode_class: Enco
         assert len(contents(store.path)) == sum(ref.exemplars for ref in store.head.segments) > 0
         reached.append(store.head.number)
     assert reached == sorted(reached) and reached[-1] > 3
+
+
+def test_readers_and_a_writer_at_once(small_store: ExemplarStore, encode_class: EncodeClass) -> None:
+    """A reader that opens the store while commits supersede generations gets one of them, whole."""
+    new = {stage: encode_class([stage], 2, stage) for stage in range(3, 40)}
+
+    def write_on() -> None:
+        for stage, exemplars in new.items():
+            small_store.commit(small_store.plan(stage, exemplars))
+
+    child, seen = in_child(write_on), set()
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        reader = StoreReader(small_store.path)
+        assert len(reader.read_many(range(len(reader)))) == sum(ref.exemplars for ref
+                                                                in reader.snapshot.generation.segments)
+        seen.add(reader.snapshot.generation.number)
+        reader.close()
+    assert StoreReader(small_store.path).snapshot.generation.number == 39 and len(seen) > 5
 
 
 def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

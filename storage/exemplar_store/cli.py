@@ -1,0 +1,165 @@
+"""The command `exemplar-store`: look into a store, list, draw and verify what it holds.
+
+Exit codes: 0 all is well; 1 the store is damaged; 2 the command was not understood or cannot be done.
+Heavy modules are imported by the commands that need them, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exemplar_store.errors import Damaged, StoreError
+
+if TYPE_CHECKING:
+    from exemplar_store.reader import StoreReader
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars")
+
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+OfClass = Annotated[str | None, typer.Option("--label", help="Only this class: its number or its name.")]
+OfStage = Annotated[int | None, typer.Option("--stage", help="Only exemplars that this stage brought.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
+
+DAMAGED, REFUSED = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; every error is one line on stderr. Returns the exit code."""
+    try:
+        return app(args=arguments, prog_name="exemplar-store", standalone_mode=False) or 0
+    except Damaged as error:
+        return _refuse(str(error), DAMAGED)
+    except StoreError as error:
+        return _refuse(str(error), REFUSED)
+    except typer.exceptions.TyperException as error:
+        return _refuse(error.format_message(), REFUSED)
+    except (typer.Abort, KeyboardInterrupt):
+        return _refuse("interrupted", 130)
+
+
+def _refuse(message: str, code: int) -> int:
+    sys.stderr.write(f"exemplar-store: {message}\n")
+    return code
+
+
+@app.command(epilog="Example: exemplar-store info runs/quickstart/exemplars")
+def info(store: StorePath, as_json: AsJson = False) -> None:
+    """Budget and use; bytes by modality, stage and class; what masking saved."""
+    from exemplar_store.reader import StoreReader
+    from exemplar_store.summary import summarise
+
+    facts = summarise(StoreReader(store))
+    if as_json:
+        _print_json(facts)
+    else:
+        from exemplar_store.tables import print_summary
+
+        print_summary(facts)
+
+
+@app.command(epilog="Example: exemplar-store ls runs/quickstart/exemplars --label heart --limit 5")
+def ls(store: StorePath, label: OfClass = None, stage: OfStage = None, limit: Limit = None,
+       as_json: AsJson = False) -> None:
+    """One line per exemplar, best ranks of all classes first."""
+    from exemplar_store.reader import StoreReader
+    from exemplar_store.summary import listing
+
+    reader = StoreReader(store)
+    records = listing(reader, reader.select(_class_id(reader, label), stage)[:limit])
+    if as_json:
+        _print_json(records)
+    else:
+        from exemplar_store.tables import print_listing
+
+        print_listing(records)
+
+
+@app.command(epilog="Example: exemplar-store show runs/quickstart/exemplars --grid -o memory.png")
+def show(
+    store: StorePath,
+    index: Annotated[int | None, typer.Argument(help="Number of the exemplar, as `ls` prints it.",
+                                                show_default=False)] = None,
+    grid: Annotated[bool, typer.Option("--grid", help="A contact sheet of many exemplars, class by class.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="PNG file to write.")] = Path("exemplars.png"),
+    label: OfClass = None,
+    stage: OfStage = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="With --grid: at most this many per class.")] = 6,
+    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", envvar="EXEMPLAR_STORE_TOKENIZER",
+        help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.")] = None,
+) -> None:
+    """Draw exemplars to a PNG: kept patches in place, dropped ones hatched."""
+    from exemplar_store import gallery
+    from exemplar_store.reader import StoreReader
+    from exemplar_store.vocabulary import read_vocabulary
+
+    if grid == (index is not None):
+        raise typer.BadParameter("give either the number of an exemplar or --grid")
+    reader = StoreReader(store)
+    vocabulary = read_vocabulary(tokenizer) if tokenizer else None
+    if index is None:
+        chosen = reader.select(_class_id(reader, label), stage)
+        image = gallery.contact_sheet(reader, chosen, limit, vocabulary)
+    elif index < len(reader) and index >= 0:
+        image = gallery.single(reader, index, vocabulary)
+    else:
+        raise typer.BadParameter(f"there is no exemplar {index}; the store holds {len(reader)}, numbered from 0")
+    try:
+        image.save(output, "PNG")
+    except OSError as error:
+        raise StoreError(f"{output}: {error.strerror}; give another file with -o") from error
+    sys.stdout.write(f"{output}\n")
+
+
+@app.command(epilog="Example: exemplar-store verify runs/quickstart/exemplars --full")
+def verify(
+    store: StorePath,
+    full: Annotated[bool, typer.Option("--full", help="Read every byte and decode every exemplar.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the store against its own records. Exit code 1 if it is damaged."""
+    from dataclasses import asdict
+
+    from exemplar_store.verification import verify as check
+
+    found = check(store, full)
+    if as_json:
+        _print_json({**asdict(found), "path": str(found.path)})
+    else:
+        for line in found.problems:
+            sys.stderr.write(f"exemplar-store: {line}\n")
+        how = "every byte" if full else "checksums of metadata, presence and size of files (every byte: --full)"
+        sys.stdout.write(f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
+                         f"{found.bytes:,} bytes; checked {how}\n" if found.generation >= 0 else "")
+        if found.leftovers:
+            sys.stdout.write(f"{len(found.leftovers)} leftovers of interrupted commits; harmless, the next commit "
+                             "removes them\n")
+        sys.stdout.write("the store is whole\n" if not found.problems else f"{len(found.problems)} problems\n")
+    raise typer.Exit(DAMAGED if found.problems else 0)
+
+
+def _class_id(reader: StoreReader, label: str | None) -> int | None:
+    """The class that the user means by number or name."""
+    if label is None or label.isdecimal():
+        return None if label is None else int(label)
+    names = reader.snapshot.generation.class_names
+    for number, name in names.items():
+        if name == label:
+            return number
+    known = ", ".join(list(names.values())[:40]) or "none are stored, give a number"
+    raise typer.BadParameter(f"--label: no class is called {label!r}; classes: {known}")
+
+
+def _print_json(facts: Any) -> None:
+    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

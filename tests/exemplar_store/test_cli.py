@@ -1,0 +1,186 @@
+"""The command `exemplar-store`: what it prints, its exit codes, one line for every error, and an instant start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from exemplar_store import Codec, Exemplar, ExemplarStore, StoreReader, Tokens, encode
+from exemplar_store.cli import main
+from exemplar_store.picture import HATCH_INK, HATCH_PAPER
+from exemplar_store.vocabulary import read_vocabulary, words
+
+Capture = pytest.CaptureFixture[str]
+
+
+def run(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def run_json(capsys: Capture, *arguments: object) -> Any:
+    code, out, err = run(capsys, *arguments, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_info_says_where_every_byte_is(capsys: Capture, small_store: ExemplarStore,
+                                       bytes_on_disk: Callable[[Path], int]) -> None:
+    facts = run_json(capsys, "info", small_store.path)
+    reader = StoreReader(small_store.path)
+    assert facts["used_bytes"] == bytes_on_disk(small_store.path) <= facts["budget_bytes"] == 14_000
+    assert facts["payload_bytes"] + facts["metadata_bytes"] == facts["used_bytes"]
+    assert facts["exemplars"] == len(reader) and facts["classes"] == 3
+    for key in ("by_modality", "by_stage", "by_class"):
+        assert sum(group["payload_bytes"] for group in facts[key]) == facts["payload_bytes"]
+    image = facts["by_modality"][0]
+    assert (image["name"], image["codecs"], image["keep_ratio"]) == ("image", ["jpeg"], round(10 / 36, 4))
+    assert image["keep_ratio_histogram"] == [0, 0, len(reader), 0, 0, 0, 0, 0, 0, 0]
+    assert facts["baseline_bytes_per_exemplar"] == round(float(reader.baseline_bytes.mean()), 1)
+    assert facts["by_class"][0]["name"] == "heart"
+
+
+def test_info_for_people(capsys: Capture, small_store: ExemplarStore) -> None:
+    code, out, err = run(capsys, "info", small_store.path)
+    assert (code, err) == (0, "")
+    for piece in (f"{small_store.used_bytes:,} of 14,000 bytes", "run run-a", "jpeg", "heart", "whole", "28 %"):
+        assert piece in out
+
+
+def test_an_empty_store_has_no_averages(capsys: Capture, tmp_path: Path) -> None:
+    ExemplarStore.create(tmp_path / "store", budget_bytes=1_000, run_id="run")
+    assert run_json(capsys, "info", tmp_path / "store")["bytes_per_exemplar"] is None
+    for command in (["info"], ["ls"], ["verify", "--full"]):
+        assert run(capsys, *command, tmp_path / "store")[0] == 0
+    assert run(capsys, "show", tmp_path / "store", "--grid", "-o", tmp_path / "x.png")[0] == 0
+
+
+def test_ls_filters_by_class_stage_and_number(capsys: Capture, small_store: ExemplarStore) -> None:
+    everything = run_json(capsys, "ls", small_store.path)
+    assert [one["index"] for one in everything] == list(range(len(everything)))
+    assert everything[0]["kept"] == {"image": [10, 36], "text": [3, 5]} and everything[0]["class"] == "heart"
+    tools = run_json(capsys, "ls", small_store.path, "--label", "tool")
+    assert tools == run_json(capsys, "ls", small_store.path, "--label", "1") and {one["label"] for one in tools} == {1}
+    assert {one["stage"] for one in run_json(capsys, "ls", small_store.path, "--stage", 2)} == {2}
+    assert run_json(capsys, "ls", small_store.path, "--limit", 2) == everything[:2]
+    code, out, _ = run(capsys, "ls", small_store.path, "--label", "drink")
+    assert code == 0 and "image 10/36  text 3/5" in out and "heart" not in out
+
+
+def test_show_draws_kept_patches_in_place_and_hatches_the_rest(capsys: Capture, tmp_path: Path,
+                                                               small_store: ExemplarStore) -> None:
+    target = tmp_path / "one.png"
+    assert run(capsys, "show", small_store.path, 0, "-o", target) == (0, f"{target}\n", "")
+    drawn = np.asarray(Image.open(target).convert("RGB"))
+    tokens = StoreReader(small_store.path).read(0).tokens["image"]
+    side, margin = 72, 28
+    hatch = {tuple(bytes.fromhex(colour[1:])) for colour in (HATCH_PAPER, HATCH_INK)}
+    for place in range(36):
+        row, column = divmod(place, 6)
+        patch = drawn[margin + row * side : margin + (row + 1) * side, margin + column * side :][:, :side]
+        kept = np.flatnonzero(tokens.positions == place)
+        if kept.size:
+            assert np.abs(patch.mean((0, 1)) - tokens.values[kept[0]].mean((0, 1))).max() < 2
+        else:
+            assert {tuple(colour) for colour in np.unique(patch.reshape(-1, 3), axis=0).tolist()} == hatch
+
+
+def test_show_grid_has_a_row_per_class(capsys: Capture, tmp_path: Path, small_store: ExemplarStore) -> None:
+    sizes = {}
+    for name, options in {"all": [], "one": ["--label", "heart"], "few": ["--limit", 1]}.items():
+        target = tmp_path / f"{name}.png"
+        assert run(capsys, "show", small_store.path, "--grid", "-o", target, *options)[0] == 0
+        sizes[name] = Image.open(target).size
+    assert sizes["all"][1] > sizes["one"][1] and sizes["all"] != sizes["few"]
+
+
+def test_pictures_without_pictures(capsys: Capture, tmp_path: Path, make_exemplar: Callable[..., Exemplar],
+                                   codecs: dict[str, Codec]) -> None:
+    store = ExemplarStore.create(tmp_path / "store", budget_bytes=20_000, run_id="run")
+    store.commit(store.plan(1, [encode(make_exemplar(1, with_image=False), codecs)]))
+    for options in (["0"], ["--grid"]):
+        assert run(capsys, "show", store.path, *options, "-o", tmp_path / "x.png")[0] == 0
+
+
+def test_verify_exits_with_1_only_for_damage(capsys: Capture, small_store: ExemplarStore) -> None:
+    for full in ([], ["--full"]):
+        code, out, err = run(capsys, "verify", small_store.path, *full)
+        assert (code, err) == (0, "") and out.endswith("the store is whole\n")
+    payload = next(small_store.path.rglob("payload/c/0"))
+    data = bytearray(payload.read_bytes())
+    data[100] ^= 4
+    payload.write_bytes(data)
+    assert run(capsys, "verify", small_store.path)[0] == 0  # quick: sizes only, for the payload
+    code, out, err = run(capsys, "verify", small_store.path, "--full")
+    assert code == 1 and str(payload) in err and out.endswith("1 problems\n")
+    code = main(["verify", str(small_store.path), "--full", "--json"])
+    assert code == 1 and len(json.loads(capsys.readouterr()[0])["problems"]) == 1
+    code, out, err = run(capsys, "show", small_store.path, "--grid", "-o", small_store.path.parent / "x.png")
+    assert code == 1 and err.count("\n") == 1 and not (small_store.path.parent / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "{tmp}/none"], "does not exist"),
+        (["info", "{tmp}"], "has no store.json"),
+        (["info"], "Missing argument"),
+        (["info", "{store}", "--wrong"], "No such option"),
+        (["fly", "{store}"], "No such command 'fly'"),
+        (["ls", "{store}", "--label", "hart"], "no class is called 'hart'; classes: heart, tool, drink"),
+        (["ls", "{store}", "--limit", "0"], "--limit"),
+        (["ls", "{store}", "--stage", "x"], "Invalid value for '--stage'"),
+        (["show", "{store}"], "either the number of an exemplar or --grid"),
+        (["show", "{store}", "1", "--grid"], "either the number of an exemplar or --grid"),
+        (["show", "{store}", "99"], "there is no exemplar 99"),
+        (["show", "{store}", "0", "-o", "{tmp}/none/x.png"], "give another file with -o"),
+        (["show", "{store}", "0", "--tokenizer", "{tmp}"], "no tokenizer.json or vocab.txt"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_code_2(capsys: Capture, tmp_path: Path, small_store: ExemplarStore,
+                                               arguments: list[str], message: str) -> None:
+    filled = [argument.format(tmp=tmp_path, store=small_store.path) for argument in arguments]
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run(capsys, *filled)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_starts_without_numpy_zarr_or_torch() -> None:
+    code = ("import sys; from exemplar_store.cli import main; main(['--help']); "
+            "sys.exit(bool({'numpy', 'zarr', 'torch', 'PIL'} & sys.modules.keys()))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "exemplar-store" in done.stdout
+
+
+def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, tmp_path: Path) -> None:
+    code = ("import sys; from exemplar_store.cli import main\n"
+            "for command in (['info'], ['ls'], ['verify', '--full'], ['show', '--grid', '-o', sys.argv[2]]):\n"
+            "    assert main([command[0], sys.argv[1], *command[1:]]) == 0\n"
+            "sys.exit(bool({'zarr', 'torch'} & sys.modules.keys()))")
+    done = subprocess.run([sys.executable, "-c", code, small_store.path, tmp_path / "x.png"], check=False)
+    assert done.returncode == 0
+
+
+def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("red\napple\n##s\nfruit\n", "utf-8")
+    vocabulary = read_vocabulary(tmp_path)
+    tokens = Tokens(np.array([0, 1, 2, 3], np.int32), np.array([1, 2, 3, 6]), (7,))
+    assert words(tokens, vocabulary) == "… red apples … fruit"
+    assert words(tokens, None) == "… #0 #1 #2 … #3"
+    assert words(Tokens.full(np.array([3, 99], np.int32), (2,)), vocabulary) == "fruit #99"
+
+
+@pytest.mark.parametrize("vocab", [{"a": 0, "Ġb": 1}, [["a", -1.0], ["▁b", -2.0]]])
+def test_tokenizer_json_of_either_kind(tmp_path: Path, vocab: Any) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocab}}), "utf-8")
+    assert words(Tokens.full(np.array([0, 1], np.int32), (2,)), read_vocabulary(tmp_path)) == "a b"
