@@ -13,6 +13,8 @@ from rich.console import Console
 
 from dist_mcl import __version__, config
 from dist_mcl.errors import StageFailedError, UserError
+from dist_mcl.packages.commands import app as models_app
+from dist_mcl.scenario.commands import app as data_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +24,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at configurations.")
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
 
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file, for example configs/quickstart.yaml")]
 Overrides = Annotated[

@@ -43,6 +43,7 @@ class Data(_Section):
     """What is learned from."""
 
     dataset: Literal["emoji"] = "emoji"
+    folder: Path | None = Field(None, description="where the dataset lies; the copy in the package when left out")
     scene: Literal["none", "photo"] = Field("photo", description="background of each picture: white, or a photograph")
     text: Literal["hard", "full"] = Field("hard", description="hard: three words, none of which names a class")
     max_per_class: int | None = Field(None, ge=1, description="training and test samples of a class, for quick trials")

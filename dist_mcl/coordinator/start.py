@@ -13,7 +13,7 @@ from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import RunFolder
-from dist_mcl.scenario.reader import Scenes
+from dist_mcl.scenario.reader import Scenes, open_split
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
 
@@ -43,9 +43,7 @@ def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
 
 
 def _begin(path: Path, experiment: Experiment) -> RunFolder:
-    data = experiment.data
-    test = Scenes(data.dataset, "test", scene=data.scene, text=data.text, seed=experiment.seed)
-    train = Scenes(data.dataset, "train", scene=data.scene, text=data.text, seed=experiment.seed)
+    train, test = (open_split(experiment.data, split, experiment.seed) for split in ("train", "test"))
     groups = class_incremental(sorted(set(train.labels.tolist())), experiment.scenario.stages, experiment.seed)
     tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
     test.check()

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from dist_mcl.config import Data
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.image import patchify
 from dist_mcl.modalities.text import TextTokenizer
@@ -45,6 +46,11 @@ class RawSample:
     id: int
     name: str
     style: str
+
+
+def open_split(config: Data, split: Split, seed: int) -> Scenes:
+    """One split of the data set that a configuration names. Raises as `Scenes` does."""
+    return Scenes(config.dataset, split, scene=config.scene, text=config.text, seed=seed, folder=config.folder)
 
 
 class Scenes:

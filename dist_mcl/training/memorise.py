@@ -9,7 +9,7 @@ from contextlib import closing
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.preprocessing import normalize
+from torch.nn.functional import normalize
 
 from dist_mcl.config import Experiment
 from dist_mcl.exemplars import herding, mask_sample
@@ -130,8 +130,8 @@ def _rank(
     for target in np.unique(targets):
         members = np.flatnonzero(targets == target)
         ranks[members[herding(features[members], ids[members])]] = np.arange(len(members))
-        units = normalize(features[members])
-        scores[members] = (units @ normalize(units.mean(axis=0, keepdims=True)).T)[:, 0]
+        units = normalize(torch.from_numpy(features[members]))
+        scores[members] = units @ normalize(units.mean(dim=0), dim=0)
     return ranks, scores
 
 

@@ -19,7 +19,7 @@ from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
-from dist_mcl.scenario.reader import Scenes, Split
+from dist_mcl.scenario.reader import Scenes, Split, open_split
 from dist_mcl.scenario.stages import Stage, stages
 from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier, class_rows
@@ -126,9 +126,8 @@ class StageRun:
 
     @cached_property
     def _splits(self) -> dict[Split, Scenes]:
-        data, seed = self._experiment.data, self._experiment.seed
         names: tuple[Split, Split] = ("train", "test")
-        return {name: Scenes(data.dataset, name, scene=data.scene, text=data.text, seed=seed) for name in names}
+        return {name: open_split(self._experiment.data, name, self._experiment.seed) for name in names}
 
     @cached_property
     def _stages(self) -> list[Stage]:

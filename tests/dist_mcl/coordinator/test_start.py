@@ -1,0 +1,28 @@
+"""Where a run lies when nobody says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dist_mcl import config
+from dist_mcl.coordinator import default_folder
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "small"),
+        (["seed=1"], "small-seed=1"),
+        (["seed=1", "model.adapter.kind=lora"], "small-model.adapter.kind=lora-seed=1"),
+        (["launcher.processes=1", "name=other"], "other"),
+        (["model.adapter={kind: lora, rank: 4}"], "small-model.adapter=_kind__lora__rank__4_"),
+    ],
+)
+def test_overrides_are_part_of_the_name_unless_they_do_not_change_the_result(
+    tmp_path: Path, overrides: list[str], name: str
+) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text("name: small\n")
+    assert default_folder(config.load(file, overrides), overrides) == Path("runs") / name

@@ -1,0 +1,119 @@
+"""What a run promises: continue after a kill, the same result for any number of processes, a budget that is kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dist_mcl.run_folder import RunFolder, read_progress
+from exemplar_store import StoreReader, verify
+
+from .conftest import finish, mcl, run_command
+
+SECONDS_FOR_A_STEP = 90.0
+
+
+def results(path: Path) -> list[tuple[object, ...]]:
+    """What must be equal in equal runs: confusion matrices and memories."""
+    stages = RunFolder.open(path).stages()
+    return [(stage.record("evaluate")["confusion"], stage.record("memorise")["digest"]) for stage in stages]
+
+
+def losses(path: Path) -> list[float]:
+    return [loss for stage in RunFolder.open(path).stages() for loss in stage.record("train")["loss"]]
+
+
+def kill_in(folder: Path, stage: int, step: str) -> None:
+    """Start the run, SIGKILL its coordinator when a stage is in a step, and wait for the workers to go."""
+    process = subprocess.Popen(run_command(folder), stdout=subprocess.DEVNULL)
+    end = time.monotonic() + SECONDS_FOR_A_STEP
+    while not is_in(folder, stage, step):
+        assert process.poll() is None, f"the run ended before stage {stage} {step}"
+        assert time.monotonic() < end, f"stage {stage} {step} was not reached"
+        time.sleep(0.01)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert alive == []
+
+
+def is_in(folder: Path, number: int, step: str) -> bool:
+    if not RunFolder.exists(folder):
+        return False
+    stage = RunFolder.open(folder).stage(number)
+    if stage.state.status != "running":
+        return False
+    progress = read_progress(stage.attempt(stage.state.attempt) / "progress.json")
+    return progress is not None and progress.step == step and progress.done > 0
+
+
+def test_killed_in_stage_3_the_run_continues_to_the_same_result(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    for step in ("train", "memorise", "evaluate"):
+        kill_in(folder, 3, step)
+    finish(folder)
+    assert RunFolder.open(folder).stage(3).state.attempt == 4
+    assert [RunFolder.open(folder).stage(number).state.attempt for number in (1, 2)] == [1, 1]
+    assert results(folder) == results(finished_run)
+    assert losses(folder) == losses(finished_run)
+
+
+def test_one_process_and_two_learn_and_remember_the_same(finished_run: Path, tmp_path: Path) -> None:
+    finish(tmp_path / "alone", launcher__processes="1")
+    assert results(tmp_path / "alone") == results(finished_run)
+    assert losses(tmp_path / "alone") == pytest.approx(losses(finished_run), abs=1e-4)
+
+
+def test_the_budget_holds_and_the_store_verifies(finished_run: Path) -> None:
+    store = RunFolder.open(finished_run).store
+    on_disk = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+    assert 0 < on_disk <= 60 * 1024
+    assert verify(store, full=True).problems == []
+    with closing(StoreReader(store)) as reader:
+        assert len(reader) == RunFolder.open(finished_run).stage(3).record("memorise")["exemplars"]
+        assert set(reader.stages.tolist()) == {1, 2, 3}
+
+
+def test_exemplars_are_replayed_and_only_adapters_pooler_and_head_train(finished_run: Path) -> None:
+    run = RunFolder.open(finished_run)
+    records = [stage.record("train") for stage in run.stages()]
+    assert [record["exemplars"] for record in records] == [
+        0,
+        *(stage.record("memorise")["exemplars"] for stage in run.stages()[:2]),
+    ]
+    rows = [sum(len(group) for group in run.plan.stages[: number + 1]) for number in range(3)]
+    grown = [record["trainable_parameters"] - row * (32 + 1) for record, row in zip(records, rows, strict=True)]
+    assert len(set(grown)) == 1  # beside the head's rows nothing was added
+    assert grown[0] < 5000
+
+
+def test_a_finished_run_is_not_run_again(finished_run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished_run.rglob("MANIFEST.json")}
+    done = subprocess.run(run_command(finished_run), capture_output=True, text=True, check=True)
+    assert "3 stages" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in finished_run.rglob("MANIFEST.json")} == before
+
+
+def test_status_and_report_of_a_finished_run(finished_run: Path) -> None:
+    status = subprocess.run(mcl("status", finished_run), capture_output=True, text=True, check=True).stdout
+    assert status.count("done") >= 3
+    page = (finished_run / "report.html").read_text(encoding="utf-8")
+    assert "animal-mammal" in page
+
+
+def test_lora_without_memory_in_another_seed(tmp_path: Path) -> None:
+    folder = tmp_path / "lora"
+    finish(folder, model__adapter__kind="lora", exemplars__budget="0", seed="1", scenario__stages="2")
+    run = RunFolder.open(folder)
+    assert not run.store.exists()
+    assert [stage.record("memorise")["exemplars"] for stage in run.stages()] == [0, 0]
+    assert (run.stage(2).adapter / "adapter_config.json").read_text().count('"LORA"') == 1
