@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dist_mcl.scenario.reader import shipped_folder
+from dist_mcl.scenario.tables import shipped_folder
 
 from .conftest import mcl, run_command
 
