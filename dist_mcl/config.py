@@ -46,6 +46,9 @@ class Data(_Section):
     folder: Path | None = Field(None, description="where the dataset lies; the copy in the package when left out")
     scene: Literal["none", "photo"] = Field("photo", description="background of each picture: white, or a photograph")
     text: Literal["hard", "full"] = Field("hard", description="hard: three words, none of which names a class")
+    modalities: tuple[Literal["image", "text"], ...] = Field(
+        ("image", "text"), min_length=1, description="what of each sample is seen; text alone is a control"
+    )
     max_per_class: int | None = Field(None, ge=1, description="training and test samples of a class, for quick trials")
 
 

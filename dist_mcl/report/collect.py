@@ -43,7 +43,7 @@ def collect(run: RunFolder) -> ReportData:
         budget=run.experiment.exemplars.budget,
         classes=_classes(run, metrics[-1]["confusion"], memory["classes"]),
         whole_image_bytes=memory["whole_image_bytes"],
-        gallery=_gallery(run) if memory["exemplars"] else [],
+        gallery=_gallery(run) if memory["exemplars"] and "image" in run.experiment.data.modalities else [],
         config=yaml.safe_dump(run.experiment.model_dump(mode="json"), sort_keys=False),
         versions={name: version(name) for name in _PACKAGES},
     )
@@ -92,7 +92,7 @@ def _gallery(run: RunFolder) -> list[ExemplarPicture]:
                 rank=exemplar.rank,
                 picture=unpatchify(exemplar.tokens["image"]),
                 kept=_kept(exemplar.tokens["image"]),
-                words=_words(exemplar.tokens["text"], tokenizer),
+                words=_words(exemplar.tokens["text"], tokenizer) if "text" in exemplar.tokens else [],
                 coded_bytes=int(reader.payload_bytes[index]),
             )
             for index, exemplar in zip(shown, reader.read_many(shown), strict=True)

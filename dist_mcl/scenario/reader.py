@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -50,7 +50,15 @@ class RawSample:
 
 def open_split(config: Data, split: Split, seed: int) -> Scenes:
     """One split of the data set that a configuration names. Raises as `Scenes` does."""
-    return Scenes(config.dataset, split, scene=config.scene, text=config.text, seed=seed, folder=config.folder)
+    return Scenes(
+        config.dataset,
+        split,
+        scene=config.scene,
+        text=config.text,
+        seed=seed,
+        modalities=config.modalities,
+        folder=config.folder,
+    )
 
 
 class Scenes:
@@ -65,6 +73,7 @@ class Scenes:
         scene: "photo" puts the object at a random place and size on a photograph, "none" in full size on white.
         text: "hard" keeps a few words that do not name any class, "full" keeps everything.
         seed: of places, sizes, crops and word windows.
+        modalities: what `sample` makes tokens of.
         classes: class ids to keep; all when left out. Class ids do not change by this.
         folder: where the data set lies; the copy that comes with the package when left out.
 
@@ -85,6 +94,7 @@ class Scenes:
         scene: Literal["none", "photo"] = "photo",
         text: Literal["hard", "full"] = "hard",
         seed: int = 0,
+        modalities: Sequence[str] = ("image", "text"),
         classes: Iterable[int] | None = None,
         folder: Path | None = None,
     ) -> None:
@@ -98,7 +108,7 @@ class Scenes:
         self.ids = _column(self._table, "id").astype(np.int64)
         self._photographs = _photographs(self._folder, split) if scene == "photo" else None
         self._banned = class_stems(self.classes) if text == "hard" else None
-        self._seed = seed
+        self._seed, self._modalities = seed, tuple(modalities)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -123,10 +133,11 @@ class Scenes:
         )
 
     def sample(self, index: int, tokenizer: TextTokenizer, stage: int) -> Sample:
-        """The sample as tokens: "image" patches and "text" ids. Raises as `raw` does."""
+        """The sample as tokens: "image" patches and "text" ids, as far as wanted. Raises as `raw` does."""
         raw = self.raw(index)
         tokens = {"image": patchify(raw.picture), "text": tokenizer.encode(raw.text)}
-        return Sample(tokens, target=raw.label, id=raw.id, stage=stage)
+        seen = {name: tokens[name] for name in self._modalities}
+        return Sample(seen, target=raw.label, id=raw.id, stage=stage)
 
     def check(self) -> None:
         """Decode every picture once. Raises UserError naming the first that cannot be read."""
