@@ -44,11 +44,11 @@ def _attempt(run: RunFolder, folder: StageFolder, watch: Watch) -> None:
     if code == 0 and folder.is_done():
         folder.write_state(replace(state, status="done"))
         return
-    error = _first_error(attempt) or {"users_mistake": False, "reason": f"exit code {code}"}
-    folder.write_state(replace(state, status="failed", reason=error["reason"]))
-    if error["users_mistake"]:
-        raise UserError(error["reason"])
-    raise StageFailedError(f"stage {folder.number} failed: {error['reason']}; its logs are in {attempt}")
+    is_users, reason = _first_error(attempt) or (False, f"a process ended with exit code {code}")
+    folder.write_state(replace(state, status="failed", reason=reason))
+    if is_users:
+        raise UserError(reason)
+    raise StageFailedError(f"stage {folder.number} failed: {reason}; its logs are in {attempt}")
 
 
 def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, watch: Watch) -> int:
@@ -75,7 +75,8 @@ def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, watch: Watch
     return code
 
 
-def _first_error(attempt: Path) -> dict[str, object] | None:
-    """The earliest report: later ones only say that a peer has gone."""
-    errors = [read_json(path) for path in attempt.glob("error-*.json")]
-    return min(errors, key=lambda error: error["time"]) if errors else None
+def _first_error(attempt: Path) -> tuple[bool, str] | None:
+    """Whether it is the user's mistake, and the reason, of the earliest report: later ones say that a peer has gone."""
+    records = [record for path in attempt.glob("error-*.json") if (record := read_json(path))]
+    first = min(records, key=lambda record: record["time"], default=None)
+    return None if first is None else (bool(first["users_mistake"]), str(first["reason"]))

@@ -85,7 +85,7 @@ def _gallery(run: RunFolder) -> list[ExemplarPicture]:
     tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
     with closing(StoreReader(run.store)) as reader:
         shown = [index for index in range(len(reader)) if reader.ranks[index] < _PER_CLASS_IN_GALLERY]
-        shown.sort(key=lambda index: (run.plan.class_order.index(reader.labels[index]), reader.ranks[index]))
+        shown.sort(key=lambda index: (run.plan.class_order.index(int(reader.labels[index])), reader.ranks[index]))
         return [
             ExemplarPicture(
                 class_name=run.plan.class_names[exemplar.label],

@@ -55,7 +55,7 @@ def memorise(
         candidates = _choose(model, samples, run.experiment, codecs, group, progress)
         if store:
             store.commit(store.plan(stage, candidates, dict(enumerate(run.plan.class_names))))
-    return group.broadcast(store and _describe_memory(store))
+    return group.broadcast(_describe_memory(store) if store else None)
 
 
 def _choose(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.scenario.reader import Scenes
 from dist_mcl.tokens import Sample
@@ -20,9 +23,9 @@ class SceneSamples(Sequence[Sample]):
         stage: the stage that brings them.
     """
 
-    def __init__(self, scenes: Scenes, indices: Sequence[int], tokenizer: TextTokenizer, stage: int) -> None:
+    def __init__(self, scenes: Scenes, indices: NDArray[np.int64], tokenizer: TextTokenizer, stage: int) -> None:
         self._scenes, self._tokenizer, self._stage = scenes, tokenizer, stage
-        self._indices = [int(index) for index in indices]
+        self._indices: list[int] = indices.tolist()
         self._made: dict[int, Sample] = {}
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dist_mcl.backbones import SmallBackbone
@@ -149,7 +150,7 @@ class StageRun:
     def _rows_of(self, arrived: Sequence[Stage]) -> list[int]:
         return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
 
-    def _samples(self, split: Split, indices: Sequence[int]) -> SceneSamples:
+    def _samples(self, split: Split, indices: NDArray[np.int64]) -> SceneSamples:
         return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
 
     def _backbone(self) -> SmallBackbone:
