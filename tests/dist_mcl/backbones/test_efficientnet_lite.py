@@ -20,7 +20,8 @@ def _random_state(network: EfficientNetLite0) -> State:
 
     def convolution(layer: torch.nn.Conv2d, name: str, norm: str) -> None:
         state[f"{name}.weight"] = torch.randn_like(layer.weight) * layer.weight[0].numel() ** -0.5
-        for part, low, high in (("weight", 0.5, 1.5), ("bias", -1, 1), ("running_mean", -1, 1), ("running_var", 0.5, 2)):
+        ranges = {"weight": (0.5, 1.5), "bias": (-1, 1), "running_mean": (-1, 1), "running_var": (0.5, 2)}
+        for part, (low, high) in ranges.items():
             state[f"{norm}.{part}"] = torch.empty(layer.out_channels).uniform_(low, high)
 
     convolution(network.stem, "_conv_stem", "_bn0")
