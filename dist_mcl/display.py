@@ -116,7 +116,7 @@ def status_table(rows: list[dict[str, object]]) -> Table:
 
 def _status(folder: StageFolder, is_live: bool) -> dict[str, object]:
     state = folder.state
-    status = "done" if folder.is_done() else state.status
+    status: str = "done" if folder.is_done() else state.status
     if status == "running" and not is_live:
         status = "interrupted"
     progress = read_progress(folder.attempt(state.attempt) / "progress.json") if status == "running" else None
