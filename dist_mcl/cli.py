@@ -15,6 +15,7 @@ from dist_mcl import __version__, config
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.packages.commands import app as models_app
 from dist_mcl.scenario.commands import app as data_app
+from exemplar_store import StoreError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,9 +48,10 @@ def run(
     """
     experiment = config.load(config_file, overrides or [])
     from dist_mcl.coordinator import default_folder, finish_run, open_or_begin
-    from dist_mcl.display import StageBars
+    from dist_mcl.display import StageBars, describe_start
 
     begun = open_or_begin(folder or default_folder(experiment, overrides or []), experiment)
+    Console().print(describe_start(begun), soft_wrap=True, highlight=False)
     with StageBars(len(begun.plan.stages)) as bars:
         finish_run(begun, bars.show)
     _write_report(begun.path)
@@ -134,13 +136,13 @@ def _write_report(path: Path) -> None:
 
 
 def main() -> None:
-    """Run `mcl`: a user's mistake is one line on standard error and exit code 2, a failed stage one line and 1."""
+    """Run `mcl`: a user's mistake is one line on standard error and exit code 2, a failed stage or store 1."""
     try:
         app()
     except UserError as error:
         print(f"mcl: {error}", file=sys.stderr)
         sys.exit(2)
-    except StageFailedError as error:
+    except (StageFailedError, StoreError) as error:
         print(f"mcl: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dist_mcl.errors import UserError
 
@@ -43,7 +43,9 @@ class Data(_Section):
     """What is learned from."""
 
     dataset: Literal["emoji"] = "emoji"
-    folder: Path | None = Field(None, description="where the dataset lies; the copy in the package when left out")
+    folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None, description="where the dataset lies; the copy in the package when left out"
+    )
     scene: Literal["none", "photo"] = Field("photo", description="background of each picture: white, or a photograph")
     text: Literal["hard", "full"] = Field("hard", description="hard: three words, none of which names a class")
     modalities: tuple[Literal["image", "text"], ...] = Field(

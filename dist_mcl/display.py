@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from dist_mcl.run_folder import Progress as StageProgress
-from dist_mcl.run_folder import RunFolder, StageFolder, read_progress
+from dist_mcl.run_folder import RunFolder, RunLock, StageFolder, read_progress
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -86,13 +86,24 @@ class StageBars:
             self._line = (name, now)
 
 
+def describe_start(run: RunFolder) -> str:
+    """One line that says what begins or continues."""
+    open_stages = [folder.number for folder in run.stages() if not folder.is_done()]
+    if not open_stages:
+        return f"{run.path}: every stage is done"
+    verb = "continues with stage" if run.stage(1).state.attempt else "begins with stage"
+    return f"{run.path}: {len(run.plan.class_order)} classes in {len(run.plan.stages)} stages, {verb} {open_stages[0]}"
+
+
 def status_rows(path: Path) -> list[dict[str, object]]:
     """One record per stage of a run, for people and for scripts.
 
     Raises:
         UserError: the folder holds no run.
     """
-    return [_status(folder) for folder in RunFolder.open(path).stages()]
+    run = RunFolder.open(path)
+    is_live = RunLock(path).is_held()
+    return [_status(folder, is_live) for folder in run.stages()]
 
 
 def status_table(rows: list[dict[str, object]]) -> Table:
@@ -103,14 +114,17 @@ def status_table(rows: list[dict[str, object]]) -> Table:
     return table
 
 
-def _status(folder: StageFolder) -> dict[str, object]:
+def _status(folder: StageFolder, is_live: bool) -> dict[str, object]:
     state = folder.state
-    progress = read_progress(folder.attempt(state.attempt) / "progress.json") if state.status == "running" else None
+    status: str = "done" if folder.is_done() else state.status
+    if status == "running" and not is_live:
+        status = "interrupted"
+    progress = read_progress(folder.attempt(state.attempt) / "progress.json") if status == "running" else None
     memory = folder.record("memorise") or {}
     rate = progress.samples_per_second if progress else None
     return {
         "stage": folder.number,
-        "status": "done" if folder.is_done() else state.status,
+        "status": status,
         "step": progress.step if progress else None,
         "done": f"{progress.done}/{progress.total}" if progress and progress.total else None,
         "loss": round(progress.loss, 4) if progress and progress.loss is not None else None,

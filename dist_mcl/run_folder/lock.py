@@ -7,6 +7,7 @@ import os
 import socket
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psutil
 
@@ -43,14 +44,24 @@ class RunLock:
     ) -> None:
         self._path.unlink(missing_ok=True)
 
-    def _take_over_if_stale(self) -> None:
+    def is_held(self) -> bool:
+        """Whether a live coordinator holds the lock; one on another host is taken to be alive."""
+        owner = self._owner()
+        return owner is not None and (
+            owner["host"] != socket.gethostname() or _is_alive(owner["pid"], owner["started"])
+        )
+
+    def _owner(self) -> dict[str, Any] | None:
         try:
-            owner = json.loads(self._path.read_text(encoding="utf-8"))
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            return
+            return None
         except ValueError:  # its owner died between making the file and naming itself
-            owner = {"host": socket.gethostname(), "pid": 0, "started": 0.0}
-        if owner["host"] != socket.gethostname() or _is_alive(owner["pid"], owner["started"]):
+            return {"host": socket.gethostname(), "pid": 0, "started": 0.0}
+
+    def _take_over_if_stale(self) -> None:
+        owner = self._owner()
+        if owner is not None and self.is_held():
             raise UserError(
                 f"{self._path.parent}: process {owner['pid']} on {owner['host']} is working on this run; wait for it, "
                 f"or remove {self._path} if it is gone"

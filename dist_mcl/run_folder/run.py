@@ -54,15 +54,24 @@ class RunFolder:
     def create(
         cls, path: Path, experiment: config.Experiment, class_names: list[str], stages: list[list[int]]
     ) -> RunFolder:
-        """Begin a run in a folder that is not there yet, or is empty; it appears whole or not at all."""
+        """Begin a run in a folder that is not there yet, or is empty; it appears whole or not at all.
+
+        Raises:
+            UserError: the folder cannot be made.
+        """
         plan = Plan(uuid.uuid4().hex, class_names, stages)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        built = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        built.chmod(0o755)
-        write_text(built / "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
-        write_json(built / "plan.json", asdict(plan))
-        built.rename(path)
-        sync_folder(path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            built = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            built.chmod(0o755)
+            write_text(built / "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
+            write_json(built / "plan.json", asdict(plan))
+            built.rename(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise UserError(
+                f"{path}: the run folder cannot be made: {error.strerror}; choose one with --run"
+            ) from error
         return cls(path, experiment, plan)
 
     @classmethod

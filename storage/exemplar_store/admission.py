@@ -90,9 +90,13 @@ class Planner:
         before = self.snapshot
         all_new = sum(one.segment is None for one in self.candidates)
         return Admission(
-            before.generation.number, self.stage, generation, segment,
+            before.generation.number,
+            self.stage,
+            generation,
+            segment,
             total_bytes=len(sealed_record(before.info)) + generation_bytes(generation),
-            admitted=len(new), refused=all_new - len(new),
+            admitted=len(new),
+            refused=all_new - len(new),
             evicted=len(self.candidates) - all_new - (count - len(new)),
         )
 
@@ -107,15 +111,21 @@ class Planner:
     def _kept_segments(self, chosen: Sequence[Candidate], merge_small: bool) -> set[str | None]:
         """Segments that stay as they are: all their exemplars survive, and they are not worth merging."""
         survivors = Counter(one.segment for one in chosen)
-        return {ref.name for ref in self.snapshot.generation.segments
-                if survivors[ref.name] == ref.exemplars and not (merge_small and ref.bytes < SMALL_SEGMENT)}
+        return {
+            ref.name
+            for ref in self.snapshot.generation.segments
+            if survivors[ref.name] == ref.exemplars and not (merge_small and ref.bytes < SMALL_SEGMENT)
+        }
 
     def _generation(self, kept: set[str | None], segment: Segment | None, labels: set[int]) -> Generation:
         before = self.snapshot.generation
         names = {**before.class_names, **self.class_names}
         refs = [ref for ref in before.segments if ref.name in kept]
         return Generation(
-            version=VERSION, required_features=(), store=before.store, number=before.number + 1,
+            version=VERSION,
+            required_features=(),
+            store=before.store,
+            number=before.number + 1,
             stages=(*before.stages, self.stage),
             class_names={label: names[label] for label in sorted(labels & names.keys())},
             segments=(*refs, segment.ref) if segment else tuple(refs),
@@ -123,8 +133,10 @@ class Planner:
 
     def _too_small(self, budget: int) -> BudgetTooSmall:
         first, needed = self.candidates[0].exemplar, self.admission(1).total_bytes
-        return BudgetTooSmall(f"budget_bytes is {budget}; a memory of one exemplar (sample {first.sample_id} of class "
-                              f"{first.label}) takes {needed} bytes; raise the budget to at least that")
+        return BudgetTooSmall(
+            f"budget_bytes is {budget}; a memory of one exemplar (sample {first.sample_id} of class "
+            f"{first.label}) takes {needed} bytes; raise the budget to at least that"
+        )
 
 
 def generation_bytes(generation: Generation) -> int:
@@ -146,8 +158,14 @@ def in_order(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(sorted(candidates, key=lambda one: one.exemplar.order))
 
 
-def minimum_bytes(encoded: EncodedExemplar, *, run_id: str, budget_bytes: int, stages: Sequence[int] = (1,),
-                  class_names: Mapping[int, str] | None = None) -> int:
+def minimum_bytes(
+    encoded: EncodedExemplar,
+    *,
+    run_id: str,
+    budget_bytes: int,
+    stages: Sequence[int] = (1,),
+    class_names: Mapping[int, str] | None = None,
+) -> int:
     """Exact bytes of a store that holds this one exemplar after the last of ``stages``: ask before training.
 
     A budget below this is refused by `ExemplarStore.plan` when the exemplar comes first.
@@ -160,11 +178,13 @@ def minimum_bytes(encoded: EncodedExemplar, *, run_id: str, budget_bytes: int, s
 
 def new_info(uuid: str, run_id: str, budget_bytes: int) -> StoreInfo:
     """The store.json of a new store."""
-    return StoreInfo(format=FORMAT, version=VERSION, required_features=(), uuid=uuid, run_id=run_id,
-                     budget_bytes=budget_bytes)
+    return StoreInfo(
+        format=FORMAT, version=VERSION, required_features=(), uuid=uuid, run_id=run_id, budget_bytes=budget_bytes
+    )
 
 
 def empty_generation(uuid: str) -> Generation:
     """Generation 0, which every store is created with."""
-    return Generation(version=VERSION, required_features=(), store=uuid, number=0, stages=(), class_names={},
-                      segments=())
+    return Generation(
+        version=VERSION, required_features=(), store=uuid, number=0, stages=(), class_names={}, segments=()
+    )

@@ -19,8 +19,13 @@ from exemplar_store.errors import Damaged, StoreError
 if TYPE_CHECKING:
     from exemplar_store.reader import StoreReader
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-                  help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars",
+)
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -66,8 +71,9 @@ def info(store: StorePath, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: exemplar-store ls runs/quickstart/exemplars --label heart --limit 5")
-def ls(store: StorePath, label: OfClass = None, stage: OfStage = None, limit: Limit = None,
-       as_json: AsJson = False) -> None:
+def ls(
+    store: StorePath, label: OfClass = None, stage: OfStage = None, limit: Limit = None, as_json: AsJson = False
+) -> None:
     """One line per exemplar, best ranks of all classes first."""
     from exemplar_store.reader import StoreReader
     from exemplar_store.summary import listing
@@ -85,15 +91,22 @@ def ls(store: StorePath, label: OfClass = None, stage: OfStage = None, limit: Li
 @app.command(epilog="Example: exemplar-store show runs/quickstart/exemplars --grid -o memory.png")
 def show(
     store: StorePath,
-    index: Annotated[int | None, typer.Argument(help="Number of the exemplar, as `ls` prints it.",
-                                                show_default=False)] = None,
+    index: Annotated[
+        int | None, typer.Argument(help="Number of the exemplar, as `ls` prints it.", show_default=False)
+    ] = None,
     grid: Annotated[bool, typer.Option("--grid", help="A contact sheet of many exemplars, class by class.")] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="PNG file to write.")] = Path("exemplars.png"),
     label: OfClass = None,
     stage: OfStage = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="With --grid: at most this many per class.")] = 6,
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", envvar="EXEMPLAR_STORE_TOKENIZER",
-        help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.")] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer",
+            envvar="EXEMPLAR_STORE_TOKENIZER",
+            help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
+        ),
+    ] = None,
 ) -> None:
     """Draw exemplars to a PNG: kept patches in place, dropped ones hatched."""
     from exemplar_store import gallery
@@ -136,11 +149,16 @@ def verify(
         for line in found.problems:
             sys.stderr.write(f"exemplar-store: {line}\n")
         how = "every byte" if full else "checksums of metadata, presence and size of files (every byte: --full)"
-        sys.stdout.write(f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
-                         f"{found.bytes:,} bytes; checked {how}\n" if found.generation >= 0 else "")
+        sys.stdout.write(
+            f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
+            f"{found.bytes:,} bytes; checked {how}\n"
+            if found.generation >= 0
+            else ""
+        )
         if found.leftovers:
-            sys.stdout.write(f"{len(found.leftovers)} leftovers of interrupted commits; harmless, the next commit "
-                             "removes them\n")
+            sys.stdout.write(
+                f"{len(found.leftovers)} leftovers of interrupted commits; harmless, the next commit removes them\n"
+            )
         sys.stdout.write("the store is whole\n" if not found.problems else f"{len(found.problems)} problems\n")
     raise typer.Exit(DAMAGED if found.problems else 0)
 

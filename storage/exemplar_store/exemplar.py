@@ -108,16 +108,25 @@ def encode(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
     _check_numbers(exemplar)
     _check_modalities(exemplar, codecs)
     parts = tuple(_encode_tokens(name, exemplar.tokens[name], codecs[name]) for name in sorted(exemplar.tokens))
-    return EncodedExemplar(int(exemplar.sample_id), int(exemplar.label), int(exemplar.stage), int(exemplar.rank),
-                           float(np.float32(exemplar.score)), (int(exemplar.source_hw[0]), int(exemplar.source_hw[1])),
-                           int(exemplar.baseline_bytes), parts)
+    return EncodedExemplar(
+        int(exemplar.sample_id),
+        int(exemplar.label),
+        int(exemplar.stage),
+        int(exemplar.rank),
+        float(np.float32(exemplar.score)),
+        (int(exemplar.source_hw[0]), int(exemplar.source_hw[1])),
+        int(exemplar.baseline_bytes),
+        parts,
+    )
 
 
 def _check_numbers(exemplar: Exemplar) -> None:
     for field in ("sample_id", "label", "stage", "rank", "source_hw", "baseline_bytes"):
         if not all(0 <= number < 1 << 63 for number in np.atleast_1d(np.array(getattr(exemplar, field), object))):
-            raise StoreError(f"exemplar {exemplar.sample_id}: {field} is {getattr(exemplar, field)}; it must be 0 or "
-                             "more and fit 63 bits")
+            raise StoreError(
+                f"exemplar {exemplar.sample_id}: {field} is {getattr(exemplar, field)}; it must be 0 or "
+                "more and fit 63 bits"
+            )
     if not math.isfinite(exemplar.score):
         raise StoreError(f"exemplar {exemplar.sample_id}: score is {exemplar.score}; it must be finite")
 
@@ -127,11 +136,15 @@ def _check_modalities(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> None:
         raise StoreError(f"exemplar {exemplar.sample_id}: no tokens of any modality")
     for name in exemplar.tokens:
         if name not in codecs:
-            raise StoreError(f"exemplar {exemplar.sample_id}: no codec for modality {name!r}; codecs are given for "
-                             f"{', '.join(sorted(codecs))}")
+            raise StoreError(
+                f"exemplar {exemplar.sample_id}: no codec for modality {name!r}; codecs are given for "
+                f"{', '.join(sorted(codecs))}"
+            )
         if not _MODALITY.fullmatch(name):
-            raise StoreError(f"exemplar {exemplar.sample_id}: modality {name!r} must be lower-case letters, digits "
-                             "and underscores, at most 32, starting with a letter")
+            raise StoreError(
+                f"exemplar {exemplar.sample_id}: modality {name!r} must be lower-case letters, digits "
+                "and underscores, at most 32, starting with a letter"
+            )
 
 
 def decode(encoded: EncodedExemplar, where: str) -> Exemplar:
@@ -142,8 +155,16 @@ def decode(encoded: EncodedExemplar, where: str) -> Exemplar:
         UnsupportedFormat: a codec is not known here.
     """
     tokens = {part.modality: _decode_tokens(part, where) for part in encoded.parts}
-    return Exemplar(encoded.sample_id, encoded.label, encoded.stage, encoded.rank, encoded.score, tokens,
-                    encoded.source_hw, encoded.baseline_bytes)
+    return Exemplar(
+        encoded.sample_id,
+        encoded.label,
+        encoded.stage,
+        encoded.rank,
+        encoded.score,
+        tokens,
+        encoded.source_hw,
+        encoded.baseline_bytes,
+    )
 
 
 def _encode_tokens(modality: str, tokens: Tokens, codec: Codec) -> EncodedTokens:
@@ -152,8 +173,13 @@ def _encode_tokens(modality: str, tokens: Tokens, codec: Codec) -> EncodedTokens
         raise StoreError(f"modality {modality!r}: grid {tokens.grid} has {total} places; the store takes {MAX_GRID}")
     bits = np.zeros(total, np.uint8)
     bits[tokens.positions] = 1
-    return EncodedTokens(modality, codec.encoding, tokens.grid, np.packbits(bits, bitorder="little").tobytes(),
-                         codec.encode(tokens.values))
+    return EncodedTokens(
+        modality,
+        codec.encoding,
+        tokens.grid,
+        np.packbits(bits, bitorder="little").tobytes(),
+        codec.encode(tokens.values),
+    )
 
 
 def _decode_tokens(part: EncodedTokens, where: str) -> Tokens:

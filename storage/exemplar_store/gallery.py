@@ -11,8 +11,9 @@ from exemplar_store.reader import StoreReader
 from exemplar_store.vocabulary import Vocabulary
 
 
-def contact_sheet(reader: StoreReader, indices: NDArray[np.int64], per_class: int,
-                  vocabulary: Vocabulary | None) -> Image.Image:
+def contact_sheet(
+    reader: StoreReader, indices: NDArray[np.int64], per_class: int, vocabulary: Vocabulary | None
+) -> Image.Image:
     """Classes in order of their numbers, `per_class` exemplars each in order of rank."""
     labels = reader.labels[indices]
     rows = [_class_row(reader, indices[labels == label], per_class) for label in np.unique(labels)]
@@ -24,15 +25,23 @@ def single(reader: StoreReader, index: int, vocabulary: Vocabulary | None) -> Im
     exemplar = reader.read(index)
     size = int(reader.payload_bytes[index])
     facts = [
-        ("exemplar", f"{index} of {len(reader)}"), ("sample", str(exemplar.sample_id)),
-        ("stage, rank", f"{exemplar.stage}, {exemplar.rank}"), ("score", f"{exemplar.score:.4g}"),
+        ("exemplar", f"{index} of {len(reader)}"),
+        ("sample", str(exemplar.sample_id)),
+        ("stage, rank", f"{exemplar.stage}, {exemplar.rank}"),
+        ("score", f"{exemplar.score:.4g}"),
         ("coded size", f"{size:,} B"),
-        *((f"{name} kept", f"{len(tokens)} of {int(reader.places[name][index])} tokens")
-          for name, tokens in exemplar.tokens.items()),
+        *(
+            (f"{name} kept", f"{len(tokens)} of {int(reader.places[name][index])} tokens")
+            for name, tokens in exemplar.tokens.items()
+        ),
     ]
     if exemplar.baseline_bytes:
-        facts.append(("whole sample", f"{exemplar.baseline_bytes:,} B, {exemplar.baseline_bytes / max(size, 1):.1f} "
-                                      "times as much"))
+        facts.append(
+            (
+                "whole sample",
+                f"{exemplar.baseline_bytes:,} B, {exemplar.baseline_bytes / max(size, 1):.1f} times as much",
+            )
+        )
     return draw_exemplar(exemplar, Label(_name(reader, exemplar.label), size), facts, vocabulary)
 
 
@@ -41,10 +50,13 @@ def _class_row(reader: StoreReader, members: NDArray[np.int64], per_class: int) 
     labels = [Label("", int(reader.payload_bytes[index])) for index in drawn]
     stages = sorted(set(reader.stages[members].tolist()))
     more = f"\n{len(members) - len(drawn)} not shown" if len(members) > len(drawn) else ""
-    note = (f"{len(members)} exemplar{'s' * (len(members) != 1)}\n{int(reader.payload_bytes[members].sum()):,} B\n"
-            f"stage {', '.join(map(str, stages))}{more}")
-    return ClassRow(_name(reader, int(reader.labels[members[0]])), note,
-                    list(zip(reader.read_many(drawn), labels, strict=True)))
+    note = (
+        f"{len(members)} exemplar{'s' * (len(members) != 1)}\n{int(reader.payload_bytes[members].sum()):,} B\n"
+        f"stage {', '.join(map(str, stages))}{more}"
+    )
+    return ClassRow(
+        _name(reader, int(reader.labels[members[0]])), note, list(zip(reader.read_many(drawn), labels, strict=True))
+    )
 
 
 def _name(reader: StoreReader, label: int) -> str:
@@ -60,7 +72,9 @@ def _headline(reader: StoreReader) -> tuple[str, str, float]:
         facts.append(f"{used / count:,.0f} B per exemplar, everything counted")
     if count and (reader.baseline_bytes > 0).all():
         facts.append(f"whole sample {reader.baseline_bytes.mean():,.0f} B")
-    facts += [f"{name}: {100 * kept.sum() / max(1, reader.places[name].sum()):.0f} % of tokens kept"
-              for name, kept in reader.kept.items()]
+    facts += [
+        f"{name}: {100 * kept.sum() / max(1, reader.places[name].sum()):.0f} % of tokens kept"
+        for name, kept in reader.kept.items()
+    ]
     title = f"Memory of run {snapshot.info.run_id}, generation {snapshot.generation.number}"
     return title, "   ·   ".join(facts), used / budget

@@ -79,8 +79,10 @@ def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
     data = read_inside(root, path)
     generation = parse_record(Generation, unseal(data, str(path)), str(path))
     if generation.number != int(path.stem) or generation.store != info.uuid:
-        raise Damaged(f"{path}: says it is generation {generation.number} of store {generation.store}; it was moved "
-                      "here from elsewhere")
+        raise Damaged(
+            f"{path}: says it is generation {generation.number} of store {generation.store}; it was moved "
+            "here from elsewhere"
+        )
     if len({ref.name for ref in generation.segments}) != len(generation.segments):
         raise Damaged(f"{path}: names a segment twice")
     return Snapshot(root, info, generation, info_bytes + len(data) + sum(ref.bytes for ref in generation.segments))

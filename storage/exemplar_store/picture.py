@@ -51,8 +51,11 @@ def image_tokens(exemplar: Exemplar) -> Tokens | None:
 
 def text_line(exemplar: Exemplar, vocabulary: Vocabulary | None) -> str:
     """The kept words of the exemplar's texts."""
-    return " / ".join(words(tokens, vocabulary) for tokens in exemplar.tokens.values()
-                      if np.issubdtype(tokens.values.dtype, np.integer) and tokens.values.ndim == 1)
+    return " / ".join(
+        words(tokens, vocabulary)
+        for tokens in exemplar.tokens.values()
+        if np.issubdtype(tokens.values.dtype, np.integer) and tokens.values.ndim == 1
+    )
 
 
 def hatching(width: int, height: int) -> Image.Image:
@@ -74,8 +77,9 @@ def draw_tokens(tokens: Tokens, side: int) -> Image.Image:
     return image
 
 
-def draw_exemplar(exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, str]],
-                  vocabulary: Vocabulary | None) -> Image.Image:
+def draw_exemplar(
+    exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, str]], vocabulary: Vocabulary | None
+) -> Image.Image:
     """One exemplar, large, with its facts (name, value) beside it."""
     tokens = image_tokens(exemplar)
     picture = draw_tokens(tokens, max(8, 432 // max(tokens.grid))) if tokens else hatching(432, 96)
@@ -127,12 +131,15 @@ class Sheet:
         return self.NAME + self.per_class * self.cell + 2 * self.GAP
 
     def size(self, classes: int) -> tuple[int, int]:
-        return (2 * self.MARGIN + self.across * self.block,
-                2 * self.MARGIN + self.HEADER + math.ceil(classes / self.across) * self.row_height)
+        return (
+            2 * self.MARGIN + self.across * self.block,
+            2 * self.MARGIN + self.HEADER + math.ceil(classes / self.across) * self.row_height,
+        )
 
 
-def draw_sheet(rows: Sequence[ClassRow], title: str, subtitle: str, used: float,
-               vocabulary: Vocabulary | None) -> Image.Image:
+def draw_sheet(
+    rows: Sequence[ClassRow], title: str, subtitle: str, used: float, vocabulary: Vocabulary | None
+) -> Image.Image:
     """A contact sheet: a row per class, exemplars by rank, a bar for the share `used` of the budget."""
     sheet = _fitting_sheet(rows)
     image = Image.new("RGB", sheet.size(len(rows)), PAPER)

@@ -73,8 +73,15 @@ class StoreReader:
 
     def codecs(self, modality: str) -> list[str]:
         """Names of the codecs that the modality's payloads need."""
-        return sorted({one.encodings[place].codec for one in self._segments if modality in one.modalities
-                       for place in np.unique(one.columns[f"{modality}.encoding"]) if place >= 0})
+        return sorted(
+            {
+                one.encodings[place].codec
+                for one in self._segments
+                if modality in one.modalities
+                for place in np.unique(one.columns[f"{modality}.encoding"])
+                if place >= 0
+            }
+        )
 
     def close(self) -> None:
         """Close all files. The arrays stay usable, `read` does not."""
@@ -104,10 +111,14 @@ class StoreReader:
         modalities = sorted({name for one in self._segments for name in one.modalities})
         self.modality_bytes = {name: self._column(f"{name}.bytes")[order] for name in modalities}
         self.payload_bytes = sum(self.modality_bytes.values(), np.zeros(len(order), np.int64))
-        self.kept = {name: np.concatenate([one.kept.get(name, np.zeros(len(one), np.int64))
-                                           for one in self._segments])[order] for name in modalities}
-        self.places = {name: np.concatenate([one.places.get(name, np.zeros(len(one), np.int64))
-                                             for one in self._segments])[order] for name in modalities}
+        self.kept = {
+            name: np.concatenate([one.kept.get(name, np.zeros(len(one), np.int64)) for one in self._segments])[order]
+            for name in modalities
+        }
+        self.places = {
+            name: np.concatenate([one.places.get(name, np.zeros(len(one), np.int64)) for one in self._segments])[order]
+            for name in modalities
+        }
 
 
 def _open_generation(root: Path, number: int | None) -> tuple[Snapshot, list[SegmentReader]]:

@@ -185,10 +185,13 @@ def parse_record(kind: type[AnyRecord], fields: dict[str, Any], where: str) -> A
 def _check_version(fields: dict[str, Any], where: str) -> None:
     version = fields.get("version")
     if isinstance(version, list) and version and version[0] != VERSION[0]:
-        raise UnsupportedFormat(f"{where}: format version {'.'.join(map(str, version))}; this exemplar_store reads "
-                                f"{VERSION[0]}.x, use the one that wrote the store")
+        raise UnsupportedFormat(
+            f"{where}: format version {'.'.join(map(str, version))}; this exemplar_store reads "
+            f"{VERSION[0]}.x, use the one that wrote the store"
+        )
     features = fields.get("required_features")
     unknown = [feature for feature in features if feature not in KNOWN_FEATURES] if isinstance(features, list) else []
     if unknown:
-        raise UnsupportedFormat(f"{where}: needs the feature {unknown[0]!r}, which this exemplar_store does not have; "
-                                "use a newer one")
+        raise UnsupportedFormat(
+            f"{where}: needs the feature {unknown[0]!r}, which this exemplar_store does not have; use a newer one"
+        )

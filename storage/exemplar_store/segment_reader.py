@@ -41,8 +41,9 @@ def open_files(root: Path, ref: SegmentRef) -> SegmentFiles:
     index = parse_record(SegmentIndex, unseal(data, str(path)), str(path))
     total = len(data) + sum(size for size, _ in index.files.values())
     if (index.exemplars, total) != (ref.exemplars, ref.bytes):
-        raise Damaged(f"{path}: {index.exemplars} exemplars in {total} bytes, the generation says {ref.exemplars} in "
-                      f"{ref.bytes}")
+        raise Damaged(
+            f"{path}: {index.exemplars} exemplars in {total} bytes, the generation says {ref.exemplars} in {ref.bytes}"
+        )
     return SegmentFiles(root, directory, index.files)
 
 
@@ -90,11 +91,20 @@ class SegmentReader:
                 grid = tuple(cell[f"{name}.grid.{side}"] for side in range(sides))
                 mask = self._mask[name][self._mask_start[name][row] : self._mask_start[name][row + 1]].tobytes()
                 size = cell[f"{name}.bytes"]
-                parts.append(EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask,
-                                           payload[at : at + size]))
+                parts.append(
+                    EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask, payload[at : at + size])
+                )
                 at += size
-        one = EncodedExemplar(cell["sample_id"], cell["label"], cell["stage"], cell["rank"], float(self.score[row]),
-                              (cell["source_height"], cell["source_width"]), cell["baseline_bytes"], tuple(parts))
+        one = EncodedExemplar(
+            cell["sample_id"],
+            cell["label"],
+            cell["stage"],
+            cell["rank"],
+            float(self.score[row]),
+            (cell["source_height"], cell["source_width"]),
+            cell["baseline_bytes"],
+            tuple(parts),
+        )
         if one.crc32c != cell["crc32c"]:
             raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
         return one
@@ -132,8 +142,10 @@ class SegmentReader:
         for name, column in self.columns.items():
             low, high = (-1, len(self.encodings) - 1) if name.endswith(".encoding") else (0, _highest(name))
             if column.min() < low or column.max() > high:
-                raise Damaged(f"{self._where}/table: {name} runs from {column.min()} to {column.max()}, allowed is "
-                              f"{low} to {high}")
+                raise Damaged(
+                    f"{self._where}/table: {name} runs from {column.min()} to {column.max()}, allowed is "
+                    f"{low} to {high}"
+                )
         for name in self.modalities:
             if np.any((self.columns[f"{name}.encoding"] < 0) & (self.columns[f"{name}.bytes"] > 0)):
                 raise Damaged(f"{self._where}/table: an exemplar without {name!r} has bytes of it")
@@ -148,8 +160,9 @@ class SegmentReader:
             for side in range(sides):
                 places *= self.columns[f"{name}.grid.{side}"]
             if places.max() > MAX_GRID:
-                raise Damaged(f"{self._where}/table: a grid of {name!r} has {places.max():.0f} places, allowed are "
-                              f"{MAX_GRID}")
+                raise Damaged(
+                    f"{self._where}/table: a grid of {name!r} has {places.max():.0f} places, allowed are {MAX_GRID}"
+                )
             self.places[name] = np.where(self.columns[f"{name}.encoding"] >= 0, places, 0).astype(np.int64)
             self._mask_start[name] = np.concatenate([[0], np.cumsum(-(-self.places[name] // 8))])
         total = sum(int(start[-1]) for start in self._mask_start.values())

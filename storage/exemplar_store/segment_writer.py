@@ -61,8 +61,10 @@ def build_segment(exemplars: Sequence[EncodedExemplar], stage: int, writer: int 
     index = seal({"exemplars": len(exemplars), "files": entries})
     files["segment.json"] = index
     name = f"{stage:04d}-{writer:03d}-{hashlib.sha256(index).hexdigest()[:12]}.zarr"
-    return Segment(files, SegmentRef(name=name, exemplars=len(exemplars), bytes=sum(map(len, files.values())),
-                                     crc32c=crc_text(index)))
+    return Segment(
+        files,
+        SegmentRef(name=name, exemplars=len(exemplars), bytes=sum(map(len, files.values())), crc32c=crc_text(index)),
+    )
 
 
 def _encoding_key(encoding: Encoding) -> tuple[str, str]:
@@ -74,20 +76,31 @@ def _modality_sides(exemplars: Sequence[EncodedExemplar]) -> dict[str, int]:
     for one in exemplars:
         for part in one.parts:
             if sides.setdefault(part.modality, len(part.grid)) != len(part.grid):
-                raise StoreError(f"exemplar {one.sample_id}: the grid {part.grid} of modality {part.modality!r} has "
-                                 f"{len(part.grid)} sides, other exemplars have {sides[part.modality]}; give the "
-                                 "modality another name")
+                raise StoreError(
+                    f"exemplar {one.sample_id}: the grid {part.grid} of modality {part.modality!r} has "
+                    f"{len(part.grid)} sides, other exemplars have {sides[part.modality]}; give the "
+                    "modality another name"
+                )
     return dict(sorted(sides.items()))
 
 
-def _zarr_files(exemplars: Sequence[EncodedExemplar], sides: dict[str, int],
-                encodings: list[Encoding]) -> dict[str, bytes]:
+def _zarr_files(
+    exemplars: Sequence[EncodedExemplar], sides: dict[str, int], encodings: list[Encoding]
+) -> dict[str, bytes]:
     memory = MemoryStore()
-    group = zarr.create_group(memory, zarr_format=3, attributes={SEGMENT_ATTRIBUTE: {
-        "version": list(VERSION),
-        "modalities": [{"name": name, "sides": count} for name, count in sides.items()],
-        "encodings": [{"codec": encoding.codec, "params": json.loads(encoding.params)} for encoding in encodings],
-    }})
+    group = zarr.create_group(
+        memory,
+        zarr_format=3,
+        attributes={
+            SEGMENT_ATTRIBUTE: {
+                "version": list(VERSION),
+                "modalities": [{"name": name, "sides": count} for name, count in sides.items()],
+                "encodings": [
+                    {"codec": encoding.codec, "params": json.loads(encoding.params)} for encoding in encodings
+                ],
+            }
+        },
+    )
     table = _add(group, "table", _table(exemplars, sides, encodings), SMALL)
     table.attrs["rows"] = row_names(sides)
     _add(group, "positions", _positions(exemplars, sides), SMALL)
@@ -104,9 +117,16 @@ def _compact(path: str, data: bytes) -> bytes:
 
 def _add(group: zarr.Group, name: str, values: NDArray[Any], codecs: Sequence[BytesBytesCodec]) -> zarr.Array[Any]:
     """One array in one chunk. Chunks of zeros are written too: a missing chunk must mean damage."""
-    array = group.create_array(name, shape=values.shape, dtype=values.dtype, fill_value=0, filters=None,
-                               chunks=tuple(max(1, length) for length in values.shape), compressors=codecs,
-                               config={"write_empty_chunks": True})
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        fill_value=0,
+        filters=None,
+        chunks=tuple(max(1, length) for length in values.shape),
+        compressors=codecs,
+        config={"write_empty_chunks": True},
+    )
     if values.size:
         array[...] = values
     return array
@@ -119,19 +139,33 @@ def _add_payload(group: zarr.Group, payload: bytes) -> None:
     inner_chunks = max(1, math.ceil(len(payload) / INNER_CHUNK))
     shards = math.ceil(inner_chunks * INNER_CHUNK / SHARD)
     inner = max(1, math.ceil(len(payload) / inner_chunks))
-    array = group.create_array("payload", shape=(len(payload),), dtype="uint8", fill_value=0, filters=None,
-                               serializer=BytesCodec(endian=None), compressors=PLAIN, chunks=(inner,),
-                               shards=(inner * math.ceil(inner_chunks / shards),), config={"write_empty_chunks": True})
+    array = group.create_array(
+        "payload",
+        shape=(len(payload),),
+        dtype="uint8",
+        fill_value=0,
+        filters=None,
+        serializer=BytesCodec(endian=None),
+        compressors=PLAIN,
+        chunks=(inner,),
+        shards=(inner * math.ceil(inner_chunks / shards),),
+        config={"write_empty_chunks": True},
+    )
     if payload:
         array[...] = np.frombuffer(payload, np.uint8)
 
 
 def _table(exemplars: Sequence[EncodedExemplar], sides: dict[str, int], encodings: list[Encoding]) -> NDArray[np.int64]:
     place = {encoding: number for number, encoding in enumerate(encodings)}
-    columns = [list(chain(
-        (one.sample_id, one.label, one.stage, one.rank, *one.source_hw, one.baseline_bytes, one.crc32c),
-        *(_modality_cells(one, name, count, place) for name, count in sides.items()),
-    )) for one in exemplars]
+    columns = [
+        list(
+            chain(
+                (one.sample_id, one.label, one.stage, one.rank, *one.source_hw, one.baseline_bytes, one.crc32c),
+                *(_modality_cells(one, name, count, place) for name, count in sides.items()),
+            )
+        )
+        for one in exemplars
+    ]
     return np.array(columns, np.int64).T.copy()
 
 

@@ -54,8 +54,9 @@ class ExemplarStore:
         info = sealed_record(new_info(store_uuid, run_id, budget_bytes))
         first = sealed_record(empty_generation(store_uuid))
         if len(info) + len(first) > budget_bytes:
-            raise BudgetTooSmall(f"budget_bytes is {budget_bytes}; an empty store already takes "
-                                 f"{len(info) + len(first)} bytes")
+            raise BudgetTooSmall(
+                f"budget_bytes is {budget_bytes}; an empty store already takes {len(info) + len(first)} bytes"
+            )
         with _told(f"the store {root} was not created"):
             if root.exists() and (not root.is_dir() or disk.names_in(root)):
                 raise StoreError(f"{root}: exists and is not empty; open it, or give another folder")
@@ -76,8 +77,10 @@ class ExemplarStore:
         """
         snapshot = read_snapshot(Path(path).absolute())
         if run_id is not None and snapshot.info.run_id != run_id:
-            raise WrongRun(f"{snapshot.root}: belongs to run {snapshot.info.run_id!r}, not {run_id!r}; give this run "
-                           "a store of its own")
+            raise WrongRun(
+                f"{snapshot.root}: belongs to run {snapshot.info.run_id!r}, not {run_id!r}; give this run "
+                "a store of its own"
+            )
         store = cls(snapshot)
         with suppress(StoreBusy), _told("the store was not cleaned"):  # whoever is committing cleans up afterwards
             store.collect_garbage()
@@ -101,8 +104,9 @@ class ExemplarStore:
         """Size of every file reachable from the head."""
         return self._snapshot.used_bytes
 
-    def plan(self, stage: int, add: Iterable[EncodedExemplar],
-             class_names: Mapping[int, str] | None = None) -> Admission:
+    def plan(
+        self, stage: int, add: Iterable[EncodedExemplar], class_names: Mapping[int, str] | None = None
+    ) -> Admission:
         """Decide what the memory holds after ``stage``, without changing anything.
 
         The exemplars of the head and the new ones are put in rank-major order (rank, label, sample id, stage), which
@@ -142,22 +146,30 @@ class ExemplarStore:
             if admission.stage in self.head.stages:
                 return self.head
             if self.head.number != admission.base:
-                raise CommitConflict(f"{self.path}: generation {self.head.number} was committed after this one was "
-                                     f"planned on {admission.base}; plan stage {admission.stage} again")
+                raise CommitConflict(
+                    f"{self.path}: generation {self.head.number} was committed after this one was "
+                    f"planned on {admission.base}; plan stage {admission.stage} again"
+                )
             try:
                 self._write(admission)
             except OSError as error:
                 self._snapshot = read_snapshot(self.path)
                 with suppress(OSError):
                     self._remove_unreachable()  # a full disk gets its space back
-                raise StoreError(f"{error.filename or self.path}: {error.strerror}; the store is at generation "
-                                 f"{self.head.number}, stage {admission.stage} can be committed again") from error
+                raise StoreError(
+                    f"{error.filename or self.path}: {error.strerror}; the store is at generation "
+                    f"{self.head.number}, stage {admission.stage} can be committed again"
+                ) from error
             self._snapshot = read_snapshot(self.path)
             try:
                 self._remove_unreachable()
             except OSError as error:
-                log.warning("%s: generation %d is committed, but cleaning up failed: %s; the next open tries again",
-                            self.path, self.head.number, error)
+                log.warning(
+                    "%s: generation %d is committed, but cleaning up failed: %s; the next open tries again",
+                    self.path,
+                    self.head.number,
+                    error,
+                )
         return self.head
 
     def collect_garbage(self) -> None:
@@ -188,8 +200,9 @@ class ExemplarStore:
         try:
             disk.publish(unpublished, generation_path(self.path, number))
         except FileExistsError as error:
-            raise CommitConflict(f"{self.path}: somebody else committed generation {number}; open the store again and "
-                                 "plan again") from error
+            raise CommitConflict(
+                f"{self.path}: somebody else committed generation {number}; open the store again and plan again"
+            ) from error
 
     def _remove_unreachable(self) -> None:
         for number in generation_numbers(self.path):

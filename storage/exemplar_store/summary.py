@@ -38,8 +38,10 @@ def summarise(reader: StoreReader) -> dict[str, Any]:
         "baseline_bytes_per_exemplar": round(float(reader.baseline_bytes.mean()), 1) if known else None,
         "by_modality": [_modality(reader, name) for name in reader.modality_bytes],
         "by_stage": _groups(reader, reader.stages, "stage"),
-        "by_class": [{**group, "name": snapshot.generation.class_names.get(group["label"])}
-                     for group in _groups(reader, reader.labels, "label")],
+        "by_class": [
+            {**group, "name": snapshot.generation.class_names.get(group["label"])}
+            for group in _groups(reader, reader.labels, "label")
+        ],
     }
 
 
@@ -63,23 +65,31 @@ def _modality(reader: StoreReader, name: str) -> dict[str, Any]:
 def _groups(reader: StoreReader, key: NDArray[np.int64], name: str) -> list[dict[str, int]]:
     values, place = np.unique(key, return_inverse=True)
     payload = np.bincount(place, weights=reader.payload_bytes, minlength=len(values))
-    return [{name: int(value), "exemplars": int(number), "payload_bytes": int(size)}
-            for value, number, size in zip(values, np.bincount(place, minlength=len(values)), payload, strict=True)]
+    return [
+        {name: int(value), "exemplars": int(number), "payload_bytes": int(size)}
+        for value, number, size in zip(values, np.bincount(place, minlength=len(values)), payload, strict=True)
+    ]
 
 
 def listing(reader: StoreReader, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
     """One plain record per exemplar, for `exemplar-store ls`."""
     names = reader.snapshot.generation.class_names
-    return [{
-        "index": int(i),
-        "sample_id": int(reader.sample_ids[i]),
-        "label": int(reader.labels[i]),
-        "class": names.get(int(reader.labels[i])),
-        "stage": int(reader.stages[i]),
-        "rank": int(reader.ranks[i]),
-        "score": round(float(reader.scores[i]), 6),
-        "payload_bytes": int(reader.payload_bytes[i]),
-        "baseline_bytes": int(reader.baseline_bytes[i]),
-        "kept": {name: [int(reader.kept[name][i]), int(reader.places[name][i])] for name in reader.kept
-                 if reader.modality_bytes[name][i] or reader.places[name][i]},
-    } for i in indices]
+    return [
+        {
+            "index": int(i),
+            "sample_id": int(reader.sample_ids[i]),
+            "label": int(reader.labels[i]),
+            "class": names.get(int(reader.labels[i])),
+            "stage": int(reader.stages[i]),
+            "rank": int(reader.ranks[i]),
+            "score": round(float(reader.scores[i]), 6),
+            "payload_bytes": int(reader.payload_bytes[i]),
+            "baseline_bytes": int(reader.baseline_bytes[i]),
+            "kept": {
+                name: [int(reader.kept[name][i]), int(reader.places[name][i])]
+                for name in reader.kept
+                if reader.modality_bytes[name][i] or reader.places[name][i]
+            },
+        }
+        for i in indices
+    ]

@@ -16,16 +16,23 @@ PIPE_WIDTH = 120  # columns, when the output is no terminal
 def print_summary(facts: Mapping[str, Any]) -> None:
     """`exemplar-store info`: see `summary.summarise` for the fields."""
     console = _console()
-    console.print(f"[bold]{facts['path']}[/]  run {facts['run_id']}, format {facts['format']}, generation "
-                  f"{facts['generation']}, stages {_several(facts['stages'])}")
+    console.print(
+        f"[bold]{facts['path']}[/]  run {facts['run_id']}, format {facts['format']}, generation "
+        f"{facts['generation']}, stages {_several(facts['stages'])}"
+    )
     used, budget, count = facts["used_bytes"], facts["budget_bytes"], facts["exemplars"]
-    console.print(f"{used:,} of {budget:,} bytes in use ({100 * used / budget:.1f} %): payload "
-                  f"{facts['payload_bytes']:,}, metadata {facts['metadata_bytes']:,}")
+    console.print(
+        f"{used:,} of {budget:,} bytes in use ({100 * used / budget:.1f} %): payload "
+        f"{facts['payload_bytes']:,}, metadata {facts['metadata_bytes']:,}"
+    )
     console.print(ProgressBar(budget, used, width=60), "")
     console.print(f"{count:,} exemplars of {facts['classes']} classes" + _per_exemplar(facts))
     if count:
-        tables = (_modalities(facts["by_modality"]), _groups(facts["by_stage"], "stage"),
-                  _groups(facts["by_class"], "label"))
+        tables = (
+            _modalities(facts["by_modality"]),
+            _groups(facts["by_stage"], "stage"),
+            _groups(facts["by_class"], "label"),
+        )
         for table in tables:
             console.print("", table)
 
@@ -37,9 +44,17 @@ def print_listing(records: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name, justify="left" if name in ("class", "kept") else "right", no_wrap=True)
     for one in records:
         kept = "  ".join(f"{name} {some}/{full}" for name, (some, full) in one["kept"].items())
-        table.add_row(str(one["index"]), str(one["sample_id"]), one["class"] or str(one["label"]), str(one["stage"]),
-                      str(one["rank"]), f"{one['score']:.4f}", f"{one['payload_bytes']:,}",
-                      f"{one['baseline_bytes']:,}" if one["baseline_bytes"] else "-", kept)
+        table.add_row(
+            str(one["index"]),
+            str(one["sample_id"]),
+            one["class"] or str(one["label"]),
+            str(one["stage"]),
+            str(one["rank"]),
+            f"{one['score']:.4f}",
+            f"{one['payload_bytes']:,}",
+            f"{one['baseline_bytes']:,}" if one["baseline_bytes"] else "-",
+            kept,
+        )
     _console().print(table)
 
 
@@ -57,21 +72,33 @@ def _per_exemplar(facts: Mapping[str, Any]) -> str:
 
 
 def _modalities(modalities: Sequence[Mapping[str, Any]]) -> Table:
-    table = _table("modality", "codec", "exemplars", "payload bytes", "bytes each", "kept", "of tokens",
-                   "keep ratio 0 to 1")
+    table = _table(
+        "modality", "codec", "exemplars", "payload bytes", "bytes each", "kept", "of tokens", "keep ratio 0 to 1"
+    )
     for one in modalities:
         ratio = "-" if one["keep_ratio"] is None else f"{100 * one['keep_ratio']:.0f} %"
-        table.add_row(one["name"], _several(one["codecs"]), f"{one['exemplars']:,}", f"{one['payload_bytes']:,}",
-                      f"{one['payload_bytes'] / max(1, one['exemplars']):,.0f}", ratio, f"{one['tokens_in_full']:,}",
-                      f"|{_bars(one['keep_ratio_histogram'])}|")
+        table.add_row(
+            one["name"],
+            _several(one["codecs"]),
+            f"{one['exemplars']:,}",
+            f"{one['payload_bytes']:,}",
+            f"{one['payload_bytes'] / max(1, one['exemplars']):,.0f}",
+            ratio,
+            f"{one['tokens_in_full']:,}",
+            f"|{_bars(one['keep_ratio_histogram'])}|",
+        )
     return table
 
 
 def _groups(groups: Sequence[Mapping[str, Any]], key: str) -> Table:
     table = _table("class" if key == "label" else key, "exemplars", "payload bytes", "bytes each")
     for one in groups:
-        table.add_row(one.get("name") or str(one[key]), f"{one['exemplars']:,}", f"{one['payload_bytes']:,}",
-                      f"{one['payload_bytes'] / one['exemplars']:,.0f}")
+        table.add_row(
+            one.get("name") or str(one[key]),
+            f"{one['exemplars']:,}",
+            f"{one['payload_bytes']:,}",
+            f"{one['payload_bytes'] / one['exemplars']:,.0f}",
+        )
     return table
 
 

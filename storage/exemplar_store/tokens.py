@@ -35,8 +35,10 @@ class Tokens:
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, np.ndarray) or not isinstance(self.positions, np.ndarray):
-            raise TypeError(f"Tokens: values and positions are numpy arrays, not {type(self.values).__name__} "
-                            f"and {type(self.positions).__name__}")
+            raise TypeError(
+                f"Tokens: values and positions are numpy arrays, not {type(self.values).__name__} "
+                f"and {type(self.positions).__name__}"
+            )
         object.__setattr__(self, "grid", tuple(int(side) for side in self.grid))
         if not self.grid or min(self.grid) < 0:
             raise ValueError(f"Tokens: grid {self.grid} needs at least one side and no negative one")
@@ -47,11 +49,15 @@ class Tokens:
         if positions.dtype != np.int64:
             raise ValueError(f"Tokens: positions are int64, not {positions.dtype}")
         if self.values.ndim < 1 or positions.shape != self.values.shape[:1]:
-            raise ValueError(f"Tokens: positions have shape {positions.shape}, values {self.values.shape}; "
-                             "there is one position per value")
+            raise ValueError(
+                f"Tokens: positions have shape {positions.shape}, values {self.values.shape}; "
+                "there is one position per value"
+            )
         if positions.size and (positions[0] < 0 or positions[-1] >= total or np.any(np.diff(positions) <= 0)):
-            raise ValueError(f"Tokens: positions must increase strictly inside grid {self.grid} ({total} places), "
-                             f"got {positions.tolist()[:20]}")
+            raise ValueError(
+                f"Tokens: positions must increase strictly inside grid {self.grid} ({total} places), "
+                f"got {positions.tolist()[:20]}"
+            )
 
     @classmethod
     def full(cls, values: NDArray[Any], grid: tuple[int, ...]) -> Tokens:

@@ -53,8 +53,9 @@ def verify(path: Path | str, full: bool = False) -> Verification:
         return found
     found.generation, found.bytes, found.files = snapshot.generation.number, snapshot.used_bytes, 2
     if snapshot.used_bytes > snapshot.info.budget_bytes:
-        found.problems.append(f"{found.path}: uses {snapshot.used_bytes} bytes, its budget is "
-                              f"{snapshot.info.budget_bytes}")
+        found.problems.append(
+            f"{found.path}: uses {snapshot.used_bytes} bytes, its budget is {snapshot.info.budget_bytes}"
+        )
     for ref in snapshot.generation.segments:
         _verify_segment(found, ref)
     _list_strangers(found, {ref.name for ref in snapshot.generation.segments})
@@ -113,8 +114,11 @@ def _note(found: Verification, check: Callable[[int], object], number: int) -> N
 def _list_strangers(found: Verification, live: set[str]) -> None:
     """What lies in the store's folder and is not reachable from the head."""
     expected = {"store.json", "generations", "segments", "tmp"}
-    found.problems += [f"{found.path / name}: does not belong to a store; move it elsewhere"
-                       for name in names_in(found.path) if name not in expected]
+    found.problems += [
+        f"{found.path / name}: does not belong to a store; move it elsewhere"
+        for name in names_in(found.path)
+        if name not in expected
+    ]
     head = generation_path(found.path, found.generation).name
     found.leftovers += [f"generations/{name}" for name in names_in(found.path / "generations") if name != head]
     found.leftovers += [f"segments/{name}" for name in names_in(found.path / "segments") if name not in live]

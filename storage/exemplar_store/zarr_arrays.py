@@ -45,8 +45,10 @@ class SegmentFiles:
         size = self.size(path)
         data = read_inside(self.root, self.directory / path, size, limit=size)
         if file_checksum(data) != self.entries[path][1]:
-            raise Damaged(f"{self.directory / path}: crc32 is {file_checksum(data)}, segment.json says "
-                          f"{self.entries[path][1]}; the file was changed")
+            raise Damaged(
+                f"{self.directory / path}: crc32 is {file_checksum(data)}, segment.json says "
+                f"{self.entries[path][1]}; the file was changed"
+            )
         return data
 
     def open(self, path: str) -> int:
@@ -73,8 +75,11 @@ def read_array(files: SegmentFiles, name: str, data_type: str, shape: tuple[int,
     codecs = [codec.get("name") for codec in fields.get("codecs", [])]
     chunk = [max(1, length) for length in shape]
     _expect(where, fields, {"zarr_format": 3, "data_type": data_type, "shape": list(shape)})
-    _expect(where, {"codecs": codecs, "chunk_shape": _chunk_shape(fields.get("chunk_grid"))},
-            {"codecs": ["bytes", "zstd", "crc32c"] if "zstd" in codecs else ["bytes", "crc32c"], "chunk_shape": chunk})
+    _expect(
+        where,
+        {"codecs": codecs, "chunk_shape": _chunk_shape(fields.get("chunk_grid"))},
+        {"codecs": ["bytes", "zstd", "crc32c"] if "zstd" in codecs else ["bytes", "crc32c"], "chunk_shape": chunk},
+    )
     if 0 in shape:
         return np.empty(shape, DATA_TYPES[data_type])
     path = f"{name}/c/{'/'.join('0' * len(shape))}"
@@ -189,11 +194,23 @@ def _sharding(where: str, fields: dict[str, Any], length: int) -> tuple[int, int
     codecs = fields.get("codecs")
     configuration = codecs[0].get("configuration") if isinstance(codecs, list) and codecs else None
     inner = configuration.get("chunk_shape") if isinstance(configuration, dict) else None
-    _expect(where, {"codecs": codecs}, {"codecs": [{"name": "sharding_indexed", "configuration": {
-        "chunk_shape": inner, "codecs": [{"name": "bytes"}, {"name": "crc32c"}],
-        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
-        "index_location": "end",
-    }}]})
+    _expect(
+        where,
+        {"codecs": codecs},
+        {
+            "codecs": [
+                {
+                    "name": "sharding_indexed",
+                    "configuration": {
+                        "chunk_shape": inner,
+                        "codecs": [{"name": "bytes"}, {"name": "crc32c"}],
+                        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+                        "index_location": "end",
+                    },
+                }
+            ]
+        },
+    )
     sizes = [*(shard or []), *(inner if isinstance(inner, list) else [])]
     if len(sizes) != 2 or not all(isinstance(size, int) and size > 0 for size in sizes) or sizes[0] % sizes[1]:
         raise Damaged(f"{where}: shards of {shard} bytes do not divide into inner chunks of {inner}")

@@ -14,8 +14,15 @@ CODECS = {"image": Jpeg(quality=90), "text": TokenIds.for_vocabulary(30_522)}
 EXACT_CODECS = {"image": Raw(dtype="|u1", token_shape=(16, 16, 3)), "text": TokenIds.for_vocabulary(1 << 20)}
 
 
-def _exemplar(sample_id: int, label: int = 0, rank: int = 0, stage: int = 1, kept: int = 10, words: int = 3,
-              with_image: bool = True) -> Exemplar:
+def _exemplar(
+    sample_id: int,
+    label: int = 0,
+    rank: int = 0,
+    stage: int = 1,
+    kept: int = 10,
+    words: int = 3,
+    with_image: bool = True,
+) -> Exemplar:
     """A sample with smooth coloured patches, `kept` of 36, and `words` of 5 token ids; the seed is its id."""
     rng = np.random.default_rng(sample_id)
     ramp = np.linspace(0, 255, 96)
@@ -51,11 +58,15 @@ def exact_codecs() -> dict[str, Codec]:
 def encode_class() -> Callable[..., list[EncodedExemplar]]:
     """Encoded exemplars of whole classes: `count` per label, ranked 0, 1, ..."""
 
-    def encode_all(labels: Sequence[int], count: int, stage: int = 1, exact: bool = False,
-                   kept: int = 10) -> list[EncodedExemplar]:
+    def encode_all(
+        labels: Sequence[int], count: int, stage: int = 1, exact: bool = False, kept: int = 10
+    ) -> list[EncodedExemplar]:
         codecs = EXACT_CODECS if exact else CODECS
-        return [encode(_exemplar(1000 * label + rank, label, rank, stage, kept), codecs)
-                for label in labels for rank in range(count)]
+        return [
+            encode(_exemplar(1000 * label + rank, label, rank, stage, kept), codecs)
+            for label in labels
+            for rank in range(count)
+        ]
 
     return encode_all
 

@@ -33,8 +33,9 @@ def run_json(capsys: Capture, *arguments: object) -> Any:
     return json.loads(out)
 
 
-def test_info_says_where_every_byte_is(capsys: Capture, small_store: ExemplarStore,
-                                       bytes_on_disk: Callable[[Path], int]) -> None:
+def test_info_says_where_every_byte_is(
+    capsys: Capture, small_store: ExemplarStore, bytes_on_disk: Callable[[Path], int]
+) -> None:
     facts = run_json(capsys, "info", small_store.path)
     reader = StoreReader(small_store.path)
     assert facts["used_bytes"] == bytes_on_disk(small_store.path) <= facts["budget_bytes"] == 14_000
@@ -76,8 +77,9 @@ def test_ls_filters_by_class_stage_and_number(capsys: Capture, small_store: Exem
     assert code == 0 and "image 10/36  text 3/5" in out and "heart" not in out
 
 
-def test_show_draws_kept_patches_in_place_and_hatches_the_rest(capsys: Capture, tmp_path: Path,
-                                                               small_store: ExemplarStore) -> None:
+def test_show_draws_kept_patches_in_place_and_hatches_the_rest(
+    capsys: Capture, tmp_path: Path, small_store: ExemplarStore
+) -> None:
     target = tmp_path / "one.png"
     assert run(capsys, "show", small_store.path, 0, "-o", target) == (0, f"{target}\n", "")
     drawn = np.asarray(Image.open(target).convert("RGB"))
@@ -103,8 +105,9 @@ def test_show_grid_has_a_row_per_class(capsys: Capture, tmp_path: Path, small_st
     assert sizes["all"][1] > sizes["one"][1] and sizes["all"] != sizes["few"]
 
 
-def test_pictures_without_pictures(capsys: Capture, tmp_path: Path, make_exemplar: Callable[..., Exemplar],
-                                   codecs: dict[str, Codec]) -> None:
+def test_pictures_without_pictures(
+    capsys: Capture, tmp_path: Path, make_exemplar: Callable[..., Exemplar], codecs: dict[str, Codec]
+) -> None:
     store = ExemplarStore.create(tmp_path / "store", budget_bytes=20_000, run_id="run")
     store.commit(store.plan(1, [encode(make_exemplar(1, with_image=False), codecs)]))
     for options in (["0"], ["--grid"]):
@@ -146,8 +149,9 @@ def test_verify_exits_with_1_only_for_damage(capsys: Capture, small_store: Exemp
         (["show", "{store}", "0", "--tokenizer", "{tmp}"], "no tokenizer.json or vocab.txt"),
     ],
 )
-def test_mistakes_get_one_line_and_exit_code_2(capsys: Capture, tmp_path: Path, small_store: ExemplarStore,
-                                               arguments: list[str], message: str) -> None:
+def test_mistakes_get_one_line_and_exit_code_2(
+    capsys: Capture, tmp_path: Path, small_store: ExemplarStore, arguments: list[str], message: str
+) -> None:
     filled = [argument.format(tmp=tmp_path, store=small_store.path) for argument in arguments]
     before = sorted(tmp_path.rglob("*"))
     code, out, err = run(capsys, *filled)
@@ -156,17 +160,21 @@ def test_mistakes_get_one_line_and_exit_code_2(capsys: Capture, tmp_path: Path, 
 
 
 def test_starts_without_numpy_zarr_or_torch() -> None:
-    code = ("import sys; from exemplar_store.cli import main; main(['--help']); "
-            "sys.exit(bool({'numpy', 'zarr', 'torch', 'PIL'} & sys.modules.keys()))")
+    code = (
+        "import sys; from exemplar_store.cli import main; main(['--help']); "
+        "sys.exit(bool({'numpy', 'zarr', 'torch', 'PIL'} & sys.modules.keys()))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "exemplar-store" in done.stdout
 
 
 def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, tmp_path: Path) -> None:
-    code = ("import sys; from exemplar_store.cli import main\n"
-            "for command in (['info'], ['ls'], ['verify', '--full'], ['show', '--grid', '-o', sys.argv[2]]):\n"
-            "    assert main([command[0], sys.argv[1], *command[1:]]) == 0\n"
-            "sys.exit(bool({'zarr', 'torch'} & sys.modules.keys()))")
+    code = (
+        "import sys; from exemplar_store.cli import main\n"
+        "for command in (['info'], ['ls'], ['verify', '--full'], ['show', '--grid', '-o', sys.argv[2]]):\n"
+        "    assert main([command[0], sys.argv[1], *command[1:]]) == 0\n"
+        "sys.exit(bool({'zarr', 'torch'} & sys.modules.keys()))"
+    )
     done = subprocess.run([sys.executable, "-c", code, small_store.path, tmp_path / "x.png"], check=False)
     assert done.returncode == 0
 

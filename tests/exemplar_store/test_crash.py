@@ -47,8 +47,9 @@ def contents(path: Path) -> list[tuple[int, int, bytes]]:
     found = verify(path, full=True)
     assert found.problems == []
     reader = StoreReader(path)
-    return [(one.sample_id, one.label, one.tokens["image"].values.tobytes())
-            for one in reader.read_many(range(len(reader)))]
+    return [
+        (one.sample_id, one.label, one.tokens["image"].values.tobytes()) for one in reader.read_many(range(len(reader)))
+    ]
 
 
 def check_whole(path: Path, old: Any, new: Any, bytes_on_disk: Bytes) -> int:
@@ -72,8 +73,9 @@ def old_and_new(small_store: ExemplarStore, encode_class: EncodeClass, tmp_path:
     return old, new, plan
 
 
-def test_a_failing_disk_at_every_step(small_store: ExemplarStore, old_and_new: tuple[Any, Any, Any], tmp_path: Path,
-                                      bytes_on_disk: Bytes) -> None:
+def test_a_failing_disk_at_every_step(
+    small_store: ExemplarStore, old_and_new: tuple[Any, Any, Any], tmp_path: Path, bytes_on_disk: Bytes
+) -> None:
     old, new, plan = old_and_new
 
     def fail() -> None:
@@ -98,8 +100,9 @@ def test_a_failing_disk_at_every_step(small_store: ExemplarStore, old_and_new: t
     assert generations == sorted(generations)
 
 
-def test_a_full_disk_is_told_in_one_line(small_store: ExemplarStore, encode_class: EncodeClass,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_in_one_line(
+    small_store: ExemplarStore, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
@@ -120,8 +123,9 @@ def in_child(work: Callable[[], None]) -> int:
     return child
 
 
-def test_killed_at_every_step(small_store: ExemplarStore, old_and_new: tuple[Any, Any, Any], tmp_path: Path,
-                              bytes_on_disk: Bytes) -> None:
+def test_killed_at_every_step(
+    small_store: ExemplarStore, old_and_new: tuple[Any, Any, Any], tmp_path: Path, bytes_on_disk: Bytes
+) -> None:
     old, new, plan = old_and_new
     generations, at = [], 1
     while True:
@@ -177,8 +181,9 @@ def test_readers_and_a_writer_at_once(small_store: ExemplarStore, encode_class: 
     child, seen = in_child(write_on), set()
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         reader = StoreReader(small_store.path)
-        assert len(reader.read_many(range(len(reader)))) == sum(ref.exemplars for ref
-                                                                in reader.snapshot.generation.segments)
+        assert len(reader.read_many(range(len(reader)))) == sum(
+            ref.exemplars for ref in reader.snapshot.generation.segments
+        )
         seen.add(reader.snapshot.generation.number)
         reader.close()
     assert StoreReader(small_store.path).snapshot.generation.number == 39 and len(seen) > 5

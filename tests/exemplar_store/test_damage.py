@@ -31,8 +31,12 @@ def contents(path: Path) -> list[bytes]:
     reader = StoreReader(path)
     facts = np.stack([reader.labels, reader.ranks, reader.sample_ids, reader.stages, reader.baseline_bytes])
     tokens = [token for one in reader.read_many(range(len(reader))) for token in one.tokens.values()]
-    return [facts.tobytes(), reader.scores.tobytes(), json.dumps(reader.snapshot.generation.model_dump()).encode(),
-            *(part.tobytes() for token in tokens for part in (token.values, token.positions))]
+    return [
+        facts.tobytes(),
+        reader.scores.tobytes(),
+        json.dumps(reader.snapshot.generation.model_dump()).encode(),
+        *(part.tobytes() for token in tokens for part in (token.values, token.positions)),
+    ]
 
 
 def refusal(read: Callable[[], Any]) -> Any:
@@ -189,8 +193,12 @@ def reforge_segment(store: ExemplarStore, path: str, data: bytes, count: int | N
 
     index = forge(segment / "segment.json", relist)
     total = sum(file.stat().st_size for file in segment.rglob("*") if file.is_file())
-    forge(generation_path(store.path, 2), lambda fields: fields["segments"][0].update(
-        crc32c=crc_text(index), bytes=total, exemplars=count or fields["segments"][0]["exemplars"]))
+    forge(
+        generation_path(store.path, 2),
+        lambda fields: fields["segments"][0].update(
+            crc32c=crc_text(index), bytes=total, exemplars=count or fields["segments"][0]["exemplars"]
+        ),
+    )
 
 
 def change_json(store: ExemplarStore, path: str, change: Change, count: int | None = None) -> None:
@@ -208,10 +216,18 @@ def attributes(change: Change) -> Change:
     [
         ("zarr.json", attributes(set_field("version", [3, 1])), UnsupportedFormat, r"format version 3\.1"),
         ("zarr.json", attributes(set_field("modalities", [])), Damaged, "field modalities"),
-        ("zarr.json", attributes(set_field("modalities", [{"name": "../x", "sides": 2}])), Damaged,
-         "modalities.0.name"),
-        ("zarr.json", attributes(set_field("encodings", [{"codec": "jxl", "params": {}}] * 2)), UnsupportedFormat,
-         "'jxl' is not known"),
+        (
+            "zarr.json",
+            attributes(set_field("modalities", [{"name": "../x", "sides": 2}])),
+            Damaged,
+            "modalities.0.name",
+        ),
+        (
+            "zarr.json",
+            attributes(set_field("encodings", [{"codec": "jxl", "params": {}}] * 2)),
+            UnsupportedFormat,
+            "'jxl' is not known",
+        ),
         ("zarr.json", attributes(lambda fields: fields["encodings"].pop()), Damaged, "encoding runs from"),
         ("zarr.json", lambda fields: fields.pop("attributes"), Damaged, "has no attribute"),
         ("table/zarr.json", set_field("shape", [14, 10**12]), Damaged, "shape is"),
@@ -221,12 +237,17 @@ def attributes(change: Change) -> Change:
         ("score/zarr.json", set_field("chunk_grid", None), Damaged, "chunk_shape is null"),
         ("payload/zarr.json", set_field("shape", [1 << 60]), Damaged, "shape is"),
         ("payload/zarr.json", set_field("codecs", [{"name": "bytes"}]), Damaged, "codecs is"),
-        ("payload/zarr.json", lambda fields: fields["chunk_grid"]["configuration"].update(chunk_shape=[1 << 60]),
-         Damaged, "do not divide|index alone needs"),
+        (
+            "payload/zarr.json",
+            lambda fields: fields["chunk_grid"]["configuration"].update(chunk_shape=[1 << 60]),
+            Damaged,
+            "do not divide|index alone needs",
+        ),
     ],
 )
-def test_forged_segments(small_store: ExemplarStore, path: str, change: Change, kind: type[StoreError],
-                         message: str) -> None:
+def test_forged_segments(
+    small_store: ExemplarStore, path: str, change: Change, kind: type[StoreError], message: str
+) -> None:
     change_json(small_store, path, change)
     with pytest.raises(kind, match=message) as caught:
         contents(small_store.path)

@@ -60,8 +60,9 @@ def test_encoded_exemplars_travel_between_processes(make_exemplar: Make, codecs:
         ({"source_hw": (-1, 3)}, "source_hw"),
     ],
 )
-def test_what_cannot_be_stored_is_refused(make_exemplar: Make, codecs: Codecs, change: dict[str, Any],
-                                          message: str) -> None:
+def test_what_cannot_be_stored_is_refused(
+    make_exemplar: Make, codecs: Codecs, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(StoreError, match=message):
         encode(replace(make_exemplar(9), **change), codecs)
 

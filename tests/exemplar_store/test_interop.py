@@ -80,8 +80,12 @@ def test_only_codecs_of_the_zarr_specification(small_store: ExemplarStore) -> No
     for path in [*small_store.path.rglob("zarr.json"), *GOLDEN.rglob("zarr.json")]:
         fields = json.loads(path.read_bytes())
         codecs = fields.get("codecs", [])
-        inner = [one for codec in codecs for key in ("codecs", "index_codecs")
-                 for one in codec.get("configuration", {}).get(key, [])]
+        inner = [
+            one
+            for codec in codecs
+            for key in ("codecs", "index_codecs")
+            for one in codec.get("configuration", {}).get(key, [])
+        ]
         assert {codec["name"] for codec in [*codecs, *inner]} <= ALLOWED_CODECS
 
 

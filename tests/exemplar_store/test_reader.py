@@ -84,10 +84,15 @@ def test_a_reader_keeps_its_generation(three_segments: ExemplarStore, encode_cla
         pickle.loads(pickle.dumps(reader))  # noqa: S301
 
 
-def test_modalities_may_be_missing_and_tokens_too(tmp_path: Path, make_exemplar: Make,
-                                                  exact_codecs: dict[str, Codec]) -> None:
-    exemplars = [make_exemplar(1, rank=0), make_exemplar(2, rank=1, with_image=False),
-                 make_exemplar(3, rank=2, words=0, kept=0), make_exemplar(4, rank=3, kept=36)]
+def test_modalities_may_be_missing_and_tokens_too(
+    tmp_path: Path, make_exemplar: Make, exact_codecs: dict[str, Codec]
+) -> None:
+    exemplars = [
+        make_exemplar(1, rank=0),
+        make_exemplar(2, rank=1, with_image=False),
+        make_exemplar(3, rank=2, words=0, kept=0),
+        make_exemplar(4, rank=3, kept=36),
+    ]
     exemplars[3] = replace(exemplars[3], tokens={"image": exemplars[3].tokens["image"]})
     store = ExemplarStore.create(tmp_path / "store", budget_bytes=100_000, run_id="run")
     store.commit(store.plan(1, [encode(one, exact_codecs) for one in exemplars]))
@@ -96,8 +101,9 @@ def test_modalities_may_be_missing_and_tokens_too(tmp_path: Path, make_exemplar:
     assert reader.places["image"].tolist() == [36, 0, 36, 36] and reader.kept["text"].tolist() == [3, 3, 0, 0]
 
 
-def test_a_store_may_hold_only_empty_tokens(tmp_path: Path, make_exemplar: Make,
-                                            exact_codecs: dict[str, Codec]) -> None:
+def test_a_store_may_hold_only_empty_tokens(
+    tmp_path: Path, make_exemplar: Make, exact_codecs: dict[str, Codec]
+) -> None:
     store = ExemplarStore.create(tmp_path / "store", budget_bytes=100_000, run_id="run")
     empty = make_exemplar(3, words=0, kept=0)
     store.commit(store.plan(1, [encode(empty, exact_codecs)]))
@@ -110,8 +116,9 @@ def test_an_empty_store_reads_as_nothing(tmp_path: Path) -> None:
     assert len(reader) == 0 and reader.labels.dtype == np.int64 and reader.read_many([]) == []
 
 
-def test_payloads_of_many_inner_chunks_and_shards(tmp_path: Path, encode_class: EncodeClass,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_payloads_of_many_inner_chunks_and_shards(
+    tmp_path: Path, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("exemplar_store.segment_writer.INNER_CHUNK", 1_000)
     monkeypatch.setattr("exemplar_store.segment_writer.SHARD", 5_000)
     new = encode_class([0, 1], 4, exact=True, kept=3)

@@ -38,7 +38,10 @@ def stored(store: ExemplarStore) -> list[tuple[int, int]]:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(budget=st.integers(5_500, 40_000), kept=st.lists(st.integers(0, 36), min_size=2, max_size=4))
 def test_every_byte_on_disk_is_counted_and_under_the_budget(
-    tmp_path_factory: pytest.TempPathFactory, encode_class: EncodeClass, bytes_on_disk: Bytes, budget: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    encode_class: EncodeClass,
+    bytes_on_disk: Bytes,
+    budget: int,
     kept: list[int],
 ) -> None:
     store = ExemplarStore.create(tmp_path_factory.mktemp("budget") / "store", budget_bytes=budget, run_id="run")
@@ -69,8 +72,10 @@ def test_low_ranks_of_every_class_stay_and_high_ranks_go(tmp_path: Path, encode_
 
 def test_admission_does_not_depend_on_the_order_of_arrival(tmp_path: Path, encode_class: EncodeClass) -> None:
     new = encode_class([0, 1, 2], 6)
-    plans = [ExemplarStore.create(tmp_path / name, budget_bytes=12_000, run_id="run").plan(1, order)
-             for name, order in [("a", new), ("b", new[::-1]), ("c", new[7:] + new[:7])]]
+    plans = [
+        ExemplarStore.create(tmp_path / name, budget_bytes=12_000, run_id="run").plan(1, order)
+        for name, order in [("a", new), ("b", new[::-1]), ("c", new[7:] + new[:7])]
+    ]
     assert plans[0].segment is not None
     assert {plan.segment.ref.name for plan in plans if plan.segment} == {plans[0].segment.ref.name}
     assert plans[0].segment.files == plans[1].segment.files == plans[2].segment.files  # type: ignore[union-attr]
@@ -86,8 +91,9 @@ def test_survivors_are_copied_never_coded_again(small_store: ExemplarStore, enco
     assert old and all(one.parts == original[one.order].parts for one in old)
 
 
-def test_large_segments_stay_as_they_are(tmp_path: Path, encode_class: EncodeClass,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_segments_stay_as_they_are(
+    tmp_path: Path, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(admission, "SMALL_SEGMENT", 5_000)
     store = ExemplarStore.create(tmp_path / "store", budget_bytes=60_000, run_id="run")
     first = store.commit(store.plan(1, encode_class([0, 1], 4))).segments[0]
@@ -181,7 +187,9 @@ def test_the_second_of_two_committers_is_told(small_store: ExemplarStore, encode
 
 
 def test_a_generation_that_appears_in_the_last_moment_is_not_overwritten(
-    small_store: ExemplarStore, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch,
+    small_store: ExemplarStore,
+    encode_class: EncodeClass,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The lock does not hold on every network filesystem; the exclusive link does."""
     publish = disk.publish

@@ -27,8 +27,10 @@ def codec_of(encoding: Encoding, where: str) -> Codec:
         Damaged: the parameters are not the codec's.
     """
     if encoding.codec not in CODECS:
-        raise UnsupportedFormat(f"{where}: payload codec {encoding.codec!r} is not known here (known: "
-                                f"{', '.join(CODECS)}); read the store with a newer exemplar_store")
+        raise UnsupportedFormat(
+            f"{where}: payload codec {encoding.codec!r} is not known here (known: "
+            f"{', '.join(CODECS)}); read the store with a newer exemplar_store"
+        )
     try:
         return CODECS[encoding.codec].model_validate_json(encoding.params)
     except ValidationError as error:

@@ -52,14 +52,18 @@ class Jpeg(Codec):
         if values.dtype != np.uint8 or values.shape[1:] != side:
             raise StoreError(f"codec jpeg: patches are uint8 (n, {side}), not {values.dtype} {values.shape}")
         if len(values) * self.patch > MAX_WIDTH:
-            raise StoreError(f"codec jpeg: {len(values)} patches of {self.patch} px make a strip wider than "
-                             f"{MAX_WIDTH} px; use codec raw or a smaller grid")
+            raise StoreError(
+                f"codec jpeg: {len(values)} patches of {self.patch} px make a strip wider than "
+                f"{MAX_WIDTH} px; use codec raw or a smaller grid"
+            )
         if len(values) == 0:
             return b""
         header, _, scan = _split(_strip_jpeg(values, self.quality, self.subsampling))
         if header != base64.b64decode(self.header):
-            raise StoreError("codec jpeg: this Pillow writes other JPEG tables than the ones in the parameters; "
-                             "make a new Jpeg codec with the same quality")
+            raise StoreError(
+                "codec jpeg: this Pillow writes other JPEG tables than the ones in the parameters; "
+                "make a new Jpeg codec with the same quality"
+            )
         return scan
 
     def decode(self, payload: bytes, count: int) -> NDArray[np.uint8]:

@@ -27,8 +27,10 @@ class Raw(Codec):
 
     def encode(self, values: NDArray[Any]) -> bytes:
         if values.dtype != np.dtype(self.dtype) or values.shape[1:] != self.token_shape:
-            raise StoreError(f"codec raw: values are {values.dtype} (n, {values.shape[1:]}), the codec was made for "
-                             f"{self.dtype} (n, {self.token_shape})")
+            raise StoreError(
+                f"codec raw: values are {values.dtype} (n, {values.shape[1:]}), the codec was made for "
+                f"{self.dtype} (n, {self.token_shape})"
+            )
         return values.astype(self.dtype, copy=False).tobytes()
 
     def decode(self, payload: bytes, count: int) -> NDArray[Any]:

@@ -31,8 +31,10 @@ class TokenIds(Codec):
         if values.ndim != 1 or values.dtype != np.int32:
             raise StoreError(f"codec token-ids: ids are int32 (n,), not {values.dtype} {values.shape}")
         if values.size and (values.min() < 0 or values.max() > largest):
-            raise StoreError(f"codec token-ids: ids run from {values.min()} to {values.max()}, {self.dtype} holds "
-                             f"0 to {largest}; give the vocabulary's true size to TokenIds.for_vocabulary")
+            raise StoreError(
+                f"codec token-ids: ids run from {values.min()} to {values.max()}, {self.dtype} holds "
+                f"0 to {largest}; give the vocabulary's true size to TokenIds.for_vocabulary"
+            )
         return values.astype(self.dtype).tobytes()
 
     def decode(self, payload: bytes, count: int) -> NDArray[np.int32]:

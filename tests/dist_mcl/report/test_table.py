@@ -23,10 +23,13 @@ def test_rows_of_stages_and_headline(make_report_data: MakeReport) -> None:
     matrix = data.matrix
     second = next(line.split() for line in lines if line.split()[:1] == ["2"])
     pooled = (matrix.accuracy[1, :2] * matrix.items[:2]).sum() / matrix.items[:2].sum()
-    assert second == (
-        f"2 {percent(matrix.accuracy[1, 1])} {percent(matrix.accuracy[1, 0])} {percent(pooled)} "
-        f"{data.stages[1].exemplars} {size(data.stages[1].store_bytes)} 52 s"
-    ).split()
+    assert (
+        second
+        == (
+            f"2 {percent(matrix.accuracy[1, 1])} {percent(matrix.accuracy[1, 0])} {percent(pooled)} "
+            f"{data.stages[1].exemplars} {size(data.stages[1].store_bytes)} 52 s"
+        ).split()
+    )
     text = "\n".join(lines)
     for name in ("Average accuracy", "Last accuracy", "Forgetting", "Exemplars", "Bytes used", "Wall time"):
         assert name in text

@@ -102,4 +102,3 @@ def test_a_folder_without_a_run(tmp_path: Path, command: str) -> None:
 def test_a_missing_configuration(tmp_path: Path) -> None:
     line = refused(mcl("run", tmp_path / "nowhere.yaml"))
     assert "nowhere.yaml: cannot read the configuration: No such file or directory" in line
-
