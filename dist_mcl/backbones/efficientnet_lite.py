@@ -76,10 +76,14 @@ class EfficientNetLite0(nn.Module):
         self.stages = nn.ModuleList()
         inputs = 32
         for blocks, kernel, stride, expansion, outputs in _STAGES[:stages]:
-            self.stages.append(nn.Sequential(*(
-                MBConv(inputs if i == 0 else outputs, outputs, kernel, stride if i == 0 else 1, expansion)
-                for i in range(blocks)
-            )))
+            self.stages.append(
+                nn.Sequential(
+                    *(
+                        MBConv(inputs if i == 0 else outputs, outputs, kernel, stride if i == 0 else 1, expansion)
+                        for i in range(blocks)
+                    )
+                )
+            )
             inputs = outputs
         self.head = SameConv2d(inputs, FEATURES, 1) if stages == len(_STAGES) else None
         # Twice as fast on a CPU; torch's annotation of `to` lacks this argument.

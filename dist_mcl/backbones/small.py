@@ -100,8 +100,12 @@ class SmallBackbone(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             config = BertConfig(
-                hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-                max_position_embeddings=128, initializer_range=0.2,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=64,
+                max_position_embeddings=128,
+                initializer_range=0.2,
             )
             return cls(config, PatchEncoder(stages=2, taps=(1,), enlarge=1)).eval()
 
@@ -199,11 +203,14 @@ def _scores(attention: Tensor, batch: Batch, sequences: Sequences) -> list[Token
     for row in range(len(batch)):
         own = {
             name: slots[name][batch.tokens[name].sample == row].cpu().numpy()
-            for name in ("image", "text") if name in batch.tokens
+            for name in ("image", "text")
+            if name in batch.tokens
         }
         nowhere = slots["class"][:0].cpu().numpy()
-        results.append(TokenScores(
-            class_scores={name: table[row, 0, columns] for name, columns in own.items() if len(columns)},
-            cross=table[row][np.ix_(own.get("image", nowhere), own.get("text", nowhere))],
-        ))
+        results.append(
+            TokenScores(
+                class_scores={name: table[row, 0, columns] for name, columns in own.items() if len(columns)},
+                cross=table[row][np.ix_(own.get("image", nowhere), own.get("text", nowhere))],
+            )
+        )
     return results

@@ -38,21 +38,25 @@ class Heads(nn.Module):
     def __init__(self, hidden: int, picture: int, sentence: int) -> None:
         super().__init__()
         self.picture = nn.Linear(hidden, picture)
+        self.patches = nn.Linear(hidden, picture)
         self.sentence = nn.Linear(hidden, sentence)
         self.meaning = nn.Linear(hidden, sentence)
 
-    def forward(self, pooled: Tensor, targets: Targets) -> dict[str, Tensor]:
+    def forward(self, pooled: Tensor, patches: Tensor, targets: Targets) -> dict[str, Tensor]:
         """The parts of the loss, each a scalar.
 
-        `picture`: squared error, 1 for predicting the mean. `sentence`: 1 - cosine. `meaning`: contrast of the
+        `picture`: squared error, 1 for predicting the mean. `patches`: the same from the mean of the image tokens'
+        last states (B, hidden), which learn first. `sentence`: 1 - cosine. `meaning`: contrast of the
         object's description with those of the batch's other objects, for pictures without their own text, whose
         meaning can only be seen.
         """
         seen = targets.has_picture & ~targets.own_text
         error = (self.picture(pooled) - targets.picture).square().sum(1)
+        patch_error = (self.patches(patches) - targets.picture).square().sum(1)
         cosine = F.cosine_similarity(self.sentence(pooled), targets.sentence, dim=1)
         return {
             "picture": error[targets.has_picture].mean(),
+            "patches": patch_error[targets.has_picture].mean(),
             "sentence": (1 - cosine[targets.has_text]).mean(),
             "meaning": _contrast(self.meaning(pooled[seen]), targets.meaning[seen]),
         }

@@ -39,28 +39,26 @@ def picture_features(drawings: NDArray[np.uint8], weights: Path) -> Tensor:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Principal components, each divided by the square root of its deviation so that weaker ones count too.
+    """Principal components of standardised features.
 
-    The targets' mean squared length is 1: predicting their mean costs a squared error of 1.
+    Scaled so that the targets' mean squared length is 1: predicting their mean costs a squared error of 1.
     """
 
     mean: Tensor
     components: Tensor
-    scale: Tensor
 
     @classmethod
     def fit(cls, features: Tensor, size: int) -> Reduction:
-        centred = features - features.mean(0)
-        deviation = centred.std(0) + 1e-6
-        _, values, vectors = torch.linalg.svd(centred / deviation, full_matrices=False)
-        components = vectors[:size].T / deviation[:, None]
-        scale = (values[:size] / len(features) ** 0.5).rsqrt()
-        length = (centred @ components * scale).square().sum(1).mean().sqrt()
-        return cls(features.mean(0), components, scale / length)
+        mean, deviation = features.mean(0), features.std(0) + 1e-6
+        standard = (features - mean) / deviation
+        _, vectors = torch.linalg.eigh(standard.T @ standard)
+        components = vectors[:, -size:].flip(1)
+        length = (standard @ components).square().sum(1).mean().sqrt()
+        return cls(mean, components / deviation[:, None] / length)
 
     def __call__(self, features: Tensor) -> Tensor:
         """(N, width) -> (N, size)."""
-        return (features - self.mean) @ self.components * self.scale
+        return (features - self.mean) @ self.components
 
 
 class SentenceTeacher:
@@ -75,6 +73,10 @@ class SentenceTeacher:
     def ids(self, text: str) -> list[int]:
         """Token ids without special tokens."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def embed_all(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """As calling it, in batches, for any number of texts."""
+        return torch.cat([self(texts[start : start + 128]) for start in range(0, len(texts), 128)])
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[Sequence[int]]) -> Tensor:
