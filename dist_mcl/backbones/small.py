@@ -23,8 +23,8 @@ from dist_mcl.backbones.patch_encoder import PatchEncoder
 from dist_mcl.tokens import Batch, PackedTokens, TokenScores
 
 WEIGHTS = Path(__file__).parent / "weights" / "small.safetensors"
-# Word embeddings are MiniLM's own and are read from its folder.
-WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
+# The word, position and type embeddings are MiniLM's own and are read from its folder.
+MINILM_PART = "bert.embeddings."
 _CLS, _SEP = 101, 102
 _IMAGE_GRID = (6, 6)
 _LAYER_TARGETS = (
@@ -81,7 +81,7 @@ class SmallBackbone(nn.Module):
         """The pretrained backbone.
 
         Args:
-            minilm: folder of all-MiniLM-L6-v2, for its configuration and word embeddings.
+            minilm: folder of all-MiniLM-L6-v2, for its configuration and embeddings.
             weights: everything else, as `dist_mcl.backbones.pretraining` writes it.
 
         Raises:
@@ -90,8 +90,8 @@ class SmallBackbone(nn.Module):
         """
         backbone = cls(BertConfig.from_pretrained(minilm), PatchEncoder())
         state = {name: value.float() for name, value in load_file(weights).items()}
-        words = load_file(minilm / "model.safetensors")["embeddings.word_embeddings.weight"]
-        backbone.load_state_dict({**state, WORD_EMBEDDINGS: words.float()})
+        embeddings = {name: value for name, value in minilm_state(minilm).items() if name.startswith(MINILM_PART)}
+        backbone.load_state_dict({**state, **embeddings})
         return backbone.eval()
 
     @classmethod
@@ -184,6 +184,16 @@ class SmallBackbone(nn.Module):
         row, column = image.positions // _IMAGE_GRID[1], image.positions % _IMAGE_GRID[1]
         projected = self.image_projection(self.patch_encoder(image.values))
         return self.image_norm(projected + self.image_rows(row) + self.image_columns(column))
+
+
+def minilm_state(folder: Path) -> dict[str, Tensor]:
+    """MiniLM's weights under the backbone's names, without its pooler and its table of position numbers."""
+    saved = load_file(folder / "model.safetensors")
+    return {
+        f"bert.{name}": value
+        for name, value in saved.items()
+        if not name.startswith("pooler.") and name != "embeddings.position_ids"
+    }
 
 
 def _pack(parts: dict[str, tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Sequences]:

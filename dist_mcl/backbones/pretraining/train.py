@@ -16,7 +16,7 @@ from transformers import BertConfig
 from dist_mcl.backbones.patch_encoder import PatchEncoder
 from dist_mcl.backbones.pretraining.objective import Heads
 from dist_mcl.backbones.pretraining.stream import Lesson
-from dist_mcl.backbones.small import WORD_EMBEDDINGS, SmallBackbone
+from dist_mcl.backbones.small import MINILM_PART, SmallBackbone, minilm_state
 from dist_mcl.tokens import Batch
 
 _SHARES = {"picture": 1.5, "patches": 0.5, "sentence": 1.0, "meaning": 0.3}
@@ -74,12 +74,7 @@ def start_backbone(minilm: Path, efficientnet: Path, sample_patches: Tensor) -> 
     backbone = SmallBackbone(BertConfig.from_pretrained(minilm), PatchEncoder())
     backbone.patch_encoder.network.load_package_weights(load_file(efficientnet))
     backbone.patch_encoder.requires_grad_(False)
-    words = {
-        name: value
-        for name, value in load_file(minilm / "model.safetensors").items()
-        if not name.startswith("pooler.") and name != "embeddings.position_ids"
-    }
-    backbone.bert.load_state_dict(words)
+    backbone.load_state_dict({**backbone.state_dict(), **minilm_state(minilm)})
     backbone.bert.embeddings.requires_grad_(False)
     backbone.image_norm.load_state_dict(backbone.bert.embeddings.LayerNorm.state_dict())
     nn.init.orthogonal_(backbone.pooler.weight)
@@ -114,11 +109,11 @@ def pretrain(
 
 
 def save_backbone(backbone: SmallBackbone, path: Path) -> None:
-    """Everything but MiniLM's word embeddings, in float16; the file appears complete or not at all."""
+    """Everything but MiniLM's embeddings, in float16; the file appears complete or not at all."""
     tensors = {
         name: value.detach().half().clone(memory_format=torch.contiguous_format)
         for name, value in backbone.state_dict().items()
-        if name != WORD_EMBEDDINGS
+        if not name.startswith(MINILM_PART)
     }
     scratch = path.with_suffix(".partial")
     save_file(tensors, scratch, metadata={"format": "pt"})
