@@ -7,7 +7,8 @@ layers run on the packed tokens, attention pads to the longest sample of the bat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +21,7 @@ from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
 
 from dist_mcl.backbones.packing import ATTENTION, Layout, attention_weights
 from dist_mcl.backbones.patch_encoder import PatchEncoder
-from dist_mcl.tokens import Batch, PackedTokens, TokenScores
+from dist_mcl.tokens import Batch, PackedTokens, Sample, TokenScores
 
 WEIGHTS = Path(__file__).parent / "weights" / "small.safetensors"
 # The word, position and type embeddings are MiniLM's own and are read from its folder.
@@ -115,6 +116,24 @@ class SmallBackbone(nn.Module):
         layers = range(self.bert.config.num_hidden_layers)
         return ["image_projection", *(f"bert.encoder.layer.{i}.{name}" for i in layers for name in _LAYER_TARGETS)]
 
+    @torch.no_grad()
+    def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples with each patch replaced by its features, so that they are computed once and not every epoch.
+
+        The patch encoder is frozen and sees one patch at a time, so this changes nothing but the time (and rounds to
+        half precision). All methods take prepared and raw samples, but one batch holds only one of the two.
+
+        Returns:
+            the samples in their order; "image" values are float16 (n, features).
+        """
+        return [self._prepared(sample) if "image" in sample.tokens else sample for sample in samples]
+
+    def _prepared(self, sample: Sample) -> Sample:
+        image = sample.tokens["image"]
+        patches = torch.from_numpy(image.values).to(self.pooler.weight.device)
+        features = self.patch_encoder(patches).half().cpu().numpy()
+        return replace(sample, tokens={**sample.tokens, "image": replace(image, values=features)})
+
     def embed(self, batch: Batch) -> tuple[Tensor, Sequences]:
         """Token embeddings (T, hidden_size) of all sequences, packed, and where each token is.
 
@@ -182,7 +201,9 @@ class SmallBackbone(nn.Module):
         if not torch.equal(present, present.new_tensor(_IMAGE_GRID).expand_as(present)):
             raise ValueError(f"pictures have a grid of {_IMAGE_GRID[0]} x {_IMAGE_GRID[1]} patches in this backbone")
         row, column = image.positions // _IMAGE_GRID[1], image.positions % _IMAGE_GRID[1]
-        projected = self.image_projection(self.patch_encoder(image.values))
+        is_prepared = image.values.dtype == torch.float16
+        features = image.values.float() if is_prepared else self.patch_encoder(image.values)
+        projected = self.image_projection(features)
         return self.image_norm(projected + self.image_rows(row) + self.image_columns(column))
 
 
