@@ -86,7 +86,6 @@ class EfficientNetLite0(nn.Module):
             )
             inputs = outputs
         self.head = SameConv2d(inputs, FEATURES, 1) if stages == len(_STAGES) else None
-        # Twice as fast on a CPU; torch's annotation of `to` lacks this argument.
 
     def stage_maps(self, x: Tensor) -> list[Tensor]:
         """Output of every stage, (N, channels, H, W) each, for pictures (N, 3, H, W) scaled as (x - 127) / 128."""

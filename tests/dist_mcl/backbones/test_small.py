@@ -45,6 +45,13 @@ def test_packed_equals_one_by_one(backbone: SmallBackbone, ragged: list[Sample])
     assert alone.std(0).min() > 1e-3, "the samples must differ, or the comparison says nothing"
 
 
+def test_prepared_samples_mean_the_same(backbone: SmallBackbone, ragged: list[Sample]) -> None:
+    prepared = backbone.prepare(ragged)
+    assert [sample.tokens.keys() for sample in prepared] == [sample.tokens.keys() for sample in ragged]
+    assert prepared[0].tokens["image"].values.dtype == np.float16
+    torch.testing.assert_close(run(backbone, prepared), run(backbone, ragged), atol=2e-3, rtol=0)
+
+
 def test_dropped_tokens_equal_attention_masked_tokens(backbone: SmallBackbone, rng: np.random.Generator) -> None:
     wholes = [random_sample(rng, number, words) for number, words in enumerate((6, 3, 8))]
     pairs = [thin(rng, sample) for sample in wholes]
