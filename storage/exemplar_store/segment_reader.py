@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,8 +84,10 @@ class SegmentReader:
         Raises:
             Damaged: the payload's checksum does not match.
         """
-        cell = {name: int(column[row]) for name, column in self.columns.items()}
+        cell = dict(zip(self.columns, self._table[:, row].tolist(), strict=True))
         payload = self.payload.read(int(self._start[row]), int(self._start[row + 1]))
+        if google_crc32c.value(payload) != cell["crc32c"]:
+            raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
         parts, at = [], 0
         for name, sides in self.modalities.items():
             if cell[f"{name}.encoding"] >= 0:
@@ -95,7 +98,7 @@ class SegmentReader:
                     EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask, payload[at : at + size])
                 )
                 at += size
-        one = EncodedExemplar(
+        return EncodedExemplar(
             cell["sample_id"],
             cell["label"],
             cell["stage"],
@@ -105,9 +108,6 @@ class SegmentReader:
             cell["baseline_bytes"],
             tuple(parts),
         )
-        if one.crc32c != cell["crc32c"]:
-            raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
-        return one
 
     def decoded(self, row: int) -> Exemplar:
         """The exemplar at ``row``, checked and decoded."""
@@ -137,8 +137,8 @@ class SegmentReader:
         expected = row_names(self.modalities)
         if not isinstance(rows, list) or rows[: len(expected)] != expected or len(rows) > 2 * len(expected):
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
-        table = read_array(self.files, "table", "int64", (len(rows), count))
-        self.columns = dict(zip(expected, table, strict=False))
+        self._table = read_array(self.files, "table", "int64", (len(rows), count))[: len(expected)]
+        self.columns = dict(zip(expected, self._table, strict=True))
         for name, column in self.columns.items():
             low, high = (-1, len(self.encodings) - 1) if name.endswith(".encoding") else (0, _highest(name))
             if column.min() < low or column.max() > high:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import io
 import struct
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -71,19 +72,36 @@ class Jpeg(Codec):
             raise ValueError(f"jpeg payload has {len(payload)} bytes for {count} patches")
         if count == 0:
             return np.empty((0, self.patch, self.patch, 3), np.uint8)
+        width = count * self.patch
+        before, after = self._header_around_width
+        stream = b"".join((before, struct.pack(">H", width), after, payload, END_OF_IMAGE))
         try:
-            strip = self._pixels(payload, count * self.patch)
-        except (OSError, struct.error, binascii.Error, SyntaxError) as error:
+            strip = Image.frombytes("RGB", (width, self.patch), stream, "jpeg", "RGB", "")
+        except OSError as error:
             raise ValueError(f"jpeg payload does not decode: {error}") from error
-        return np.ascontiguousarray(strip.reshape(self.patch, count, self.patch, 3).swapaxes(0, 1))
+        pixels = np.asarray(strip).reshape(self.patch, count, self.patch, 3)
+        return np.ascontiguousarray(pixels.swapaxes(0, 1))
 
-    def _pixels(self, payload: bytes, width: int) -> NDArray[np.uint8]:
-        stream = bytearray(base64.b64decode(self.header, validate=True))
-        struct.pack_into(">H", stream, self.width_at, width)
-        image = Image.open(io.BytesIO(bytes(stream) + payload + END_OF_IMAGE), formats=["JPEG"])
-        if image.size != (width, self.patch) or image.mode != "RGB":
-            raise ValueError(f"jpeg header describes {image.mode} {image.size}, not RGB {(width, self.patch)}")
-        return np.asarray(image)
+    @cached_property
+    def _header_around_width(self) -> tuple[bytes, bytes]:
+        """The header before and behind the two bytes of the width.
+
+        Parsing markers takes as long as decoding some 20 patches, so it is done here, once, and not for every payload:
+        a header that is right for two widths that have no byte in common is right for all.
+
+        Raises:
+            ValueError: the header does not describe an RGB strip of one patch's height.
+        """
+        try:
+            header = base64.b64decode(self.header, validate=True)
+            before, after = header[: self.width_at], header[self.width_at + 2 :]
+            for width in (0x1234, 0x5678):
+                image = Image.open(io.BytesIO(before + struct.pack(">H", width) + after), formats=["JPEG"])
+                if image.size != (width, self.patch) or image.mode != "RGB":
+                    raise ValueError(f"jpeg header describes {image.mode} {image.size}, not RGB {(width, self.patch)}")
+        except (OSError, struct.error, binascii.Error, SyntaxError) as error:
+            raise ValueError(f"jpeg header cannot be read: {error}") from error
+        return before, after
 
 
 def whole_image_bytes(pixels: NDArray[np.uint8], quality: int = 90, subsampling: str = "4:2:0") -> int:
