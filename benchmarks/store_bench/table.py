@@ -35,7 +35,7 @@ def print_table(facts: dict[str, Any]) -> None:
         table.add_row(row["name"], *(f"{row[name]:,}" for name in COLUMNS), row["note"])
     console.print(table)
     for name, why in facts["missing"].items():
-        console.print(f"{name}: {why}")
+        console.print(f"{name}: {why}", markup=False)
     _print_claims(console, facts)
 
 
