@@ -224,9 +224,9 @@ def attributes(change: Change) -> Change:
         ),
         (
             "zarr.json",
-            attributes(set_field("encodings", [{"codec": "jxl", "params": {}}] * 2)),
+            attributes(set_field("encodings", [{"codec": "flif", "params": {}}] * 2)),
             UnsupportedFormat,
-            "'jxl' is not known",
+            "'flif' is not known",
         ),
         ("zarr.json", attributes(lambda fields: fields["encodings"].pop()), Damaged, "encoding runs from"),
         ("zarr.json", lambda fields: fields.pop("attributes"), Damaged, "has no attribute"),
