@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from exemplar_store.reader import StoreReader
     from exemplar_store.records import Generation
     from exemplar_store.store import ExemplarStore
+    from exemplar_store.targets import Target
     from exemplar_store.tokens import Tokens
     from exemplar_store.verification import verify
 
@@ -73,6 +74,7 @@ _HOME = {
     "reader": ("StoreReader",),
     "records": ("Generation",),
     "store": ("ExemplarStore",),
+    "targets": ("Target",),
     "tokens": ("Tokens",),
     "verification": ("verify",),
 }
@@ -101,6 +103,7 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "StoreReader",
+    "Target",
     "TokenIds",
     "Tokens",
     "UnsupportedFormat",

@@ -22,6 +22,7 @@ from exemplar_store.records import (
     unseal,
 )
 from exemplar_store.table import row_names
+from exemplar_store.targets import SegmentTargets
 from exemplar_store.zarr_arrays import CRC, Payload, SegmentFiles, read_array
 
 MAX_MASKS = 1 << 30  # bytes of position masks in one segment; a segment that claims more is refused
@@ -53,6 +54,7 @@ class SegmentReader:
     Attributes:
         columns: int64 (n,) by row name of the table, see `table.row_names`.
         score: float32 (n,).
+        targets: further classes and texts.
         modalities: sides of the grid by modality name, ordered by name.
         kept, places: int64 (n,) by modality: tokens kept, and tokens of the full grid (0 without the modality).
     """
@@ -104,6 +106,7 @@ class SegmentReader:
             (cell["source_height"], cell["source_width"]),
             cell["baseline_bytes"],
             tuple(parts),
+            self.targets.of(row),
         )
         if one.crc32c != cell["crc32c"]:
             raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
@@ -139,6 +142,8 @@ class SegmentReader:
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
         table = read_array(self.files, "table", "int64", (len(rows), count))
         self.columns = dict(zip(expected, table, strict=False))
+        further = dict(zip(map(str, rows[len(expected) :]), table[len(expected) :], strict=True))
+        self.targets = SegmentTargets(self.files, further, count)
         for name, column in self.columns.items():
             low, high = (-1, len(self.encodings) - 1) if name.endswith(".encoding") else (0, _highest(name))
             if column.min() < low or column.max() > high:
