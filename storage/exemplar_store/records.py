@@ -18,7 +18,7 @@ from exemplar_store.codecs import Encoding
 from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat
 
 FORMAT: Literal["masked-exemplar-store"] = "masked-exemplar-store"
-VERSION = (1, 0)
+VERSION = (1, 1)
 KNOWN_FEATURES: frozenset[str] = frozenset()
 SEGMENT_ATTRIBUTE = "masked_exemplar_segment"
 

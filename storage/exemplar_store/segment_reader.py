@@ -23,6 +23,7 @@ from exemplar_store.records import (
     unseal,
 )
 from exemplar_store.table import row_names
+from exemplar_store.targets import SegmentTargets
 from exemplar_store.zarr_arrays import CRC, Payload, SegmentFiles, read_array
 
 MAX_MASKS = 1 << 30  # bytes of position masks in one segment; a segment that claims more is refused
@@ -54,6 +55,7 @@ class SegmentReader:
     Attributes:
         columns: int64 (n,) by row name of the table, see `table.row_names`.
         score: float32 (n,).
+        targets: further classes and texts.
         modalities: sides of the grid by modality name, ordered by name.
         kept, places: int64 (n,) by modality: tokens kept, and tokens of the full grid (0 without the modality).
     """
@@ -107,6 +109,7 @@ class SegmentReader:
             (cell["source_height"], cell["source_width"]),
             cell["baseline_bytes"],
             tuple(parts),
+            self.targets.of(row),
         )
 
     def decoded(self, row: int) -> Exemplar:
@@ -137,8 +140,11 @@ class SegmentReader:
         expected = row_names(self.modalities)
         if not isinstance(rows, list) or rows[: len(expected)] != expected or len(rows) > 2 * len(expected):
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
-        self._table = read_array(self.files, "table", "int64", (len(rows), count))[: len(expected)]
+        table = read_array(self.files, "table", "int64", (len(rows), count))
+        self._table = table[: len(expected)]
         self.columns = dict(zip(expected, self._table, strict=True))
+        further = dict(zip(map(str, rows[len(expected) :]), table[len(expected) :], strict=True))
+        self.targets = SegmentTargets(self.files, further, count)
         for name, column in self.columns.items():
             low, high = (-1, len(self.encodings) - 1) if name.endswith(".encoding") else (0, _highest(name))
             if column.min() < low or column.max() > high:

@@ -7,15 +7,40 @@ from functools import lru_cache
 
 from pydantic import ValidationError
 
+from exemplar_store.codecs.avif import Avif
 from exemplar_store.codecs.base import Codec, Encoding
+from exemplar_store.codecs.features import Bfloat16, Int8
 from exemplar_store.codecs.jpeg import Jpeg
+from exemplar_store.codecs.jxl import Jxl
+from exemplar_store.codecs.predicted import Predicted
 from exemplar_store.codecs.raw import Raw
+from exemplar_store.codecs.shuffled import Shuffled
 from exemplar_store.codecs.token_ids import TokenIds
+from exemplar_store.codecs.webp import Webp, WebpLossless
 from exemplar_store.errors import Damaged, UnsupportedFormat
 
-CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (Jpeg, Raw, TokenIds)}
+CODECS: dict[str, type[Codec]] = {
+    codec.name: codec
+    for codec in (Jpeg, Webp, WebpLossless, Avif, Jxl, Predicted, Raw, Shuffled, Bfloat16, Int8, TokenIds)
+}
 
-__all__ = ["CODECS", "Codec", "Encoding", "Jpeg", "Raw", "TokenIds", "codec_of"]
+__all__ = [
+    "CODECS",
+    "Avif",
+    "Bfloat16",
+    "Codec",
+    "Encoding",
+    "Int8",
+    "Jpeg",
+    "Jxl",
+    "Predicted",
+    "Raw",
+    "Shuffled",
+    "TokenIds",
+    "Webp",
+    "WebpLossless",
+    "codec_of",
+]
 
 
 def codec_of(encoding: Encoding, where: str) -> Codec:
