@@ -42,6 +42,9 @@ def single(reader: StoreReader, index: int, vocabulary: Vocabulary | None) -> Im
                 f"{exemplar.baseline_bytes:,} B, {exemplar.baseline_bytes / max(size, 1):.1f} times as much",
             )
         )
+    target = exemplar.target
+    also = ", ".join(_name(reader, label) for label in target.further_labels)
+    facts += [pair for pair in (("also", also), ("question", target.question), ("answer", target.answer)) if pair[1]]
     return draw_exemplar(exemplar, Label(_name(reader, exemplar.label), size), facts, vocabulary)
 
 

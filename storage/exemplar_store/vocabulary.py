@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from exemplar_store.errors import StoreError
 from exemplar_store.tokens import Tokens
 
 Vocabulary = Mapping[int, str]
-GAP = "…"
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -37,16 +37,32 @@ def _from_json(text: str) -> Vocabulary:
     return {int(number): str(word) for word, number in vocabulary.items()}
 
 
-def words(tokens: Tokens, vocabulary: Vocabulary | None) -> str:
-    """The kept tokens of a text (ids (n,)) in a line, ``…`` where tokens were dropped, ``#id`` without a vocabulary."""
-    pieces: list[str] = []
+@dataclass(frozen=True)
+class Piece:
+    """A word of a text, or a run of dropped tokens.
+
+    Attributes:
+        word: empty where tokens were dropped: the store does not hold them.
+        dropped: number of tokens dropped, 0 for a word.
+    """
+
+    word: str
+    dropped: int = 0
+
+
+def pieces(tokens: Tokens, vocabulary: Vocabulary | None) -> list[Piece]:
+    """The text of token ids (n,) as words and gaps between them; ``#id`` without a vocabulary."""
+    found: list[Piece] = []
     expected = 0
     for position, number in zip(tokens.positions.tolist(), tokens.values.tolist(), strict=True):
         if position != expected:
-            pieces.append(f" {GAP}")
+            found.append(Piece("", position - expected))
         word = f"#{number}" if vocabulary is None else vocabulary.get(number, f"#{number}")
-        pieces.append(word[2:] if word.startswith("##") else " " + word.lstrip("Ġ▁"))
+        if word.startswith("##") and found and found[-1].word:  # goes on with the word before it
+            found[-1] = Piece(found[-1].word + word[2:])
+        else:
+            found.append(Piece(word.removeprefix("##").lstrip("Ġ▁")))
         expected = position + 1
     if expected != tokens.grid[0]:
-        pieces.append(f" {GAP}")
-    return "".join(pieces).strip()
+        found.append(Piece("", tokens.grid[0] - expected))
+    return found

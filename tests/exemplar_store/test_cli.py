@@ -15,8 +15,8 @@ from PIL import Image
 
 from exemplar_store import Codec, Exemplar, ExemplarStore, StoreReader, Tokens, encode
 from exemplar_store.cli import main
-from exemplar_store.picture import HATCH_INK, HATCH_PAPER
-from exemplar_store.vocabulary import read_vocabulary, words
+from exemplar_store.style import HATCH_INK, HATCH_PAPER
+from exemplar_store.vocabulary import Piece, pieces, read_vocabulary
 
 Capture = pytest.CaptureFixture[str]
 
@@ -183,12 +183,15 @@ def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("red\napple\n##s\nfruit\n", "utf-8")
     vocabulary = read_vocabulary(tmp_path)
     tokens = Tokens(np.array([0, 1, 2, 3], np.int32), np.array([1, 2, 3, 6]), (7,))
-    assert words(tokens, vocabulary) == "… red apples … fruit"
-    assert words(tokens, None) == "… #0 #1 #2 … #3"
-    assert words(Tokens.full(np.array([3, 99], np.int32), (2,)), vocabulary) == "fruit #99"
+    gaps = Piece("", 1), Piece("", 2)
+    assert pieces(tokens, vocabulary) == [gaps[0], Piece("red"), Piece("apples"), gaps[1], Piece("fruit")]
+    assert pieces(tokens, None) == [gaps[0], Piece("#0"), Piece("#1"), Piece("#2"), gaps[1], Piece("#3")]
+    assert pieces(tokens.take(np.array([2])), vocabulary) == [Piece("", 3), Piece("s"), Piece("", 3)]
+    assert pieces(Tokens.full(np.array([3, 99], np.int32), (2,)), vocabulary) == [Piece("fruit"), Piece("#99")]
 
 
 @pytest.mark.parametrize("vocab", [{"a": 0, "Ġb": 1}, [["a", -1.0], ["▁b", -2.0]]])
 def test_tokenizer_json_of_either_kind(tmp_path: Path, vocab: Any) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocab}}), "utf-8")
-    assert words(Tokens.full(np.array([0, 1], np.int32), (2,)), read_vocabulary(tmp_path)) == "a b"
+    text = Tokens.full(np.array([0, 1], np.int32), (2,))
+    assert pieces(text, read_vocabulary(tmp_path)) == [Piece("a"), Piece("b")]
