@@ -51,7 +51,7 @@ def _video(tokens: Tokens, width: int, height: int) -> Image.Image:
     across = min(frames, math.ceil(math.sqrt(frames)) if height >= width else FRAMES_ACROSS)
     lines = math.ceil(frames / across)
     still_width, still_height = (width + GAP) // across - GAP, (height + GAP) // lines - GAP
-    size = _square((rows, columns), still_width, still_height)
+    size = _whole((rows, columns), still_width, still_height)
     sheet = Image.new("RGB", (across * (size[0] + GAP) - GAP, lines * (size[1] + GAP) - GAP), PAPER)
     for place, number in enumerate(numbers):
         time, within = divmod(number, tokens.values.shape[1])
@@ -122,6 +122,13 @@ def _patches(colours: NDArray[np.uint8], tokens: Tokens, size: tuple[int, int], 
         cell = (max(1, right - left), max(1, bottom - top))
         image.paste(Image.fromarray(patch).resize(cell, Image.Resampling.BICUBIC), (left, top))
     return image
+
+
+def _whole(grid: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """The largest size (width, height) that fits and has the grid's shape."""
+    rows, columns = max(1, grid[0]), max(1, grid[1])
+    scale = min(width / columns, height / rows)
+    return max(1, int(columns * scale)), max(1, int(rows * scale))
 
 
 def _square(grid: tuple[int, ...], width: int, height: int) -> tuple[int, int]:

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from exemplar_store.exemplar import Exemplar
 from exemplar_store.forms import TEXT, draw_form, form_of
-from exemplar_store.style import FILL, FULL, HATCH_INK, INK, PAPER, QUIET, RULE, font, hatching, wrapped
+from exemplar_store.style import FILL, FULL, INK, PAPER, QUIET, RULE, font, hatching, wrapped
 from exemplar_store.tokens import Tokens
-from exemplar_store.vocabulary import Piece, Vocabulary, pieces
+from exemplar_store.vocabulary import Piece, Words
 
 LARGE = 432  # pixels: a modality of a single exemplar
 MAX_BAR = 4  # dropped tokens in a row that are drawn apart; longer runs look the same
@@ -40,16 +40,19 @@ def visible(exemplar: Exemplar) -> dict[str, Tokens]:
     return {name: tokens for name, tokens in exemplar.tokens.items() if form_of(tokens) != TEXT}
 
 
-def text_of(exemplar: Exemplar, vocabulary: Vocabulary | None) -> list[Piece]:
+def text_of(exemplar: Exemplar, words: Words) -> list[Piece]:
     """The words and gaps of all its texts."""
     texts = [tokens for tokens in exemplar.tokens.values() if form_of(tokens) == TEXT]
-    return [piece for tokens in texts for piece in pieces(tokens, vocabulary)]
+    return [piece for tokens in texts for piece in words.pieces(tokens, exemplar.sample_id)]
 
 
 def draw_text(
     draw: ImageDraw.ImageDraw, x: int, y: int, text: Sequence[Piece], size: int, width: int, lines: int, ink: str
 ) -> None:
-    """Words in lines of at most `width` pixels, a bar struck through for dropped tokens, … where `lines` are full."""
+    """Words in lines of at most `width` pixels, … where `lines` are full.
+
+    What was dropped is struck through: its words, or a bar for each token where the words are not known.
+    """
     blank, left, line = size / 4, float(x), 0
     room = x + width - font(size).getlength("…")
     for piece in text:
@@ -60,30 +63,26 @@ def draw_text(
                 draw.text((left, y + 1.5 * size * line), "…", ink, font(size))
                 return
         top = y + 1.5 * size * line
-        if piece.word:
-            draw.text((left, top), piece.word, ink, font(size))
-        else:
-            _draw_dropped(draw, left, top, length, size)
+        draw.text((left, top), piece.word, QUIET if piece.dropped else ink, font(size))
+        if piece.dropped:
+            _strike_through(draw, left, top, length, size, piece)
         left += length + blank
 
 
-def _draw_dropped(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, size: int) -> None:
-    """Struck through: the words are not known, only how many there were."""
-    unit, tokens = 1.2 * size, round(length / (1.2 * size))
-    for token in range(tokens):
+def _strike_through(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, size: int, piece: Piece) -> None:
+    unit = 1.2 * size
+    for token in range(0 if piece.word else min(piece.dropped, MAX_BAR)):
         draw.rectangle((x + token * unit, y + 0.3 * size, x + (token + 1) * unit - 3, y + size), fill=FULL)
-    draw.line((x - 1, y + 0.65 * size, x + length - 2, y + 0.65 * size), fill=HATCH_INK)
+    draw.line((x - 1, y + 0.65 * size, x + length, y + 0.65 * size), fill=QUIET)
 
 
-def draw_exemplar(
-    exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, str]], vocabulary: Vocabulary | None
-) -> Image.Image:
+def draw_exemplar(exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, str]], words: Words) -> Image.Image:
     """One exemplar, large, all modalities under each other, with its facts (name, value) beside it."""
     margin, column, named = 28, 380, 130
     drawn = {name: draw_form(tokens, *_single_size(tokens)) for name, tokens in visible(exemplar).items()}
     drawn = drawn or {"": hatching(LARGE, 96)}
     values = [wrapped(value, 14, column - named) or [""] for _, value in facts]
-    text = text_of(exemplar, vocabulary)
+    text = text_of(exemplar, words)
     lines = 2 + sum(10 + len(piece.word) for piece in text) // 40
     captions = 22 if len(drawn) > 1 else 0
     left_height = sum(image.height + captions for image in drawn.values()) + margin * (len(drawn) - 1)
@@ -155,9 +154,7 @@ class Sheet:
         )
 
 
-def draw_sheet(
-    rows: Sequence[ClassRow], title: str, subtitle: str, used: float, vocabulary: Vocabulary | None
-) -> Image.Image:
+def draw_sheet(rows: Sequence[ClassRow], title: str, subtitle: str, used: float, words: Words) -> Image.Image:
     """A contact sheet: a row per class, exemplars by rank, a bar for the share `used` of the budget."""
     sheet = _fitting_sheet(rows)
     image = Image.new("RGB", sheet.size(len(rows)), PAPER)
@@ -169,7 +166,7 @@ def draw_sheet(
         x = sheet.MARGIN + column * sheet.block
         y = sheet.MARGIN + sheet.HEADER + line * sheet.row_height
         draw.line([(x, y), (x + sheet.block - 2 * sheet.GAP, y)], fill=RULE)
-        _draw_row(image, sheet, row, x, y + sheet.GAP, vocabulary)
+        _draw_row(image, sheet, row, x, y + sheet.GAP, words)
     return image
 
 
@@ -192,7 +189,7 @@ def _draw_header(draw: ImageDraw.ImageDraw, sheet: Sheet, width: int, title: str
     draw.rectangle((x, y + 80, x + int((right - x) * used), y + 86), fill=FILL)
 
 
-def _draw_row(image: Image.Image, sheet: Sheet, row: ClassRow, x: int, y: int, vocabulary: Vocabulary | None) -> None:
+def _draw_row(image: Image.Image, sheet: Sheet, row: ClassRow, x: int, y: int, words: Words) -> None:
     draw = ImageDraw.Draw(image)
     name = wrapped(row.name, 15, sheet.NAME - sheet.GAP)[:4]
     for number, line in enumerate(name):
@@ -204,7 +201,7 @@ def _draw_row(image: Image.Image, sheet: Sheet, row: ClassRow, x: int, y: int, v
         image.paste(_draw_cell(exemplar, sheet.picture), (left, y))
         caption = [Piece(f"{label.payload_bytes:,} B"), *_kept(visible(exemplar))]
         draw_text(draw, left, bottom + 5, caption, 12, sheet.picture, 1, INK)
-        draw_text(draw, left, bottom + 21, text_of(exemplar, vocabulary), 12, sheet.picture, 1, QUIET)
+        draw_text(draw, left, bottom + 21, text_of(exemplar, words), 12, sheet.picture, 1, QUIET)
 
 
 def _kept(drawn: dict[str, Tokens]) -> list[Piece]:
