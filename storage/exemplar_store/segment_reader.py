@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,8 +86,10 @@ class SegmentReader:
         Raises:
             Damaged: the payload's checksum does not match.
         """
-        cell = {name: int(column[row]) for name, column in self.columns.items()}
+        cell = dict(zip(self.columns, self._table[:, row].tolist(), strict=True))
         payload = self.payload.read(int(self._start[row]), int(self._start[row + 1]))
+        if google_crc32c.value(payload) != cell["crc32c"]:
+            raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
         parts, at = [], 0
         for name, sides in self.modalities.items():
             if cell[f"{name}.encoding"] >= 0:
@@ -97,7 +100,7 @@ class SegmentReader:
                     EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask, payload[at : at + size])
                 )
                 at += size
-        one = EncodedExemplar(
+        return EncodedExemplar(
             cell["sample_id"],
             cell["label"],
             cell["stage"],
@@ -108,9 +111,6 @@ class SegmentReader:
             tuple(parts),
             self.targets.of(row),
         )
-        if one.crc32c != cell["crc32c"]:
-            raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
-        return one
 
     def decoded(self, row: int) -> Exemplar:
         """The exemplar at ``row``, checked and decoded."""
@@ -141,7 +141,8 @@ class SegmentReader:
         if not isinstance(rows, list) or rows[: len(expected)] != expected or len(rows) > 2 * len(expected):
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
         table = read_array(self.files, "table", "int64", (len(rows), count))
-        self.columns = dict(zip(expected, table, strict=False))
+        self._table = table[: len(expected)]
+        self.columns = dict(zip(expected, self._table, strict=True))
         further = dict(zip(map(str, rows[len(expected) :]), table[len(expected) :], strict=True))
         self.targets = SegmentTargets(self.files, further, count)
         for name, column in self.columns.items():

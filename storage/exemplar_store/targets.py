@@ -101,6 +101,8 @@ class SegmentTargets:
 
     def of(self, row: int) -> Target:
         """The target of the exemplar at ``row``."""
+        if not len(self._labels) and not self._texts:
+            return CLASS_ONLY
         labels = self._labels[self._labels_start[row] : self._labels_start[row + 1]]
         text = self._texts[self._texts_start[row] : self._texts_start[row + 1]]
         middle = int(self._question_bytes[row])

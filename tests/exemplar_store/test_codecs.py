@@ -127,7 +127,7 @@ def test_strips_too_wide_for_jpeg_are_refused() -> None:
 def test_jpeg_header_that_promises_another_size_is_refused_before_decoding() -> None:
     honest = Jpeg()
     lying = Jpeg(patch=32, header=honest.header, width_at=honest.width_at)
-    with pytest.raises(ValueError, match="JPEG file describes"):
+    with pytest.raises(ValueError, match="JPEG header describes"):
         lying.decode(honest.encode(PATCHES), 5)
 
 

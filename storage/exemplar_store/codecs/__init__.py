@@ -43,7 +43,6 @@ __all__ = [
 ]
 
 
-@lru_cache(maxsize=256)
 def codec_of(encoding: Encoding, where: str) -> Codec:
     """The codec that reads ``encoding``; ``where`` names the file for the error message.
 
@@ -57,8 +56,14 @@ def codec_of(encoding: Encoding, where: str) -> Codec:
             f"{', '.join(CODECS)}); read the store with a newer exemplar_store"
         )
     try:
-        return CODECS[encoding.codec].model_validate_json(encoding.params)
+        return _parsed(encoding)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "parameters"
         raise Damaged(f"{where}: codec {encoding.codec!r} has a bad {field}: {first['msg']}") from error
+
+
+@lru_cache(maxsize=256)
+def _parsed(encoding: Encoding) -> Codec:
+    """One codec object for all exemplars of an encoding, so that it prepares what it needs (JPEG: its header) once."""
+    return CODECS[encoding.codec].model_validate_json(encoding.params)

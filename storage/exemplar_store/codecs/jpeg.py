@@ -9,14 +9,17 @@ coded block straddles two patches.
 from __future__ import annotations
 
 import base64
+import io
 import struct
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field
 
-from exemplar_store.codecs.strip import StripCodec, pillow_bytes, pillow_pixels
+from exemplar_store.codecs.strip import StripCodec, pillow_bytes
 from exemplar_store.errors import StoreError
 
 START_OF_FRAME, START_OF_SCAN = 0xC0, 0xDA
@@ -52,9 +55,27 @@ class Jpeg(StripCodec):
         return scan
 
     def read(self, payload: bytes, height: int, width: int) -> NDArray[np.uint8]:
-        stream = bytearray(base64.b64decode(self.header, validate=True))
-        struct.pack_into(">H", stream, self.width_at, width)
-        return pillow_pixels(bytes(stream) + payload + END_OF_IMAGE, "JPEG", height, width)
+        before, after = self._header_around_width
+        stream = b"".join((before, struct.pack(">H", width), after, payload, END_OF_IMAGE))
+        return np.asarray(Image.frombytes("RGB", (width, height), stream, "jpeg", "RGB", ""))
+
+    @cached_property
+    def _header_around_width(self) -> tuple[bytes, bytes]:
+        """The header before and behind the two bytes of the width.
+
+        Parsing markers takes as long as decoding some 20 patches, so it is done here, once, and not for every payload:
+        a header that is right for two widths that have no byte in common is right for all.
+
+        Raises:
+            ValueError, OSError, SyntaxError: the header does not describe an RGB strip of one token's height.
+        """
+        header, height = base64.b64decode(self.header, validate=True), (self.frames or 1) * self.patch
+        before, after = header[: self.width_at], header[self.width_at + 2 :]
+        for width in (0x1234, 0x5678):
+            image = Image.open(io.BytesIO(before + struct.pack(">H", width) + after), formats=["JPEG"])
+            if image.size != (width, height) or image.mode != "RGB":
+                raise ValueError(f"JPEG header describes {image.mode} {image.size}, not RGB {(width, height)}")
+        return before, after
 
 
 def whole_image_bytes(pixels: NDArray[np.uint8], quality: int = 90, subsampling: str = "4:2:0") -> int:
