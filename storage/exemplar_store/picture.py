@@ -124,15 +124,13 @@ class Sheet:
 
     Attributes:
         picture: width of a drawn exemplar.
-        per_class: exemplars drawn of a class.
-        across: classes side by side.
+        columns: the classes that stand below each other, column by column.
     """
 
     picture: int
-    per_class: int
-    across: int
+    columns: Sequence[Sequence[ClassRow]]
 
-    NAME, CAPTION, GAP, MARGIN, HEADER = 132, 40, 12, 32, 104
+    NAME, CAPTION, GAP, MARGIN, HEADER, LEAST_WIDTH = 132, 40, 12, 32, 104, 640
 
     @property
     def cell(self) -> int:
@@ -142,42 +140,42 @@ class Sheet:
     def row_height(self) -> int:
         return self.picture + self.CAPTION + 2 * self.GAP
 
-    @property
-    def block(self) -> int:
-        """Width of one class."""
-        return self.NAME + self.per_class * self.cell + 2 * self.GAP
+    def width(self, column: Sequence[ClassRow]) -> int:
+        return self.NAME + max(len(row.exemplars) for row in column) * self.cell + 2 * self.GAP
 
-    def size(self, classes: int) -> tuple[int, int]:
-        return (
-            2 * self.MARGIN + self.across * self.block,
-            2 * self.MARGIN + self.HEADER + math.ceil(classes / self.across) * self.row_height,
-        )
+    @property
+    def size(self) -> tuple[int, int]:
+        width = 2 * self.MARGIN + sum(map(self.width, self.columns))
+        lines = max(map(len, self.columns), default=0)
+        return max(width, self.LEAST_WIDTH), 2 * self.MARGIN + self.HEADER + lines * self.row_height
 
 
 def draw_sheet(rows: Sequence[ClassRow], title: str, subtitle: str, used: float, words: Words) -> Image.Image:
     """A contact sheet: a row per class, exemplars by rank, a bar for the share `used` of the budget."""
     sheet = _fitting_sheet(rows)
-    image = Image.new("RGB", sheet.size(len(rows)), PAPER)
+    image = Image.new("RGB", sheet.size, PAPER)
     draw = ImageDraw.Draw(image)
     _draw_header(draw, sheet, image.width, title, subtitle, used)
-    per_column = math.ceil(len(rows) / sheet.across) or 1
-    for number, row in enumerate(rows):
-        column, line = divmod(number, per_column)
-        x = sheet.MARGIN + column * sheet.block
-        y = sheet.MARGIN + sheet.HEADER + line * sheet.row_height
-        draw.line([(x, y), (x + sheet.block - 2 * sheet.GAP, y)], fill=RULE)
-        _draw_row(image, sheet, row, x, y + sheet.GAP, words)
+    x = sheet.MARGIN
+    for column in sheet.columns:
+        for line, row in enumerate(column):
+            y = sheet.MARGIN + sheet.HEADER + line * sheet.row_height
+            draw.line([(x, y), (x + sheet.width(column) - 2 * sheet.GAP, y)], fill=RULE)
+            _draw_row(image, sheet, row, x, y + sheet.GAP, words)
+        x += sheet.width(column)
     return image
 
 
 def _fitting_sheet(rows: Sequence[ClassRow]) -> Sheet:
-    """As many classes side by side as bring the sheet nearest to 4:3; patches get a whole number of pixels."""
+    """As many columns of classes as bring the sheet nearest to 4:3; patches get a whole number of pixels."""
     drawn = [tokens for row in rows for one, _ in row.exemplars for tokens in visible(one).values()]
-    columns = max((tokens.grid[1] for tokens in drawn if form_of(tokens) in ("picture", "depth")), default=6)
-    picture = columns * max(2, 132 // columns) if columns <= LARGE else LARGE
-    most = max((len(row.exemplars) for row in rows), default=1)
-    choices = [Sheet(picture, most, across) for across in range(1, 7)]
-    return min(choices, key=lambda sheet: abs(math.log(sheet.size(len(rows))[0] / sheet.size(len(rows))[1] / (4 / 3))))
+    patches = max((tokens.grid[1] for tokens in drawn if form_of(tokens) in ("picture", "depth")), default=6)
+    picture = patches * max(2, 132 // patches) if patches <= LARGE else LARGE
+    choices = []
+    for across in range(1, 9):
+        length = math.ceil(len(rows) / across) or 1
+        choices.append(Sheet(picture, [rows[first : first + length] for first in range(0, len(rows), length)]))
+    return min(choices, key=lambda sheet: abs(math.log(sheet.size[0] / sheet.size[1] / (4 / 3))))
 
 
 def _draw_header(draw: ImageDraw.ImageDraw, sheet: Sheet, width: int, title: str, subtitle: str, used: float) -> None:
