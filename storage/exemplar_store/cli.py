@@ -111,16 +111,12 @@ def show(
     """Draw exemplars to a PNG: kept tokens in place, dropped ones hatched, dropped words struck through."""
     from exemplar_store import gallery
     from exemplar_store.reader import StoreReader
-    from exemplar_store.vocabulary import Words, read_texts, read_vocabulary
+    from exemplar_store.vocabulary import read_words
 
     if grid == (index is not None):
         raise typer.BadParameter("give either the number of an exemplar or --grid")
     reader = StoreReader(store)
-    if texts and not tokenizer:
-        raise typer.BadParameter("--texts needs --tokenizer")
-    words = Words(
-        read_vocabulary(tokenizer) if tokenizer else None, read_texts(texts, tokenizer) if texts and tokenizer else {}
-    )
+    words = read_words(tokenizer, texts)
     if index is None:
         chosen = reader.select(class_id(reader, label), stage)
         image = gallery.contact_sheet(reader, chosen, limit, words)

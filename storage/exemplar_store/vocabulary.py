@@ -103,6 +103,19 @@ def _append(found: list[Piece], entry: str, dropped: int) -> None:
         found.append(Piece(entry.removeprefix("##").lstrip("Ġ▁"), dropped))
 
 
+def read_words(tokenizer: Path | None, texts: Path | None) -> Words:
+    """What `Words` needs, from the files that the user gives.
+
+    Raises:
+        StoreError: as `read_vocabulary` and `read_texts`, or there are texts without a tokenizer.
+    """
+    if tokenizer is None:
+        if texts is not None:
+            raise StoreError(f"--texts {texts}: needs --tokenizer, which makes tokens of them")
+        return Words()
+    return Words(read_vocabulary(tokenizer), {} if texts is None else read_texts(texts, tokenizer))
+
+
 def read_texts(path: Path, tokenizer_path: Path) -> dict[int, list[str]]:
     """Whole texts, as vocabulary entries by sample id, from JSON lines with ``text`` and ``sample_id``.
 

@@ -16,7 +16,7 @@ from PIL import Image
 from exemplar_store import Codec, Exemplar, ExemplarStore, StoreError, StoreReader, Tokens, encode
 from exemplar_store.cli import main
 from exemplar_store.style import HATCH_INK, HATCH_PAPER
-from exemplar_store.vocabulary import Piece, Words, read_texts, read_vocabulary
+from exemplar_store.vocabulary import Piece, Words, read_vocabulary, read_words
 
 Capture = pytest.CaptureFixture[str]
 
@@ -192,7 +192,7 @@ def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
 
 def test_dropped_words_are_named_where_the_whole_text_is_known(tmp_path: Path, tokenizer_file: Path) -> None:
     (tmp_path / "texts.jsonl").write_text('{"text": "no"}\n{"sample_id": 5, "text": "a red square"}\n', "utf-8")
-    words = Words(read_vocabulary(tokenizer_file), read_texts(tmp_path / "texts.jsonl", tokenizer_file))
+    words = read_words(tokenizer_file, tmp_path / "texts.jsonl")
     tokens = Tokens(np.array([3], np.int32), np.array([2]), (3,))
     assert words.pieces(tokens, 5) == [Piece("a", 1), Piece("red", 1), Piece("square")]
     assert words.pieces(tokens, 6) == [Piece("", 2), Piece("square")]
@@ -217,7 +217,7 @@ def test_show_strikes_dropped_words_through(
     texts.write_text("[]\n", "utf-8")
     code, _, err = run(capsys, "show", small_store.path, 0, "--tokenizer", tokenizer_file, "--texts", texts)
     assert code == 2 and "needs lines such as" in err and err.count("\n") == 1
-    assert "--texts needs --tokenizer" in run(capsys, "show", small_store.path, 0, "--texts", texts)[2]
+    assert "needs --tokenizer" in run(capsys, "show", small_store.path, 0, "--texts", texts)[2]
 
 
 @pytest.mark.parametrize("vocab", [{"a": 0, "Ġb": 1}, [["a", -1.0], ["▁b", -2.0]]])
