@@ -60,8 +60,10 @@ TABLE: list[tuple[Codec, np.ndarray, float, np.ndarray]] = [
     (Raw(dtype="<f2", token_shape=(4,)), np.ones((3, 4), np.float16), 0, np.ones((3, 4), np.float32)),
     (Shuffled(dtype="<f2", token_shape=(32,)), FEATURES.astype(np.float16), 0, FEATURES),
     (Shuffled(dtype="<f4", token_shape=(4, 8)), FEATURES.reshape(5, 4, 8), 0, FEATURES),
-    (Bfloat16(channels=32), FEATURES, 0.05, FEATURES * np.float32(np.inf)),
+    (Bfloat16(token_shape=(32,)), FEATURES, 0.05, FEATURES * np.float32(np.inf)),
     (Int8.calibrated(FEATURES), FEATURES, 0.1, FEATURES[:, 1:]),
+    (Bfloat16(token_shape=(4, 8)), FEATURES.reshape(5, 4, 8), 0.05, FEATURES),
+    (Int8.calibrated(FEATURES.reshape(5, 4, 8)), FEATURES.reshape(5, 4, 8), 0.1, FEATURES),
     (TokenIds(dtype="<u2"), IDS, 0, IDS + 1),
     (TokenIds(dtype="<u4"), IDS * 1000, 0, IDS.astype(np.int64)),
 ]
@@ -93,8 +95,9 @@ def test_a_payload_of_another_length_is_an_error(codec: Codec, values: np.ndarra
     for wrong in (b"",) if makes_up_what_is_missing else (b"", half):
         with pytest.raises(ValueError):
             codec.decode(wrong, len(values))
-    with pytest.raises(ValueError):
-        codec.decode(payload, 0)
+    for count in (0,) if makes_up_what_is_missing else (0, len(values) - 1, len(values) + 1):
+        with pytest.raises(ValueError):
+            codec.decode(payload, count)
 
 
 def test_every_codec_is_in_the_table() -> None:
@@ -161,7 +164,7 @@ def test_tubelets_lie_in_a_strip_as_high_as_their_frames() -> None:
 
 def test_lossy_feature_codecs_keep_their_promise() -> None:
     exact = (FEATURES.view(np.uint32) & 0xFFFF0000).view(np.float32)  # what a model computed in bfloat16
-    codec = Bfloat16(channels=32)
+    codec = Bfloat16(token_shape=(32,))
     assert np.array_equal(codec.decode(codec.encode(exact), 5), exact)
     assert (np.abs(codec.decode(codec.encode(FEATURES), 5) - FEATURES) <= np.abs(FEATURES) / 256).all()
     scaled = Int8.calibrated(FEATURES)
@@ -205,8 +208,9 @@ def test_a_codec_whose_library_is_missing_says_what_to_install(monkeypatch: pyte
 @pytest.mark.parametrize(
     "encoding",
     [
-        Encoding("int8", '{"scales":"AAAAAA=="}'),
-        Encoding("int8", '{"scales":"x"}'),
+        Encoding("int8", '{"scales":"AAAAAA==","token_shape":[1]}'),
+        Encoding("int8", '{"scales":"AACAPw==","token_shape":[2]}'),
+        Encoding("int8", '{"scales":"x","token_shape":[1]}'),
         Encoding("predicted", '{"token_shape":[3,3]}'),
         Encoding("jpeg", '{"frames":0}'),
         Encoding("raw", '{"dtype":"|O"}'),

@@ -76,7 +76,7 @@ SENSES: dict[str, tuple[Tokens, Codec]] = {
         kept(FEATURES.astype(np.float16), (3,), [0, 2]),
         Shuffled(dtype="<f2", token_shape=(4,)),
     ),
-    "features_bf16": (kept(FEATURES, (3,), [0, 1, 2]), Bfloat16(channels=4)),
+    "features_bf16": (kept(FEATURES, (3,), [0, 1, 2]), Bfloat16(token_shape=(4,))),
     "features_i1": (kept(FEATURES, (3,), [1]), Int8.calibrated(FEATURES)),
     "points": (
         kept(np.linspace(-1, 1, 4 * 3 * 3).astype(np.float16).reshape(4, 3, 3), (4,), [1, 3]),
