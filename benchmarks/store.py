@@ -4,7 +4,7 @@ Real crops of photographs, 36 % of their patches kept. Containers keep the same 
 same codec in one thread, so that what differs is the container; whole JPEG and npz files are what people do without
 one. All layouts are read in turns, so that other load on the machine meets all of them. Files are in the page cache.
 
-    python benchmarks/store.py --exemplars 5000 --json store.json
+    python benchmarks/store.py --exemplars 2000 --json store.json
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from exemplar_store import Raw, encode
+from exemplar_store import Avif, Jxl, Predicted, Raw, UnsupportedFormat, Webp, WebpLossless, encode
 from store_bench.containers import ArrowFile, Lance, Mds, Safetensors, WebDataset
 from store_bench.files import NumpyArchives, WholeJpegs
 from store_bench.layout import IMAGE, TEXT, Item, Layout
@@ -25,27 +25,33 @@ from store_bench.pictures import SIDE, pictured
 from store_bench.table import print_table
 
 THREADS = 2
-LAYOUTS: tuple[Callable[[], Layout], ...] = (
-    lambda: OwnStore(IMAGE),
-    lambda: OwnStore(IMAGE, THREADS),
-    lambda: OwnStore(Raw(dtype="|u1", token_shape=(16, 16, 3))),
-    ZarrPython,
-    Tensorstore,
-    Mds,
-    Lance,
-    WebDataset,
-    Safetensors,
-    ArrowFile,
-    lambda: WholeJpegs(90),
-    lambda: WholeJpegs(75),
-    NumpyArchives,
-)
+PATCH = (16, 16, 3)
+LAYOUTS: dict[str, Callable[[], Layout]] = {
+    "jpeg": lambda: OwnStore(IMAGE),
+    "jpeg in threads": lambda: OwnStore(IMAGE, THREADS),
+    "webp": lambda: OwnStore(Webp()),
+    "avif": lambda: OwnStore(Avif()),
+    "jxl": lambda: OwnStore(Jxl()),
+    "webp-lossless": lambda: OwnStore(WebpLossless()),
+    "predicted": lambda: OwnStore(Predicted(dtype="|u1", token_shape=PATCH)),
+    "raw": lambda: OwnStore(Raw(dtype="|u1", token_shape=PATCH)),
+    "zarr-python": ZarrPython,
+    "tensorstore": Tensorstore,
+    "MDS": Mds,
+    "Lance": Lance,
+    "WebDataset": WebDataset,
+    "safetensors": Safetensors,
+    "Arrow IPC": ArrowFile,
+    "whole JPEG q90": lambda: WholeJpegs(90),
+    "whole JPEG q75": lambda: WholeJpegs(75),
+    "npz": NumpyArchives,
+}
 
 
 def main() -> None:
     """Write, read, print the table and, if asked, JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--exemplars", type=int, default=5000, help="how many exemplars to keep (5000)")
+    parser.add_argument("--exemplars", type=int, default=2000, help="how many exemplars to keep (2000)")
     parser.add_argument("--rounds", type=int, default=15, help="rounds of reading all layouts in turn (15)")
     parser.add_argument("--folder", type=Path, help="where to write the layouts; a temporary folder if left out")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
@@ -67,11 +73,11 @@ def _available() -> tuple[list[Layout], dict[str, str]]:
     """The layouts whose libraries are installed, and why others are not."""
     layouts: list[Layout] = []
     missing = {}
-    for make in LAYOUTS:
+    for name, make in LAYOUTS.items():
         try:
             layouts.append(make())
-        except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision built for another torch
-            missing[make.__name__] = f"left out: {error}; pip install 'dist-mcl[bench]'"
+        except (ImportError, UnsupportedFormat, RuntimeError) as error:  # RuntimeError: torchvision for another torch
+            missing[name] = f"left out: {error}; pip install 'dist-mcl[bench]'"
     return layouts, missing
 
 

@@ -25,6 +25,7 @@ class OwnStore:
     def __init__(self, codec: Codec, threads: int = 1) -> None:
         self.name = f"exemplar_store {codec.name}" + (f", {threads} threads" if threads > 1 else "")
         self._codec, self._threads = codec, threads
+        codec.encode(np.zeros((1, 16, 16, 3), np.uint8))  # is its library here?
 
     def prepare(self, items: Sequence[Item]) -> Sequence[EncodedExemplar]:
         codecs = {"image": self._codec, "text": TEXT}

@@ -1,4 +1,4 @@
-"""The command `exemplar-store`: look into a store, list, draw and verify what it holds.
+"""The command `exemplar-store`: look into a store, list, draw, verify and time what it holds.
 
 Exit codes: 0 all is well; 1 the store is damaged; 2 the command was not understood or cannot be done.
 Heavy modules are imported by the commands that need them, so that `--help` is instant.
@@ -6,6 +6,7 @@ Heavy modules are imported by the commands that need them, so that `--help` is i
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 
 from exemplar_store import exchange_cli
 from exemplar_store.errors import Damaged, StoreError
-from exemplar_store.options import AsJson, Limit, OfClass, OfStage, StorePath, class_id, print_json
+from exemplar_store.options import AsJson, Limit, OfClass, OfCodec, OfStage, StorePath, class_id, print_json
 
 app = typer.Typer(
     add_completion=False,
@@ -32,11 +33,18 @@ DAMAGED, REFUSED = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; every error is one line on stderr. Returns the exit code."""
     try:
-        return app(args=arguments, prog_name="exemplar-store", standalone_mode=False) or 0
+        code = app(args=arguments, prog_name="exemplar-store", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
+    except (BrokenPipeError, SystemExit):  # a reader such as `head` has seen enough; click and rich exit then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Damaged as error:
         return _refuse(str(error), DAMAGED)
     except StoreError as error:
         return _refuse(str(error), REFUSED)
+    except OSError as error:
+        return _refuse(f"{error.filename or 'output'}: {error.strerror}", REFUSED)
     except typer.exceptions.TyperException as error:
         return _refuse(error.format_message(), REFUSED)
     except (typer.Abort, KeyboardInterrupt):
@@ -65,20 +73,27 @@ def info(store: StorePath, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: exemplar-store ls runs/quickstart/exemplars --label heart --limit 5")
 def ls(
-    store: StorePath, label: OfClass = None, stage: OfStage = None, limit: Limit = None, as_json: AsJson = False
+    store: StorePath,
+    label: OfClass = None,
+    stage: OfStage = None,
+    codec: OfCodec = None,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out this many first.")] = 0,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """One line per exemplar, best ranks of all classes first."""
     from exemplar_store.reader import StoreReader
     from exemplar_store.summary import listing
 
     reader = StoreReader(store)
-    records = listing(reader, reader.select(class_id(reader, label), stage)[:limit])
+    found = reader.select(class_id(reader, label), stage, codec)[offset:]
+    records = listing(reader, found[:limit])
     if as_json:
         print_json(records)
     else:
         from exemplar_store.tables import print_listing
 
-        print_listing(records)
+        print_listing(records, len(found) - len(records), offset + len(records))
 
 
 @app.command(epilog="Example: exemplar-store show runs/quickstart/exemplars --grid -o memory.png")
@@ -129,6 +144,25 @@ def show(
     except OSError as error:
         raise StoreError(f"{output}: {error.strerror}; give another file with -o") from error
     sys.stdout.write(f"{output}\n")
+
+
+@app.command(epilog="Example: exemplar-store bench runs/quickstart/exemplars --threads 2")
+def bench(
+    store: StorePath,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads that decode a batch.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, max=600, help="How long to read.")] = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """How fast this store is read here: opening, single exemplars, batches, all of it. Writes nothing."""
+    from exemplar_store.timing import time_reads
+
+    facts = time_reads(store, threads, seconds)
+    if as_json:
+        print_json(facts)
+    else:
+        from exemplar_store.tables import print_timing
+
+        print_timing(facts)
 
 
 @app.command(epilog="Example: exemplar-store verify runs/quickstart/exemplars --full")

@@ -48,12 +48,17 @@ class StoreReader:
         self._segment_of = np.repeat(np.arange(len(self._segments)), [len(one) for one in self._segments])
         self._row_of = np.concatenate([np.arange(len(one)) for one in self._segments] or [np.zeros(0, np.int64)])
         keys = [self._column(name) for name in ("stage", "sample_id", "label", "rank")]  # lexsort: last key first
-        order = np.lexsort(keys)
+        self._disk_order = order = np.lexsort(keys)
         self._segment_of, self._row_of = self._segment_of[order], self._row_of[order]
         self._read_columns(order)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def threads(self) -> int:
+        """How many threads `read_many` decodes in."""
+        return self._threads.count
 
     def read(self, index: int) -> Exemplar:
         """The exemplar at ``index``, checked and decoded.
@@ -76,26 +81,21 @@ class StoreReader:
         found = dict(zip(nearest, self._threads.map(self.read, nearest), strict=True))
         return [found[index] for index in wanted]
 
-    def select(self, label: int | None = None, stage: int | None = None) -> NDArray[np.int64]:
-        """Indices, ascending, of the exemplars of a class and of a stage; of all for None."""
+    def select(self, label: int | None = None, stage: int | None = None, codec: str | None = None) -> NDArray[np.int64]:
+        """Indices, ascending, of the exemplars of a class, of a stage and with tokens in a codec; of all for None."""
         chosen = np.ones(len(self), np.bool_)
+        if codec is not None:
+            chosen &= np.any([self.codecs(name) == codec for name in self.modality_bytes], axis=0)
         if label is not None:
             chosen &= self.labels == label
         if stage is not None:
             chosen &= self.stages == stage
         return np.flatnonzero(chosen)
 
-    def codecs(self, modality: str) -> list[str]:
-        """Names of the codecs that the modality's payloads need."""
-        return sorted(
-            {
-                one.encodings[place].codec
-                for one in self._segments
-                if modality in one.modalities
-                for place in np.unique(one.columns[f"{modality}.encoding"])
-                if place >= 0
-            }
-        )
+    def codecs(self, modality: str) -> NDArray[np.str_]:
+        """(n,) name of the codec of each exemplar's tokens of a modality, empty where it has none."""
+        parts = [_codec_names(one, modality) for one in self._segments]
+        return np.concatenate(parts or [np.zeros(0, np.str_)])[self._disk_order]
 
     def close(self) -> None:
         """Close all files. The arrays stay usable, `read` does not."""
@@ -103,7 +103,7 @@ class StoreReader:
             segment.close()
 
     def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int, int]]:
-        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number, self._threads.count)
+        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number, self.threads)
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
@@ -133,6 +133,13 @@ class StoreReader:
             name: np.concatenate([one.places.get(name, np.zeros(len(one), np.int64)) for one in self._segments])[order]
             for name in modalities
         }
+
+
+def _codec_names(segment: SegmentReader, modality: str) -> NDArray[np.str_]:
+    if modality not in segment.modalities:
+        return np.full(len(segment), "")
+    names = np.array([*(one.codec for one in segment.encodings), ""])  # encoding -1, none, is the last
+    return names[segment.columns[f"{modality}.encoding"]]
 
 
 def _open_generation(root: Path, number: int | None) -> tuple[Snapshot, list[SegmentReader]]:

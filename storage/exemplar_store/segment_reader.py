@@ -28,6 +28,8 @@ from exemplar_store.zarr_arrays import CRC, Payload, SegmentFiles, read_array
 
 MAX_MASKS = 1 << 30  # bytes of position masks in one segment; a segment that claims more is refused
 
+MAX_PAYLOAD = 1 << 60  # bytes of payload of a segment
+
 
 def open_files(root: Path, ref: SegmentRef) -> SegmentFiles:
     """The list of a segment's files, itself checked against the generation.
@@ -70,7 +72,9 @@ class SegmentReader:
         self.score: NDArray[np.float32] = read_array(self.files, "score", "float32", (count,))
         self._read_table(count)
         self._read_masks()
-        sizes = sum(self.columns[f"{name}.bytes"] for name in self.modalities)
+        sizes = np.sum([self.columns[f"{name}.bytes"] for name in self.modalities], axis=0)
+        if sizes.sum(dtype=np.float64) > MAX_PAYLOAD:  # float: a sum of absurd sizes must not wrap around
+            raise Damaged(f"{self._where}/table: claims more than {MAX_PAYLOAD} bytes of payload")
         self._start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.payload = Payload(self.files, int(self._start[-1]))
 

@@ -72,7 +72,8 @@ def read_array(files: SegmentFiles, name: str, data_type: str, shape: tuple[int,
         Damaged: the array has another form, or its chunk is not what the checksum says.
     """
     fields, where = files.metadata(name)
-    codecs = [codec.get("name") for codec in fields.get("codecs", [])]
+    listed = fields.get("codecs")
+    codecs = [one.get("name") if isinstance(one, dict) else None for one in listed] if isinstance(listed, list) else []
     chunk = [max(1, length) for length in shape]
     _expect(where, fields, {"zarr_format": 3, "data_type": data_type, "shape": list(shape)})
     _expect(
@@ -176,7 +177,8 @@ def _sharding(where: str, fields: dict[str, Any], length: int) -> tuple[int, int
     _expect(where, fields, {"zarr_format": 3, "data_type": "uint8", "shape": [length]})
     shard = _chunk_shape(fields.get("chunk_grid"))
     codecs = fields.get("codecs")
-    configuration = codecs[0].get("configuration") if isinstance(codecs, list) and codecs else None
+    sharding = codecs[0] if isinstance(codecs, list) and codecs else None
+    configuration = sharding.get("configuration") if isinstance(sharding, dict) else None
     inner = configuration.get("chunk_shape") if isinstance(configuration, dict) else None
     _expect(
         where,

@@ -56,7 +56,7 @@ def one_line(error: Exception) -> str:
 def test_every_flipped_bit_is_reported_and_none_gives_wrong_data(small_store: ExemplarStore) -> None:
     truth, dice = contents(small_store.path), random.Random(0)
     files = sorted(path for path in small_store.path.rglob("*") if path.is_file())
-    for flip in range(300):
+    for flip in range(2_100):
         path = files[flip % len(files)]
         good = path.read_bytes()
         bad = bytearray(good)

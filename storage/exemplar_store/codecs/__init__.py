@@ -17,7 +17,7 @@ from exemplar_store.codecs.raw import Raw
 from exemplar_store.codecs.shuffled import Shuffled
 from exemplar_store.codecs.token_ids import TokenIds
 from exemplar_store.codecs.webp import Webp, WebpLossless
-from exemplar_store.errors import Damaged, UnsupportedFormat
+from exemplar_store.errors import Damaged, UnsupportedFormat, shown
 
 CODECS: dict[str, type[Codec]] = {
     codec.name: codec
@@ -52,7 +52,7 @@ def codec_of(encoding: Encoding, where: str) -> Codec:
     """
     if encoding.codec not in CODECS:
         raise UnsupportedFormat(
-            f"{where}: payload codec {encoding.codec!r} is not known here (known: "
+            f"{where}: payload codec {shown(encoding.codec)!r} is not known here (known: "
             f"{', '.join(CODECS)}); read the store with a newer exemplar_store"
         )
     try:
@@ -60,7 +60,7 @@ def codec_of(encoding: Encoding, where: str) -> Codec:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "parameters"
-        raise Damaged(f"{where}: codec {encoding.codec!r} has a bad {field}: {first['msg']}") from error
+        raise Damaged(f"{where}: codec {encoding.codec!r} has a bad {shown(field)}: {first['msg']}") from error
 
 
 @lru_cache(maxsize=256)
