@@ -47,7 +47,7 @@ def print_listing(records: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(
             str(one["index"]),
             str(one["sample_id"]),
-            one["class"] or str(one["label"]),
+            ", ".join([one["class"] or str(one["label"]), *one["further_classes"]]),
             str(one["stage"]),
             str(one["rank"]),
             f"{one['score']:.4f}",
