@@ -171,7 +171,9 @@ def test_starts_without_numpy_zarr_or_torch() -> None:
 def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, tmp_path: Path) -> None:
     code = (
         "import sys; from exemplar_store.cli import main\n"
-        "for command in (['info'], ['ls'], ['verify', '--full'], ['show', '--grid', '-o', sys.argv[2]]):\n"
+        "png = sys.argv[2]\n"
+        "show, export = ['show', '--grid', '-o', png], ['export', png + '.npz', '--format', 'npz']\n"
+        "for command in (['info'], ['ls'], ['verify', '--full'], show, export):\n"
         "    assert main([command[0], sys.argv[1], *command[1:]]) == 0\n"
         "sys.exit(bool({'zarr', 'torch'} & sys.modules.keys()))"
     )
