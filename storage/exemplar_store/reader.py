@@ -13,6 +13,7 @@ from exemplar_store.errors import StoreError
 from exemplar_store.exemplar import Exemplar
 from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot
 from exemplar_store.segment_reader import SegmentReader
+from exemplar_store.targets import Target
 
 
 class StoreReader:
@@ -70,6 +71,11 @@ class StoreReader:
         segment, row = self._place(index)
         return self._segments[segment].decoded(row)
 
+    def target(self, index: int) -> Target:
+        """Further classes, question and answer of the exemplar at ``index``, without reading its tokens."""
+        segment, row = self._place(index)
+        return self._segments[segment].targets.of(row)
+
     def read_many(self, indices: Iterable[int]) -> list[Exemplar]:
         """The exemplars at ``indices``, in that order; the disk is read in the order in which they lie there.
 
@@ -82,12 +88,14 @@ class StoreReader:
         return [found[index] for index in wanted]
 
     def select(self, label: int | None = None, stage: int | None = None, codec: str | None = None) -> NDArray[np.int64]:
-        """Indices, ascending, of the exemplars of a class, of a stage and with tokens in a codec; of all for None."""
+        """Indices, ascending, of the exemplars of a class (their only one or one of several), of a stage, and with
+        tokens in a codec; of all for None.
+        """
         chosen = np.ones(len(self), np.bool_)
         if codec is not None:
             chosen &= np.any([self.codecs(name) == codec for name in self.modality_bytes], axis=0)
         if label is not None:
-            chosen &= self.labels == label
+            chosen &= (self.labels == label) | self._also_of(label)
         if stage is not None:
             chosen &= self.stages == stage
         return np.flatnonzero(chosen)
@@ -104,6 +112,10 @@ class StoreReader:
 
     def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int, int]]:
         return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number, self.threads)
+
+    def _also_of(self, label: int) -> NDArray[np.bool_]:
+        holding = [one.targets.holding(label) for one in self._segments]
+        return np.concatenate(holding or [np.zeros(0, np.bool_)])[self._disk_order]
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):

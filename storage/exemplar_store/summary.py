@@ -96,6 +96,7 @@ def listing(reader: StoreReader, indices: NDArray[np.int64]) -> list[dict[str, A
             "sample_id": int(reader.sample_ids[i]),
             "label": int(reader.labels[i]),
             "class": names.get(int(reader.labels[i])),
+            "further_classes": [names.get(label, str(label)) for label in reader.target(int(i)).further_labels],
             "stage": int(reader.stages[i]),
             "rank": int(reader.ranks[i]),
             "score": round(float(reader.scores[i]), 6),

@@ -56,7 +56,7 @@ def print_listing(records: Sequence[Mapping[str, Any]], left: int, following: in
         table.add_row(
             str(one["index"]),
             str(one["sample_id"]),
-            _plain(one["class"] or one["label"]),
+            _plain(", ".join([one["class"] or str(one["label"]), *one["further_classes"]])),
             str(one["stage"]),
             str(one["rank"]),
             f"{one['score']:.4f}",

@@ -111,6 +111,11 @@ class SegmentTargets:
         except UnicodeDecodeError as error:
             raise Damaged(f"{self._where}/texts: exemplar {row}: {error}") from error
 
+    def holding(self, label: int) -> NDArray[np.bool_]:
+        """Which exemplars, (count,), have ``label`` among their further classes."""
+        rows = np.repeat(np.arange(len(self._question_bytes)), np.diff(self._labels_start))
+        return np.isin(np.arange(len(self._question_bytes)), rows[self._labels == label])
+
     def _read(self, files: SegmentFiles, name: str, data_type: str, length: int) -> NDArray[np.int64]:
         if length > MAX_ARRAY:
             raise Damaged(f"{self._where}/table: claims {length} {name}, allowed are {MAX_ARRAY}")

@@ -245,8 +245,9 @@ def test_an_empty_store_cannot_be_timed(capsys: Capture, tmp_path: Path) -> None
 def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, tmp_path: Path) -> None:
     code = (
         "import sys; from exemplar_store.cli import main\n"
-        "for command in (['info'], ['ls'], ['verify', '--full'], ['bench', '--seconds', '0.1'],\n"
-        "                ['show', '--grid', '-o', sys.argv[2]]):\n"
+        "png = sys.argv[2]\n"
+        "show, export = ['show', '--grid', '-o', png], ['export', png + '.npz', '--format', 'npz']\n"
+        "for command in (['info'], ['ls'], ['verify', '--full'], ['bench', '--seconds', '0.1'], show, export):\n"
         "    assert main([command[0], sys.argv[1], *command[1:]]) == 0\n"
         "sys.exit(bool({'zarr', 'torch'} & sys.modules.keys()))"
     )

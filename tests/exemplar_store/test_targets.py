@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from exemplar_store import Codec, Damaged, Exemplar, ExemplarStore, StoreError, StoreReader, Target, encode, verify
 from exemplar_store.segment_writer import build_segment
+from exemplar_store.summary import listing
 from exemplar_store.targets import MAX_TEXT, target_arrays
 
 Make = Callable[..., Exemplar]
@@ -41,6 +42,15 @@ def test_targets_come_back(tmp_path: Path, make_exemplar: Make, codecs: Codecs) 
     assert [one.target for one in reader.read_many(range(4))] == TARGETS
     assert verify(store.path, full=True).problems == []
     assert store.head.class_names == {5: "cup", 3: "tea", 9: "table"}  # further classes are held too, 7 is not
+
+
+def test_exemplars_are_found_by_any_of_their_classes(tmp_path: Path, make_exemplar: Make, codecs: Codecs) -> None:
+    reader = StoreReader(stored(tmp_path / "store", make_exemplar, codecs, TARGETS).path)
+    found = {label: reader.select(label=label).tolist() for label in (5, 3, 0, 7)}
+    assert found == {5: [0, 1, 2, 3], 3: [0], 0: [3], 7: []}
+    assert [reader.target(index) for index in range(4)] == TARGETS
+    records = listing(reader, reader.select(label=9))
+    assert [(one["index"], one["class"], one["further_classes"]) for one in records] == [(0, "cup", ["tea", "table"])]
 
 
 def test_targets_survive_a_merge_of_segments(tmp_path: Path, make_exemplar: Make, codecs: Codecs) -> None:
