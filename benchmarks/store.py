@@ -20,11 +20,10 @@ from store_bench.containers import ArrowFile, Lance, Mds, Safetensors, WebDatase
 from store_bench.files import NumpyArchives, WholeJpegs
 from store_bench.layout import IMAGE, TEXT, Item, Layout
 from store_bench.measure import Measurement, measure
-from store_bench.own import OwnStore, Tensorstore, ZarrPython
+from store_bench.own import THREADS, OwnStore, Tensorstore, ZarrPython
 from store_bench.pictures import SIDE, pictured
 from store_bench.table import print_table
 
-THREADS = 2
 PATCH = (16, 16, 3)
 LAYOUTS: dict[str, Callable[[], Layout]] = {
     "jpeg": lambda: OwnStore(IMAGE),

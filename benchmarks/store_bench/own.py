@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from exemplar_store import Codec, EncodedExemplar, ExemplarStore, StoreReader, Tokens, encode
 from store_bench.layout import IMAGE, TEXT, Item, OneByOne, Reader, positions
 
+THREADS = 2  # of the rows that read in more than one
 AMPLE = 1 << 40  # bytes of budget: nothing is evicted
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from store_bench.own import THREADS
+
 COLUMNS = {
     "bytes_per_exemplar": "bytes each",
     "exemplars_in_30_mb": "in 30 MB",
@@ -17,6 +19,8 @@ COLUMNS = {
     "read_p95_ms": "p95 ms",
     "batch_64_per_s": "batch 64, /s",
 }
+
+PEERS = ("zarr-python", "tensorstore", "MDS", "Lance", "WebDataset", "safetensors", "Arrow")
 
 
 def print_table(facts: dict[str, Any]) -> None:
@@ -40,14 +44,15 @@ def print_table(facts: dict[str, Any]) -> None:
 
 
 def _print_claims(console: Console, facts: dict[str, Any]) -> None:
-    rows = {row["name"].split()[0]: row for row in reversed(facts["layouts"])}  # the first of a name stays
-    own, whole = rows["exemplar_store"], rows["whole"]
+    rows = {row["name"]: row for row in facts["layouts"]}
+    own, whole = rows["exemplar_store jpeg"], rows["whole JPEG q90 files"]
     overhead = own["bytes_per_exemplar"] / facts["coded_bytes"] - 1
     console.print(
         f"exemplar_store: {whole['bytes_per_exemplar'] / own['bytes_per_exemplar']:.2f} times the exemplars of whole "
         f"JPEG q90 in the same bytes; {100 * overhead:.2f} % above the coded bytes"
     )
-    for name in ("zarr-python", "tensorstore", "MDS", "Lance", "WebDataset", "Arrow", "safetensors"):
-        if name in rows:
-            ratio = own["batch_64_per_s"] / rows[name]["batch_64_per_s"]
-            console.print(f"batch of 64: {ratio:.2f} times {rows[name]['name']}")
+    threaded = next(row for name, row in rows.items() if name.endswith("threads"))
+    for name, row in rows.items():
+        if name.startswith(PEERS):
+            one, many = (mine["batch_64_per_s"] / row["batch_64_per_s"] for mine in (own, threaded))
+            console.print(f"batch of 64: {one:.2f} times {name} in one thread, {many:.2f} times in {THREADS}")
