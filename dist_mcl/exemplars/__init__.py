@@ -1,8 +1,9 @@
-"""What is remembered: select -> mask -> (store) -> replay with augmentation. Pure functions on arrays."""
+"""What is remembered: select -> mask -> (store) -> replay with augmentation, and the store as a data set."""
 
 from dist_mcl.exemplars.augment import swap_text
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.exemplars.mask import mask_sample
 from dist_mcl.exemplars.replay import Fresh, Replayed, epoch_batches, stripe
 from dist_mcl.exemplars.select import herding
 
-__all__ = ["Fresh", "Replayed", "epoch_batches", "herding", "mask_sample", "stripe", "swap_text"]
+__all__ = ["ExemplarDataset", "Fresh", "Replayed", "epoch_batches", "herding", "mask_sample", "stripe", "swap_text"]

@@ -26,4 +26,4 @@ def shard(samples: Sequence[Sample], group: ProcessGroup) -> Iterator[tuple[int,
     """
     for number, start in enumerate(range(0, len(samples), BATCH_SIZE)):
         if number % group.world_size == group.rank:
-            yield number, [samples[i] for i in range(start, min(start + BATCH_SIZE, len(samples)))]
+            yield number, list(samples[start : start + BATCH_SIZE])

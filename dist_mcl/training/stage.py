@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from dist_mcl.backbones import SmallBackbone
 from dist_mcl.config import Experiment
 from dist_mcl.evaluation import confusion_counts, matrix_row
+from dist_mcl.exemplars import ExemplarDataset
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
@@ -31,7 +31,6 @@ from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import Pool, train
-from exemplar_store import StoreReader
 
 
 class SupersededError(RuntimeError):
@@ -171,12 +170,8 @@ class StageRun:
             self._model = Classifier.resume(self._backbone(), self.folder.adapter).to(self.group.device)
         return self._model
 
-    def _memory(self) -> list[Sample]:
-        if not self._experiment.exemplars.budget:
-            return []
-        with closing(StoreReader(self.run.store)) as reader:
-            exemplars = reader.read_many(range(len(reader)))
-        return [Sample(item.tokens, item.label, item.sample_id, item.stage) for item in exemplars]
+    def _memory(self) -> Sequence[Sample]:
+        return ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else []
 
     def _publish(self, model: Classifier) -> None:
         built = self.folder.attempt(self.attempt) / "adapter"

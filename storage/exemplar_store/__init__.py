@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exemplar_store.admission import Admission, minimum_bytes
-    from exemplar_store.codecs import CODECS, Codec, Jpeg, Raw, TokenIds
+    from exemplar_store.codecs import (
+        CODECS,
+        Avif,
+        Bfloat16,
+        Codec,
+        Int8,
+        Jpeg,
+        Jxl,
+        Predicted,
+        Raw,
+        Shuffled,
+        TokenIds,
+        Webp,
+        WebpLossless,
+    )
     from exemplar_store.codecs.jpeg import whole_image_bytes
     from exemplar_store.errors import (
         BudgetTooSmall,
@@ -24,12 +38,27 @@ if TYPE_CHECKING:
     from exemplar_store.reader import StoreReader
     from exemplar_store.records import Generation
     from exemplar_store.store import ExemplarStore
+    from exemplar_store.targets import Target
     from exemplar_store.tokens import Tokens
     from exemplar_store.verification import verify
 
 _HOME = {
     "admission": ("Admission", "minimum_bytes"),
-    "codecs": ("CODECS", "Codec", "Jpeg", "Raw", "TokenIds"),
+    "codecs": (
+        "CODECS",
+        "Avif",
+        "Bfloat16",
+        "Codec",
+        "Int8",
+        "Jpeg",
+        "Jxl",
+        "Predicted",
+        "Raw",
+        "Shuffled",
+        "TokenIds",
+        "Webp",
+        "WebpLossless",
+    ),
     "codecs.jpeg": ("whole_image_bytes",),
     "errors": (
         "BudgetTooSmall",
@@ -45,6 +74,7 @@ _HOME = {
     "reader": ("StoreReader",),
     "records": ("Generation",),
     "store": ("ExemplarStore",),
+    "targets": ("Target",),
     "tokens": ("Tokens",),
     "verification": ("verify",),
 }
@@ -53,6 +83,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "CODECS",
     "Admission",
+    "Avif",
+    "Bfloat16",
     "BudgetTooSmall",
     "Codec",
     "CommitConflict",
@@ -61,15 +93,22 @@ __all__ = [
     "Exemplar",
     "ExemplarStore",
     "Generation",
+    "Int8",
     "Jpeg",
+    "Jxl",
     "NotAStore",
+    "Predicted",
     "Raw",
+    "Shuffled",
     "StoreBusy",
     "StoreError",
     "StoreReader",
+    "Target",
     "TokenIds",
     "Tokens",
     "UnsupportedFormat",
+    "Webp",
+    "WebpLossless",
     "WrongRun",
     "encode",
     "minimum_bytes",

@@ -86,7 +86,7 @@ class Planner:
         kept = self._kept_segments(chosen, merge_small=bool(new))
         moved = [one.exemplar for one in chosen if one.segment not in kept]
         segment = build_segment(moved, self.stage) if moved else None
-        generation = self._generation(kept, segment, {one.exemplar.label for one in chosen})
+        generation = self._generation(kept, segment, {label for one in chosen for label in one.exemplar.labels})
         before = self.snapshot
         all_new = sum(one.segment is None for one in self.candidates)
         return Admission(

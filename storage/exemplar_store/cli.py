@@ -1,4 +1,4 @@
-"""The command `exemplar-store`: look into a store, list, draw and verify what it holds.
+"""The command `exemplar-store`: look into a store, list, draw, verify and time what it holds.
 
 Exit codes: 0 all is well; 1 the store is damaged; 2 the command was not understood or cannot be done.
 Heavy modules are imported by the commands that need them, so that `--help` is instant.
@@ -6,18 +6,17 @@ Heavy modules are imported by the commands that need them, so that `--help` is i
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from exemplar_store import exchange_cli
 from exemplar_store.errors import Damaged, StoreError
-
-if TYPE_CHECKING:
-    from exemplar_store.reader import StoreReader
+from exemplar_store.options import AsJson, Limit, OfClass, OfCodec, OfStage, StorePath, class_id, print_json
 
 app = typer.Typer(
     add_completion=False,
@@ -26,12 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars",
 )
-
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-OfClass = Annotated[str | None, typer.Option("--label", help="Only this class: its number or its name.")]
-OfStage = Annotated[int | None, typer.Option("--stage", help="Only exemplars that this stage brought.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
+app.add_typer(exchange_cli.app)
 
 DAMAGED, REFUSED = 1, 2
 
@@ -39,11 +33,18 @@ DAMAGED, REFUSED = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; every error is one line on stderr. Returns the exit code."""
     try:
-        return app(args=arguments, prog_name="exemplar-store", standalone_mode=False) or 0
+        code = app(args=arguments, prog_name="exemplar-store", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return code
+    except (BrokenPipeError, SystemExit):  # a reader such as `head` has seen enough; click and rich exit then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Damaged as error:
         return _refuse(str(error), DAMAGED)
     except StoreError as error:
         return _refuse(str(error), REFUSED)
+    except OSError as error:
+        return _refuse(f"{error.filename or 'output'}: {error.strerror}", REFUSED)
     except typer.exceptions.TyperException as error:
         return _refuse(error.format_message(), REFUSED)
     except (typer.Abort, KeyboardInterrupt):
@@ -63,7 +64,7 @@ def info(store: StorePath, as_json: AsJson = False) -> None:
 
     facts = summarise(StoreReader(store))
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         from exemplar_store.tables import print_summary
 
@@ -72,20 +73,27 @@ def info(store: StorePath, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: exemplar-store ls runs/quickstart/exemplars --label heart --limit 5")
 def ls(
-    store: StorePath, label: OfClass = None, stage: OfStage = None, limit: Limit = None, as_json: AsJson = False
+    store: StorePath,
+    label: OfClass = None,
+    stage: OfStage = None,
+    codec: OfCodec = None,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out this many first.")] = 0,
+    limit: Limit = None,
+    as_json: AsJson = False,
 ) -> None:
     """One line per exemplar, best ranks of all classes first."""
     from exemplar_store.reader import StoreReader
     from exemplar_store.summary import listing
 
     reader = StoreReader(store)
-    records = listing(reader, reader.select(_class_id(reader, label), stage)[:limit])
+    found = reader.select(class_id(reader, label), stage, codec)[offset:]
+    records = listing(reader, found[:limit])
     if as_json:
-        _print_json(records)
+        print_json(records)
     else:
         from exemplar_store.tables import print_listing
 
-        print_listing(records)
+        print_listing(records, len(found) - len(records), offset + len(records))
 
 
 @app.command(epilog="Example: exemplar-store show runs/quickstart/exemplars --grid -o memory.png")
@@ -107,21 +115,28 @@ def show(
             help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
         ),
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            help="JSON lines with sample_id and text: the whole texts, to name the words that were dropped.",
+        ),
+    ] = None,
 ) -> None:
-    """Draw exemplars to a PNG: kept patches in place, dropped ones hatched."""
+    """Draw exemplars to a PNG: kept tokens in place, dropped ones hatched, dropped words struck through."""
     from exemplar_store import gallery
     from exemplar_store.reader import StoreReader
-    from exemplar_store.vocabulary import read_vocabulary
+    from exemplar_store.vocabulary import read_words
 
     if grid == (index is not None):
         raise typer.BadParameter("give either the number of an exemplar or --grid")
     reader = StoreReader(store)
-    vocabulary = read_vocabulary(tokenizer) if tokenizer else None
+    words = read_words(tokenizer, texts)
     if index is None:
-        chosen = reader.select(_class_id(reader, label), stage)
-        image = gallery.contact_sheet(reader, chosen, limit, vocabulary)
+        chosen = reader.select(class_id(reader, label), stage)
+        image = gallery.contact_sheet(reader, chosen, limit, words)
     elif index < len(reader) and index >= 0:
-        image = gallery.single(reader, index, vocabulary)
+        image = gallery.single(reader, index, words)
     else:
         raise typer.BadParameter(f"there is no exemplar {index}; the store holds {len(reader)}, numbered from 0")
     try:
@@ -129,6 +144,25 @@ def show(
     except OSError as error:
         raise StoreError(f"{output}: {error.strerror}; give another file with -o") from error
     sys.stdout.write(f"{output}\n")
+
+
+@app.command(epilog="Example: exemplar-store bench runs/quickstart/exemplars --threads 2")
+def bench(
+    store: StorePath,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads that decode a batch.")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, max=600, help="How long to read.")] = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """How fast this store is read here: opening, single exemplars, batches, all of it. Writes nothing."""
+    from exemplar_store.timing import time_reads
+
+    facts = time_reads(store, threads, seconds)
+    if as_json:
+        print_json(facts)
+    else:
+        from exemplar_store.tables import print_timing
+
+        print_timing(facts)
 
 
 @app.command(epilog="Example: exemplar-store verify runs/quickstart/exemplars --full")
@@ -144,7 +178,7 @@ def verify(
 
     found = check(store, full)
     if as_json:
-        _print_json({**asdict(found), "path": str(found.path)})
+        print_json({**asdict(found), "path": str(found.path)})
     else:
         for line in found.problems:
             sys.stderr.write(f"exemplar-store: {line}\n")
@@ -161,22 +195,6 @@ def verify(
             )
         sys.stdout.write("the store is whole\n" if not found.problems else f"{len(found.problems)} problems\n")
     raise typer.Exit(DAMAGED if found.problems else 0)
-
-
-def _class_id(reader: StoreReader, label: str | None) -> int | None:
-    """The class that the user means by number or name."""
-    if label is None or label.isdecimal():
-        return None if label is None else int(label)
-    names = reader.snapshot.generation.class_names
-    for number, name in names.items():
-        if name == label:
-            return number
-    known = ", ".join(list(names.values())[:40]) or "none are stored, give a number"
-    raise typer.BadParameter(f"--label: no class is called {label!r}; classes: {known}")
-
-
-def _print_json(facts: Any) -> None:
-    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

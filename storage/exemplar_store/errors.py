@@ -3,6 +3,12 @@
 # ruff: noqa: N818  (the names say what is the matter; "Error" would add nothing)
 
 
+def shown(value: object, most: int = 80) -> str:
+    """Something that came out of a file, fit for one line of a message or a terminal: printable, and not too long."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)[: most + 1])
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class StoreError(Exception):
     """Anything that the store refuses. Nothing that was committed before has been changed when it is raised."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exemplar_store.disk import names_in, read_inside
-from exemplar_store.errors import Damaged, NotAStore, StoreError
+from exemplar_store.errors import Damaged, NotAStore, StoreError, shown
 from exemplar_store.records import Generation, Record, StoreInfo, parse_record, seal, unseal
 
 _GENERATION_FILE = re.compile(r"([0-9]{8})\.json")
@@ -53,10 +53,14 @@ def read_info(root: Path) -> tuple[StoreInfo, int]:
         NotAStore: there is no such folder, or no store.json in it.
     """
     path = root / "store.json"
-    if not root.is_dir():
-        raise NotAStore(f"{root}: {'is not a folder' if root.exists() else 'does not exist'}; give a store's folder")
-    if not path.exists():
-        raise NotAStore(f"{root}: has no store.json; this is no exemplar store")
+    try:
+        if not root.is_dir():
+            is_file = root.exists()
+            raise NotAStore(f"{root}: {'is not a folder' if is_file else 'does not exist'}; give a store's folder")
+        if not path.exists():
+            raise NotAStore(f"{root}: has no store.json; this is no exemplar store")
+    except OSError as error:
+        raise StoreError(f"{shown(root, 300)}: {error.strerror}") from error
     data = read_inside(root, path)
     return parse_record(StoreInfo, unseal(data, str(path)), str(path)), len(data)
 
@@ -80,7 +84,7 @@ def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
     generation = parse_record(Generation, unseal(data, str(path)), str(path))
     if generation.number != int(path.stem) or generation.store != info.uuid:
         raise Damaged(
-            f"{path}: says it is generation {generation.number} of store {generation.store}; it was moved "
+            f"{path}: says it is generation {generation.number} of store {shown(generation.store)}; it was moved "
             "here from elsewhere"
         )
     if len({ref.name for ref in generation.segments}) != len(generation.segments):

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from exemplar_store.decoding import DecodingThreads
 from exemplar_store.errors import StoreError
 from exemplar_store.exemplar import Exemplar
 from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot
 from exemplar_store.segment_reader import SegmentReader
+from exemplar_store.targets import Target
 
 
 class StoreReader:
@@ -19,7 +21,13 @@ class StoreReader:
 
     The order does not depend on how segments lie on disk. The generation is pinned when the reader is made: commits
     that follow do not change what it returns. It reads by `pread` on descriptors opened once, so it may be used from
-    threads and after a fork, and it pickles as path and generation number.
+    threads and after a fork, and it pickles as path, generation number and threads.
+
+    Args:
+        path: the store's folder.
+        generation: number of the generation to read; the head if None.
+        threads: how many threads `read_many` decodes in; None for one per processor that this process may use, at most
+            4. Give 1 where many processes read at once.
 
     Attributes:
         snapshot: the store at the pinned generation.
@@ -32,19 +40,26 @@ class StoreReader:
 
     Raises:
         StoreError: the store cannot be read, or the generation is gone.
+        ValueError: ``threads`` is less than 1.
     """
 
-    def __init__(self, path: Path | str, generation: int | None = None) -> None:
+    def __init__(self, path: Path | str, generation: int | None = None, threads: int | None = None) -> None:
+        self._threads = DecodingThreads(threads)
         self.snapshot, self._segments = _open_generation(Path(path).absolute(), generation)
         self._segment_of = np.repeat(np.arange(len(self._segments)), [len(one) for one in self._segments])
         self._row_of = np.concatenate([np.arange(len(one)) for one in self._segments] or [np.zeros(0, np.int64)])
         keys = [self._column(name) for name in ("stage", "sample_id", "label", "rank")]  # lexsort: last key first
-        order = np.lexsort(keys)
+        self._disk_order = order = np.lexsort(keys)
         self._segment_of, self._row_of = self._segment_of[order], self._row_of[order]
         self._read_columns(order)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def threads(self) -> int:
+        """How many threads `read_many` decodes in."""
+        return self._threads.count
 
     def read(self, index: int) -> Exemplar:
         """The exemplar at ``index``, checked and decoded.
@@ -56,40 +71,51 @@ class StoreReader:
         segment, row = self._place(index)
         return self._segments[segment].decoded(row)
 
+    def target(self, index: int) -> Target:
+        """Further classes, question and answer of the exemplar at ``index``, without reading its tokens."""
+        segment, row = self._place(index)
+        return self._segments[segment].targets.of(row)
+
     def read_many(self, indices: Iterable[int]) -> list[Exemplar]:
-        """The exemplars at ``indices``, in that order; the disk is read in the order in which they lie there."""
+        """The exemplars at ``indices``, in that order; the disk is read in the order in which they lie there.
+
+        Raises:
+            IndexError, Damaged: as `read` does; nothing is returned then.
+        """
         wanted = [int(index) for index in indices]
-        found = {index: self.read(index) for index in sorted(set(wanted), key=self._place)}
+        nearest = sorted(set(wanted), key=self._place)
+        found = dict(zip(nearest, self._threads.map(self.read, nearest), strict=True))
         return [found[index] for index in wanted]
 
-    def select(self, label: int | None = None, stage: int | None = None) -> NDArray[np.int64]:
-        """Indices, ascending, of the exemplars of a class and of a stage; of all for None."""
+    def select(self, label: int | None = None, stage: int | None = None, codec: str | None = None) -> NDArray[np.int64]:
+        """Indices, ascending, of the exemplars of a class (their only one or one of several), of a stage, and with
+        tokens in a codec; of all for None.
+        """
         chosen = np.ones(len(self), np.bool_)
+        if codec is not None:
+            chosen &= np.any([self.codecs(name) == codec for name in self.modality_bytes], axis=0)
         if label is not None:
-            chosen &= self.labels == label
+            chosen &= (self.labels == label) | self._also_of(label)
         if stage is not None:
             chosen &= self.stages == stage
         return np.flatnonzero(chosen)
 
-    def codecs(self, modality: str) -> list[str]:
-        """Names of the codecs that the modality's payloads need."""
-        return sorted(
-            {
-                one.encodings[place].codec
-                for one in self._segments
-                if modality in one.modalities
-                for place in np.unique(one.columns[f"{modality}.encoding"])
-                if place >= 0
-            }
-        )
+    def codecs(self, modality: str) -> NDArray[np.str_]:
+        """(n,) name of the codec of each exemplar's tokens of a modality, empty where it has none."""
+        parts = [_codec_names(one, modality) for one in self._segments]
+        return np.concatenate(parts or [np.zeros(0, np.str_)])[self._disk_order]
 
     def close(self) -> None:
         """Close all files. The arrays stay usable, `read` does not."""
         for segment in self._segments:
             segment.close()
 
-    def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int]]:
-        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number)
+    def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int, int]]:
+        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number, self.threads)
+
+    def _also_of(self, label: int) -> NDArray[np.bool_]:
+        holding = [one.targets.holding(label) for one in self._segments]
+        return np.concatenate(holding or [np.zeros(0, np.bool_)])[self._disk_order]
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
@@ -119,6 +145,13 @@ class StoreReader:
             name: np.concatenate([one.places.get(name, np.zeros(len(one), np.int64)) for one in self._segments])[order]
             for name in modalities
         }
+
+
+def _codec_names(segment: SegmentReader, modality: str) -> NDArray[np.str_]:
+    if modality not in segment.modalities:
+        return np.full(len(segment), "")
+    names = np.array([*(one.codec for one in segment.encodings), ""])  # encoding -1, none, is the last
+    return names[segment.columns[f"{modality}.encoding"]]
 
 
 def _open_generation(root: Path, number: int | None) -> tuple[Snapshot, list[SegmentReader]]:

@@ -15,10 +15,10 @@ import google_crc32c
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exemplar_store.codecs import Encoding
-from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat
+from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat, shown
 
 FORMAT: Literal["masked-exemplar-store"] = "masked-exemplar-store"
-VERSION = (1, 0)
+VERSION = (1, 1)
 KNOWN_FEATURES: frozenset[str] = frozenset()
 SEGMENT_ATTRIBUTE = "masked_exemplar_segment"
 
@@ -29,8 +29,8 @@ Crc = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Exemplars = Annotated[int, Field(gt=0, lt=1 << 48)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-SegmentName = Annotated[str, Field(pattern=r"^[0-9]{4,}-[0-9]{3,}-[0-9a-f]{12}\.zarr$")]
-FilePath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*(\.json)?$")]
+SegmentName = Annotated[str, Field(pattern=r"^[0-9]{4,}-[0-9]{3,}-[0-9a-f]{12}\.zarr$", max_length=100)]
+FilePath = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*(\.json)?$", max_length=200)]
 
 
 def crc_text(data: bytes) -> str:
@@ -112,7 +112,7 @@ class ModalityRecord(Record):
 class EncodingRecord(Record):
     """A codec and its parameters; exemplars name it by its place in the list."""
 
-    codec: str
+    codec: Annotated[str, Field(max_length=64)]
     params: dict[str, Any]
 
     @property
@@ -172,26 +172,32 @@ def parse_record(kind: type[AnyRecord], fields: dict[str, Any], where: str) -> A
         Damaged: a field is missing or has a value that the format does not allow.
     """
     if kind is StoreInfo and fields.get("format") != FORMAT:
-        raise NotAStore(f"{where}: format is {fields.get('format')!r}, not {FORMAT!r}; this is no exemplar store")
+        raise NotAStore(
+            f"{where}: format is {shown(fields.get('format'))!r}, not {FORMAT!r}; this is no exemplar store"
+        )
     _check_version(fields, where)
     try:
         return kind.model_validate_json(json.dumps(fields))  # JSON mode: lists become tuples, numbers stay strict
+    except RecursionError as error:
+        raise Damaged(f"{where}: nested too deeply") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise Damaged(f"{where}: field {field} is {str(first['input'])[:80]!r}: {first['msg']}") from error
+        raise Damaged(f"{where}: field {shown(field)} is {shown(first['input'])!r}: {first['msg']}") from error
 
 
 def _check_version(fields: dict[str, Any], where: str) -> None:
     version = fields.get("version")
     if isinstance(version, list) and version and version[0] != VERSION[0]:
         raise UnsupportedFormat(
-            f"{where}: format version {'.'.join(map(str, version))}; this exemplar_store reads "
+            f"{where}: format version {shown('.'.join(map(str, version)))}; this exemplar_store reads "
             f"{VERSION[0]}.x, use the one that wrote the store"
         )
     features = fields.get("required_features")
-    unknown = [feature for feature in features if feature not in KNOWN_FEATURES] if isinstance(features, list) else []
+    named = [feature for feature in features if isinstance(feature, str)] if isinstance(features, list) else []
+    unknown = [feature for feature in named if feature not in KNOWN_FEATURES]
     if unknown:
         raise UnsupportedFormat(
-            f"{where}: needs the feature {unknown[0]!r}, which this exemplar_store does not have; use a newer one"
+            f"{where}: needs the feature {shown(unknown[0])!r}, which this exemplar_store does not have; "
+            "use a newer one"
         )

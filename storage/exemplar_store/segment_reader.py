@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,9 +23,12 @@ from exemplar_store.records import (
     unseal,
 )
 from exemplar_store.table import row_names
+from exemplar_store.targets import SegmentTargets
 from exemplar_store.zarr_arrays import CRC, Payload, SegmentFiles, read_array
 
 MAX_MASKS = 1 << 30  # bytes of position masks in one segment; a segment that claims more is refused
+
+MAX_PAYLOAD = 1 << 60  # bytes of payload of a segment
 
 
 def open_files(root: Path, ref: SegmentRef) -> SegmentFiles:
@@ -53,6 +57,7 @@ class SegmentReader:
     Attributes:
         columns: int64 (n,) by row name of the table, see `table.row_names`.
         score: float32 (n,).
+        targets: further classes and texts.
         modalities: sides of the grid by modality name, ordered by name.
         kept, places: int64 (n,) by modality: tokens kept, and tokens of the full grid (0 without the modality).
     """
@@ -67,7 +72,9 @@ class SegmentReader:
         self.score: NDArray[np.float32] = read_array(self.files, "score", "float32", (count,))
         self._read_table(count)
         self._read_masks()
-        sizes = sum(self.columns[f"{name}.bytes"] for name in self.modalities)
+        sizes = np.sum([self.columns[f"{name}.bytes"] for name in self.modalities], axis=0)
+        if sizes.sum(dtype=np.float64) > MAX_PAYLOAD:  # float: a sum of absurd sizes must not wrap around
+            raise Damaged(f"{self._where}/table: claims more than {MAX_PAYLOAD} bytes of payload")
         self._start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.payload = Payload(self.files, int(self._start[-1]))
 
@@ -83,8 +90,10 @@ class SegmentReader:
         Raises:
             Damaged: the payload's checksum does not match.
         """
-        cell = {name: int(column[row]) for name, column in self.columns.items()}
+        cell = dict(zip(self.columns, self._table[:, row].tolist(), strict=True))
         payload = self.payload.read(int(self._start[row]), int(self._start[row + 1]))
+        if google_crc32c.value(payload) != cell["crc32c"]:
+            raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
         parts, at = [], 0
         for name, sides in self.modalities.items():
             if cell[f"{name}.encoding"] >= 0:
@@ -95,7 +104,7 @@ class SegmentReader:
                     EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask, payload[at : at + size])
                 )
                 at += size
-        one = EncodedExemplar(
+        return EncodedExemplar(
             cell["sample_id"],
             cell["label"],
             cell["stage"],
@@ -104,10 +113,8 @@ class SegmentReader:
             (cell["source_height"], cell["source_width"]),
             cell["baseline_bytes"],
             tuple(parts),
+            self.targets.of(row),
         )
-        if one.crc32c != cell["crc32c"]:
-            raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
-        return one
 
     def decoded(self, row: int) -> Exemplar:
         """The exemplar at ``row``, checked and decoded."""
@@ -138,7 +145,10 @@ class SegmentReader:
         if not isinstance(rows, list) or rows[: len(expected)] != expected or len(rows) > 2 * len(expected):
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
         table = read_array(self.files, "table", "int64", (len(rows), count))
-        self.columns = dict(zip(expected, table, strict=False))
+        self._table = table[: len(expected)]
+        self.columns = dict(zip(expected, self._table, strict=True))
+        further = dict(zip(map(str, rows[len(expected) :]), table[len(expected) :], strict=True))
+        self.targets = SegmentTargets(self.files, further, count)
         for name, column in self.columns.items():
             low, high = (-1, len(self.encodings) - 1) if name.endswith(".encoding") else (0, _highest(name))
             if column.min() < low or column.max() > high:

@@ -26,6 +26,7 @@ from exemplar_store.errors import StoreError
 from exemplar_store.exemplar import EncodedExemplar
 from exemplar_store.records import SEGMENT_ATTRIBUTE, VERSION, SegmentRef, crc_text, file_checksum, seal
 from exemplar_store.table import row_names
+from exemplar_store.targets import target_arrays
 
 INNER_CHUNK = 64 << 10  # bytes of payload under one checksum
 SHARD = 64 << 20  # bytes of payload in one file, about
@@ -101,8 +102,12 @@ def _zarr_files(
             }
         },
     )
-    table = _add(group, "table", _table(exemplars, sides, encodings), SMALL)
-    table.attrs["rows"] = row_names(sides)
+    rows, arrays = target_arrays([one.target for one in exemplars])
+    further = np.array(list(rows.values()), np.int64).reshape(len(rows), len(exemplars))
+    table = _add(group, "table", np.concatenate([_table(exemplars, sides, encodings), further]), SMALL)
+    table.attrs["rows"] = [*row_names(sides), *rows]
+    for name, values in arrays.items():
+        _add(group, name, values, SMALL)
     _add(group, "positions", _positions(exemplars, sides), SMALL)
     _add(group, "score", np.array([one.score for one in exemplars], np.float32), PLAIN)
     _add_payload(group, b"".join(one.payload for one in exemplars))

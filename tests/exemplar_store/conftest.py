@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from exemplar_store import Codec, EncodedExemplar, Exemplar, ExemplarStore, Jpeg, Raw, TokenIds, Tokens, encode
 
@@ -83,3 +86,13 @@ def small_store(tmp_path: Path, encode_class: Callable[..., list[EncodedExemplar
 @pytest.fixture(scope="session")
 def bytes_on_disk() -> Callable[[Path], int]:
     return lambda path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def tokenizer_file(tmp_path: Path) -> Path:
+    """A tokenizer.json of four words: [UNK], a, red, square."""
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1, "red": 2, "square": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    return tmp_path / "tokenizer" / "tokenizer.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exemplar_store import Codec, Exemplar, ExemplarStore, StoreReader, Tokens, encode
+from exemplar_store import Codec, Exemplar, ExemplarStore, StoreError, StoreReader, Tokens, encode
 from exemplar_store.cli import main
-from exemplar_store.picture import HATCH_INK, HATCH_PAPER
-from exemplar_store.vocabulary import read_vocabulary, words
+from exemplar_store.style import HATCH_INK, HATCH_PAPER
+from exemplar_store.vocabulary import Piece, Words, read_vocabulary, read_words
 
 Capture = pytest.CaptureFixture[str]
 
@@ -41,11 +42,15 @@ def test_info_says_where_every_byte_is(
     assert facts["used_bytes"] == bytes_on_disk(small_store.path) <= facts["budget_bytes"] == 14_000
     assert facts["payload_bytes"] + facts["metadata_bytes"] == facts["used_bytes"]
     assert facts["exemplars"] == len(reader) and facts["classes"] == 3
-    for key in ("by_modality", "by_stage", "by_class"):
+    for key in ("by_modality", "by_codec", "by_stage", "by_class"):
         assert sum(group["payload_bytes"] for group in facts[key]) == facts["payload_bytes"]
     image = facts["by_modality"][0]
     assert (image["name"], image["codecs"], image["keep_ratio"]) == ("image", ["jpeg"], round(10 / 36, 4))
     assert image["keep_ratio_histogram"] == [0, 0, len(reader), 0, 0, 0, 0, 0, 0, 0]
+    assert [(one["codec"], one["exemplars"]) for one in facts["by_codec"]] == [
+        ("jpeg", len(reader)),
+        ("token-ids", len(reader)),
+    ]
     assert facts["baseline_bytes_per_exemplar"] == round(float(reader.baseline_bytes.mean()), 1)
     assert facts["by_class"][0]["name"] == "heart"
 
@@ -73,6 +78,42 @@ def test_ls_filters_by_class_stage_and_number(capsys: Capture, small_store: Exem
     assert tools == run_json(capsys, "ls", small_store.path, "--label", "1") and {one["label"] for one in tools} == {1}
     assert {one["stage"] for one in run_json(capsys, "ls", small_store.path, "--stage", 2)} == {2}
     assert run_json(capsys, "ls", small_store.path, "--limit", 2) == everything[:2]
+    assert run_json(capsys, "ls", small_store.path, "--offset", 1, "--limit", 2) == everything[1:3]
+    assert run_json(capsys, "ls", small_store.path, "--offset", 99) == []
+    assert run_json(capsys, "ls", small_store.path, "--codec", "jpeg") == everything
+    assert run_json(capsys, "ls", small_store.path, "--codec", "raw") == []
+    assert everything[0]["codecs"] == {"image": "jpeg", "text": "token-ids"}
+
+
+def test_ls_says_how_to_go_on(capsys: Capture, small_store: ExemplarStore) -> None:
+    count = len(StoreReader(small_store.path))
+    assert f"{count - 3} more: --offset 3" in run(capsys, "ls", small_store.path, "--offset", 1, "--limit", 2)[1]
+    assert "more" not in run(capsys, "ls", small_store.path, "--offset", 1)[1]
+
+
+def test_names_in_a_store_are_no_markup_and_no_control_sequences(
+    capsys: Capture, tmp_path: Path, encode_class: Callable[..., Any]
+) -> None:
+    store = ExemplarStore.create(tmp_path / "store", budget_bytes=100_000, run_id="[/bold]\x1b[31m")
+    store.commit(store.plan(1, encode_class([0], 1), {0: "[/red] two\nlines\x07"}))
+    for command in ("info", "ls"):
+        code, out, err = run(capsys, command, store.path)
+        assert (code, err) == (0, "") and not {"\x1b", "\x07"} & set(out)
+        assert "[/red] two\N{REPLACEMENT CHARACTER}lines" in out
+    assert run_json(capsys, "ls", store.path)[0]["class"] == "[/red] two\nlines\x07"
+    assert run(capsys, "ls", store.path, "--label", "blue")[2].count("\n") == 1
+
+
+def test_bench_reads_and_writes_nothing(capsys: Capture, small_store: ExemplarStore) -> None:
+    before = {path: path.stat().st_mtime_ns for path in small_store.path.rglob("*")}
+    facts = run_json(capsys, "bench", small_store.path, "--threads", 2, "--seconds", 0.1)
+    count = len(StoreReader(small_store.path))
+    assert (facts["exemplars"], facts["threads"], facts["batch"]) == (count, 2, count)
+    assert facts["open_ms"] > 0 and 0 < facts["read_p50_ms"] <= facts["read_p95_ms"]
+    assert facts["batch_per_s"] == pytest.approx(count / facts["batch_ms"] * 1e3, rel=0.01)
+    code, out, _ = run(capsys, "bench", small_store.path, "--seconds", 0.1)
+    assert code == 0 and "exemplars/s" in out
+    assert {path: path.stat().st_mtime_ns for path in small_store.path.rglob("*")} == before
     code, out, _ = run(capsys, "ls", small_store.path, "--label", "drink")
     assert code == 0 and "image 10/36  text 3/5" in out and "heart" not in out
 
@@ -142,6 +183,10 @@ def test_verify_exits_with_1_only_for_damage(capsys: Capture, small_store: Exemp
         (["ls", "{store}", "--label", "hart"], "no class is called 'hart'; classes: heart, tool, drink"),
         (["ls", "{store}", "--limit", "0"], "--limit"),
         (["ls", "{store}", "--stage", "x"], "Invalid value for '--stage'"),
+        (["ls", "{store}", "--offset", "-1"], "--offset"),
+        (["bench", "{tmp}/none"], "does not exist"),
+        (["bench", "{store}", "--threads", "0"], "--threads"),
+        (["info", "{tmp}/" + 300 * "x"], "File name too long"),
         (["show", "{store}"], "either the number of an exemplar or --grid"),
         (["show", "{store}", "1", "--grid"], "either the number of an exemplar or --grid"),
         (["show", "{store}", "99"], "there is no exemplar 99"),
@@ -168,10 +213,41 @@ def test_starts_without_numpy_zarr_or_torch() -> None:
     assert done.returncode == 0 and "exemplar-store" in done.stdout
 
 
+def cpu_seconds(*arguments: str) -> float:
+    """Processor time of a command, the least of five: other load on the machine does not count."""
+    seconds = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(seconds)
+
+
+def test_help_takes_at_most_a_third_of_a_second_longer_than_python_itself() -> None:
+    assert cpu_seconds("-m", "exemplar_store.cli", "--help") - cpu_seconds("-c", "pass") < 0.3
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_error(small_store: ExemplarStore) -> None:
+    command = [sys.executable, "-m", "exemplar_store.cli", "ls", "--json", str(small_store.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 0
+
+
+def test_an_empty_store_cannot_be_timed(capsys: Capture, tmp_path: Path) -> None:
+    ExemplarStore.create(tmp_path / "store", budget_bytes=1_000, run_id="run")
+    code, out, err = run(capsys, "bench", tmp_path / "store")
+    assert (code, out) == (2, "") and "holds no exemplars" in err
+
+
 def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, tmp_path: Path) -> None:
     code = (
         "import sys; from exemplar_store.cli import main\n"
-        "for command in (['info'], ['ls'], ['verify', '--full'], ['show', '--grid', '-o', sys.argv[2]]):\n"
+        "png = sys.argv[2]\n"
+        "show, export = ['show', '--grid', '-o', png], ['export', png + '.npz', '--format', 'npz']\n"
+        "for command in (['info'], ['ls'], ['verify', '--full'], ['bench', '--seconds', '0.1'], show, export):\n"
         "    assert main([command[0], sys.argv[1], *command[1:]]) == 0\n"
         "sys.exit(bool({'zarr', 'torch'} & sys.modules.keys()))"
     )
@@ -181,14 +257,47 @@ def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, 
 
 def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("red\napple\n##s\nfruit\n", "utf-8")
-    vocabulary = read_vocabulary(tmp_path)
+    words = Words(read_vocabulary(tmp_path))
     tokens = Tokens(np.array([0, 1, 2, 3], np.int32), np.array([1, 2, 3, 6]), (7,))
-    assert words(tokens, vocabulary) == "… red apples … fruit"
-    assert words(tokens, None) == "… #0 #1 #2 … #3"
-    assert words(Tokens.full(np.array([3, 99], np.int32), (2,)), vocabulary) == "fruit #99"
+    gaps = Piece("", 1), Piece("", 2)
+    assert words.pieces(tokens, 0) == [gaps[0], Piece("red"), Piece("apples"), gaps[1], Piece("fruit")]
+    assert Words().pieces(tokens, 0) == [gaps[0], Piece("#0"), Piece("#1"), Piece("#2"), gaps[1], Piece("#3")]
+    assert words.pieces(tokens.take(np.array([2])), 0) == [Piece("", 3), Piece("s"), Piece("", 3)]
+    assert words.pieces(Tokens.full(np.array([3, 99], np.int32), (2,)), 0) == [Piece("fruit"), Piece("#99")]
+
+
+def test_dropped_words_are_named_where_the_whole_text_is_known(tmp_path: Path, tokenizer_file: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "no"}\n{"sample_id": 5, "text": "a red square"}\n', "utf-8")
+    words = read_words(tokenizer_file, tmp_path / "texts.jsonl")
+    tokens = Tokens(np.array([3], np.int32), np.array([2]), (3,))
+    assert words.pieces(tokens, 5) == [Piece("a", 1), Piece("red", 1), Piece("square")]
+    assert words.pieces(tokens, 6) == [Piece("", 2), Piece("square")]
+    with pytest.raises(StoreError, match="sample 0: its text has 1 tokens, in the store it has 3"):
+        words.pieces(tokens, 0)
+
+
+def test_show_strikes_dropped_words_through(
+    capsys: Capture, tmp_path: Path, small_store: ExemplarStore, tokenizer_file: Path
+) -> None:
+    reader = StoreReader(small_store.path)
+    lines = [{"sample_id": int(number), "text": "a red square a red"} for number in reader.sample_ids]
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    drawn = []
+    for options in ([], ["--texts", texts]):
+        target = tmp_path / f"{len(options)}.png"
+        arguments = ["show", small_store.path, 0, "--tokenizer", tokenizer_file, "-o", target, *options]
+        assert run(capsys, *arguments)[0] == 0
+        drawn.append(np.asarray(Image.open(target)))
+    assert drawn[0].shape != drawn[1].shape or not np.array_equal(*drawn)
+    texts.write_text("[]\n", "utf-8")
+    code, _, err = run(capsys, "show", small_store.path, 0, "--tokenizer", tokenizer_file, "--texts", texts)
+    assert code == 2 and "needs lines such as" in err and err.count("\n") == 1
+    assert "needs --tokenizer" in run(capsys, "show", small_store.path, 0, "--texts", texts)[2]
 
 
 @pytest.mark.parametrize("vocab", [{"a": 0, "Ġb": 1}, [["a", -1.0], ["▁b", -2.0]]])
 def test_tokenizer_json_of_either_kind(tmp_path: Path, vocab: Any) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocab}}), "utf-8")
-    assert words(Tokens.full(np.array([0, 1], np.int32), (2,)), read_vocabulary(tmp_path)) == "a b"
+    text = Tokens.full(np.array([0, 1], np.int32), (2,))
+    assert Words(read_vocabulary(tmp_path)).pieces(text, 0) == [Piece("a"), Piece("b")]

@@ -1,0 +1,71 @@
+"""The memory as a torch data set: exemplars are read and decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from dist_mcl.tokens import Sample
+from exemplar_store import Exemplar, StoreReader
+
+
+class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
+    """The exemplars of one generation of a store as samples, in rank-major order.
+
+    Item i is the same sample in every process. Which items make a batch is the sampler's to decide, in the main
+    process, so a `DataLoader` gives the same batches with any number of workers, forked or spawned:
+
+        DataLoader(dataset, 64, shuffle=True, generator=seeded, collate_fn=Batch.collate, num_workers=4)
+
+    Commits that follow do not change what it returns, but a worker that is spawned later needs the generation to be
+    there still.
+
+    Args:
+        path: folder of the store.
+        generation: number of the generation; the head if None.
+        threads: how many threads decode a batch. More than 1 pays where there are no workers.
+
+    Attributes:
+        targets: int64 (n,), class ids.
+
+    Raises:
+        StoreError: the store cannot be read, or the generation is gone.
+    """
+
+    def __init__(self, path: Path, generation: int | None = None, threads: int = 1) -> None:
+        self._reader = StoreReader(path, generation, threads)
+        self.targets: NDArray[np.int64] = self._reader.labels
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    @overload
+    def __getitem__(self, key: int) -> Sample: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Sample]: ...
+    def __getitem__(self, key: int | slice) -> Sample | list[Sample]:
+        """An item, or some, checked and decoded.
+
+        Raises:
+            IndexError: there is no such item.
+            Damaged: its bytes are not what was written.
+        """
+        if isinstance(key, slice):
+            return self.__getitems__(range(*key.indices(len(self))))
+        return _sample(self._reader.read(key))
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        """A batch; `DataLoader` asks for whole batches where a data set can give them.
+
+        The store is read in the order in which it lies on the disk. Raises as `__getitem__`.
+        """
+        return [_sample(one) for one in self._reader.read_many(indices)]
+
+
+def _sample(exemplar: Exemplar) -> Sample:
+    return Sample(exemplar.tokens, exemplar.label, exemplar.sample_id, exemplar.stage)
