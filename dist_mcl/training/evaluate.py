@@ -26,7 +26,7 @@ def predict(
     model.eval()
     mine: list[tuple[int, list[int], list[int]]] = []
     for number, chunk in shard(samples, group):
-        batch = Batch.collate(chunk).to(group.device)
+        batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
         predicted = model(batch).argmax(dim=1)
         mine.append((number, rows[batch.targets.cpu()].tolist(), predicted.tolist()))
         progress.update("evaluate", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
