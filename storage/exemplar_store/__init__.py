@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from exemplar_store.admission import Admission, minimum_bytes
     from exemplar_store.codecs import CODECS, Codec, Jpeg, Raw, TokenIds
     from exemplar_store.codecs.jpeg import whole_image_bytes
+    from exemplar_store.communicator import Communicator, MpiCommunicator
     from exemplar_store.errors import (
         BudgetTooSmall,
         CommitConflict,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     )
     from exemplar_store.exemplar import EncodedExemplar, Exemplar, encode
     from exemplar_store.reader import StoreReader
-    from exemplar_store.records import Generation
+    from exemplar_store.records import BudgetPolicy, Generation
     from exemplar_store.store import ExemplarStore
     from exemplar_store.tokens import Tokens
     from exemplar_store.verification import verify
@@ -31,6 +32,7 @@ _HOME = {
     "admission": ("Admission", "minimum_bytes"),
     "codecs": ("CODECS", "Codec", "Jpeg", "Raw", "TokenIds"),
     "codecs.jpeg": ("whole_image_bytes",),
+    "communicator": ("Communicator", "MpiCommunicator"),
     "errors": (
         "BudgetTooSmall",
         "CommitConflict",
@@ -43,7 +45,7 @@ _HOME = {
     ),
     "exemplar": ("EncodedExemplar", "Exemplar", "encode"),
     "reader": ("StoreReader",),
-    "records": ("Generation",),
+    "records": ("BudgetPolicy", "Generation"),
     "store": ("ExemplarStore",),
     "tokens": ("Tokens",),
     "verification": ("verify",),
@@ -53,15 +55,18 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "CODECS",
     "Admission",
+    "BudgetPolicy",
     "BudgetTooSmall",
     "Codec",
     "CommitConflict",
+    "Communicator",
     "Damaged",
     "EncodedExemplar",
     "Exemplar",
     "ExemplarStore",
     "Generation",
     "Jpeg",
+    "MpiCommunicator",
     "NotAStore",
     "Raw",
     "StoreBusy",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exemplar_store import generations_cli
 from exemplar_store.errors import Damaged, StoreError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars",
 )
+app.add_typer(generations_cli.app)
 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

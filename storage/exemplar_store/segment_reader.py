@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from exemplar_store.disk import read_inside
 from exemplar_store.errors import Damaged
 from exemplar_store.exemplar import MAX_GRID, EncodedExemplar, EncodedTokens, Exemplar, decode
+from exemplar_store.outline import Outline
 from exemplar_store.records import (
     SEGMENT_ATTRIBUTE,
     SegmentAttributes,
@@ -83,31 +84,16 @@ class SegmentReader:
         Raises:
             Damaged: the payload's checksum does not match.
         """
-        cell = {name: int(column[row]) for name, column in self.columns.items()}
-        payload = self.payload.read(int(self._start[row]), int(self._start[row + 1]))
-        parts, at = [], 0
-        for name, sides in self.modalities.items():
-            if cell[f"{name}.encoding"] >= 0:
-                grid = tuple(cell[f"{name}.grid.{side}"] for side in range(sides))
-                mask = self._mask[name][self._mask_start[name][row] : self._mask_start[name][row + 1]].tobytes()
-                size = cell[f"{name}.bytes"]
-                parts.append(
-                    EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask, payload[at : at + size])
-                )
-                at += size
-        one = EncodedExemplar(
-            cell["sample_id"],
-            cell["label"],
-            cell["stage"],
-            cell["rank"],
-            float(self.score[row]),
-            (cell["source_height"], cell["source_width"]),
-            cell["baseline_bytes"],
-            tuple(parts),
-        )
-        if one.crc32c != cell["crc32c"]:
+        one = self._exemplar(row, self.payload.read(int(self._start[row]), int(self._start[row + 1])))
+        if one.crc32c != self.columns["crc32c"][row]:
             raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
         return one
+
+    def outline(self, row: int) -> Outline:
+        """The exemplar at ``row`` without its payload, which is not read."""
+        facts = self._exemplar(row, b"")
+        sizes = tuple(int(self.columns[f"{part.modality}.bytes"][row]) for part in facts.parts)
+        return Outline(facts, sizes, int(self.columns["crc32c"][row]))
 
     def decoded(self, row: int) -> Exemplar:
         """The exemplar at ``row``, checked and decoded."""
@@ -119,6 +105,29 @@ class SegmentReader:
 
     def close(self) -> None:
         self.payload.close()
+
+    def _exemplar(self, row: int, payload: bytes) -> EncodedExemplar:
+        cell = {name: int(column[row]) for name, column in self.columns.items()}
+        parts, at = [], 0
+        for name, sides in self.modalities.items():
+            if cell[f"{name}.encoding"] >= 0:
+                grid = tuple(cell[f"{name}.grid.{side}"] for side in range(sides))
+                mask = self._mask[name][self._mask_start[name][row] : self._mask_start[name][row + 1]].tobytes()
+                size = cell[f"{name}.bytes"]
+                parts.append(
+                    EncodedTokens(name, self.encodings[cell[f"{name}.encoding"]], grid, mask, payload[at : at + size])
+                )
+                at += size
+        return EncodedExemplar(
+            cell["sample_id"],
+            cell["label"],
+            cell["stage"],
+            cell["rank"],
+            float(self.score[row]),
+            (cell["source_height"], cell["source_width"]),
+            cell["baseline_bytes"],
+            tuple(parts),
+        )
 
     def _read_attributes(self) -> None:
         where = f"{self._where}/zarr.json"
