@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dist_mcl.backbones import SmallBackbone
 from dist_mcl.tokens import Sample
 from dist_mcl.training.process_group import ProcessGroup
 
 BATCH_SIZE = 64
+
+
+def prepare(backbone: SmallBackbone, samples: Sequence[Sample], group: ProcessGroup) -> list[Sample]:
+    """All samples, prepared by the backbone; the ranks share the work and every rank gets all."""
+    mine = {number: backbone.prepare(chunk) for number, chunk in shard(samples, group)}
+    chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
+    return [sample for number in sorted(chunks) for sample in chunks[number]]
 
 
 def shard(samples: Sequence[Sample], group: ProcessGroup) -> Iterator[tuple[int, list[Sample]]]:

@@ -28,6 +28,7 @@ from dist_mcl.training.evaluate import predict
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
+from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import train
 from exemplar_store import StoreReader
 
@@ -85,7 +86,8 @@ class StageRun:
             model = Classifier.resume(self._backbone(), self.run.stage(self.folder.number - 1).adapter)
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
         model.to(self.group.device)
-        fresh, memory = self._samples("train", self._stage.train), self._memory()
+        fresh = prepare(model.backbone, self._fresh, self.group)
+        memory = prepare(model.backbone, self._memory(), self.group)
         losses = train(
             model, fresh, memory, self._rows, self._experiment, self.folder.number, self.group, self.progress
         )
@@ -105,9 +107,8 @@ class StageRun:
     def _memorise(self) -> dict[str, object]:
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
-        samples = self._samples("train", self._stage.train)
         codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
-        return memorise(self._trained(), samples, self.run, self.folder.number, codecs, self.group, self.progress)
+        return memorise(self._trained(), self._fresh, self.run, self.folder.number, codecs, self.group, self.progress)
 
     def _evaluate(self) -> dict[str, object]:
         seen = self._stages[: self.folder.number]
@@ -146,6 +147,10 @@ class StageRun:
     @cached_property
     def _rows(self) -> Tensor:
         return class_rows(self.run.plan.class_order)
+
+    @cached_property
+    def _fresh(self) -> SceneSamples:
+        return self._samples("train", self._stage.train)
 
     def _rows_of(self, arrived: Sequence[Stage]) -> list[int]:
         return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
