@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint setup models clean
+.PHONY: quickstart test lint bench-store setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
@@ -16,6 +16,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-store: setup models
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -W ignore benchmarks/store.py --json bench-store.json
 
 setup: $(VENV)/installed
 

@@ -16,8 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-
 from dist_mcl.backbones import SmallBackbone
+
 from dist_mcl.config import SSFAdapter
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir

@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exemplar_store.admission import Admission, minimum_bytes
-    from exemplar_store.codecs import CODECS, Codec, Jpeg, Raw, TokenIds
+    from exemplar_store.codecs import (
+        CODECS,
+        Avif,
+        Bfloat16,
+        Codec,
+        Int8,
+        Jpeg,
+        Jxl,
+        Predicted,
+        Raw,
+        Shuffled,
+        TokenIds,
+        Webp,
+        WebpLossless,
+    )
     from exemplar_store.codecs.jpeg import whole_image_bytes
     from exemplar_store.communicator import Communicator, MpiCommunicator
     from exemplar_store.errors import (
@@ -25,12 +39,27 @@ if TYPE_CHECKING:
     from exemplar_store.reader import StoreReader
     from exemplar_store.records import BudgetPolicy, Generation
     from exemplar_store.store import ExemplarStore
+    from exemplar_store.targets import Target
     from exemplar_store.tokens import Tokens
     from exemplar_store.verification import verify
 
 _HOME = {
     "admission": ("Admission", "minimum_bytes"),
-    "codecs": ("CODECS", "Codec", "Jpeg", "Raw", "TokenIds"),
+    "codecs": (
+        "CODECS",
+        "Avif",
+        "Bfloat16",
+        "Codec",
+        "Int8",
+        "Jpeg",
+        "Jxl",
+        "Predicted",
+        "Raw",
+        "Shuffled",
+        "TokenIds",
+        "Webp",
+        "WebpLossless",
+    ),
     "codecs.jpeg": ("whole_image_bytes",),
     "communicator": ("Communicator", "MpiCommunicator"),
     "errors": (
@@ -47,6 +76,7 @@ _HOME = {
     "reader": ("StoreReader",),
     "records": ("BudgetPolicy", "Generation"),
     "store": ("ExemplarStore",),
+    "targets": ("Target",),
     "tokens": ("Tokens",),
     "verification": ("verify",),
 }
@@ -55,6 +85,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "CODECS",
     "Admission",
+    "Avif",
+    "Bfloat16",
     "BudgetPolicy",
     "BudgetTooSmall",
     "Codec",
@@ -65,16 +97,23 @@ __all__ = [
     "Exemplar",
     "ExemplarStore",
     "Generation",
+    "Int8",
     "Jpeg",
+    "Jxl",
     "MpiCommunicator",
     "NotAStore",
+    "Predicted",
     "Raw",
+    "Shuffled",
     "StoreBusy",
     "StoreError",
     "StoreReader",
+    "Target",
     "TokenIds",
     "Tokens",
     "UnsupportedFormat",
+    "Webp",
+    "WebpLossless",
     "WrongRun",
     "encode",
     "minimum_bytes",

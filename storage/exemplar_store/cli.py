@@ -6,19 +6,16 @@ Heavy modules are imported by the commands that need them, so that `--help` is i
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from exemplar_store import generations_cli
+from exemplar_store import exchange_cli, generations_cli
 from exemplar_store.errors import Damaged, StoreError
-
-if TYPE_CHECKING:
-    from exemplar_store.reader import StoreReader
+from exemplar_store.options import AsJson, Limit, OfClass, OfStage, StorePath, class_id, print_json
 
 app = typer.Typer(
     add_completion=False,
@@ -27,13 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars",
 )
+app.add_typer(exchange_cli.app)
 app.add_typer(generations_cli.app)
-
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-OfClass = Annotated[str | None, typer.Option("--label", help="Only this class: its number or its name.")]
-OfStage = Annotated[int | None, typer.Option("--stage", help="Only exemplars that this stage brought.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
 
 DAMAGED, REFUSED = 1, 2
 
@@ -65,7 +57,7 @@ def info(store: StorePath, as_json: AsJson = False) -> None:
 
     facts = summarise(StoreReader(store))
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         from exemplar_store.tables import print_summary
 
@@ -81,9 +73,9 @@ def ls(
     from exemplar_store.summary import listing
 
     reader = StoreReader(store)
-    records = listing(reader, reader.select(_class_id(reader, label), stage)[:limit])
+    records = listing(reader, reader.select(class_id(reader, label), stage)[:limit])
     if as_json:
-        _print_json(records)
+        print_json(records)
     else:
         from exemplar_store.tables import print_listing
 
@@ -109,21 +101,28 @@ def show(
             help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
         ),
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            help="JSON lines with sample_id and text: the whole texts, to name the words that were dropped.",
+        ),
+    ] = None,
 ) -> None:
-    """Draw exemplars to a PNG: kept patches in place, dropped ones hatched."""
+    """Draw exemplars to a PNG: kept tokens in place, dropped ones hatched, dropped words struck through."""
     from exemplar_store import gallery
     from exemplar_store.reader import StoreReader
-    from exemplar_store.vocabulary import read_vocabulary
+    from exemplar_store.vocabulary import read_words
 
     if grid == (index is not None):
         raise typer.BadParameter("give either the number of an exemplar or --grid")
     reader = StoreReader(store)
-    vocabulary = read_vocabulary(tokenizer) if tokenizer else None
+    words = read_words(tokenizer, texts)
     if index is None:
-        chosen = reader.select(_class_id(reader, label), stage)
-        image = gallery.contact_sheet(reader, chosen, limit, vocabulary)
+        chosen = reader.select(class_id(reader, label), stage)
+        image = gallery.contact_sheet(reader, chosen, limit, words)
     elif index < len(reader) and index >= 0:
-        image = gallery.single(reader, index, vocabulary)
+        image = gallery.single(reader, index, words)
     else:
         raise typer.BadParameter(f"there is no exemplar {index}; the store holds {len(reader)}, numbered from 0")
     try:
@@ -146,7 +145,7 @@ def verify(
 
     found = check(store, full)
     if as_json:
-        _print_json({**asdict(found), "path": str(found.path)})
+        print_json({**asdict(found), "path": str(found.path)})
     else:
         for line in found.problems:
             sys.stderr.write(f"exemplar-store: {line}\n")
@@ -163,22 +162,6 @@ def verify(
             )
         sys.stdout.write("the store is whole\n" if not found.problems else f"{len(found.problems)} problems\n")
     raise typer.Exit(DAMAGED if found.problems else 0)
-
-
-def _class_id(reader: StoreReader, label: str | None) -> int | None:
-    """The class that the user means by number or name."""
-    if label is None or label.isdecimal():
-        return None if label is None else int(label)
-    names = reader.snapshot.generation.class_names
-    for number, name in names.items():
-        if name == label:
-            return number
-    known = ", ".join(list(names.values())[:40]) or "none are stored, give a number"
-    raise typer.BadParameter(f"--label: no class is called {label!r}; classes: {known}")
-
-
-def _print_json(facts: Any) -> None:
-    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 from exemplar_store.codecs import Codec, Encoding, codec_of
 from exemplar_store.errors import Damaged, StoreError
+from exemplar_store.targets import CLASS_ONLY, Target
 from exemplar_store.tokens import Tokens
 
 _MODALITY = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -32,6 +33,7 @@ class Exemplar:
         source_hw: height and width of the source picture in pixels, (0, 0) without one.
         baseline_bytes: size of the whole sample coded plainly (for a picture: the whole-image JPEG of the same
             quality), so that tools can say what masking saved; 0 if unknown.
+        target: further classes, question and answer, where the sample has them.
     """
 
     sample_id: int
@@ -42,6 +44,7 @@ class Exemplar:
     tokens: dict[str, Tokens]
     source_hw: tuple[int, int] = (0, 0)
     baseline_bytes: int = 0
+    target: Target = CLASS_ONLY
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,12 @@ class EncodedExemplar:
     source_hw: tuple[int, int]
     baseline_bytes: int
     parts: tuple[EncodedTokens, ...]
+    target: Target = CLASS_ONLY
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """All classes of the sample, the one that it was chosen for first."""
+        return (self.label, *self.target.further_labels)
 
     @property
     def order(self) -> tuple[int, int, int, int]:
@@ -103,7 +112,8 @@ def encode(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
     """Code an exemplar's tokens, one codec per modality name.
 
     Raises:
-        StoreError: a number is negative, there are no tokens, a modality has no codec, or a codec refuses the values.
+        StoreError: a number is negative, the target cannot be stored, there are no tokens, a modality has no codec,
+            or a codec refuses the values.
     """
     _check_numbers(exemplar)
     _check_modalities(exemplar, codecs)
@@ -117,6 +127,7 @@ def encode(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
         (int(exemplar.source_hw[0]), int(exemplar.source_hw[1])),
         int(exemplar.baseline_bytes),
         parts,
+        exemplar.target,
     )
 
 
@@ -127,6 +138,10 @@ def _check_numbers(exemplar: Exemplar) -> None:
                 f"exemplar {exemplar.sample_id}: {field} is {getattr(exemplar, field)}; it must be 0 or "
                 "more and fit 63 bits"
             )
+    try:
+        exemplar.target.check(exemplar.label)
+    except StoreError as error:
+        raise StoreError(f"exemplar {exemplar.sample_id}: {error}") from error
     if not math.isfinite(exemplar.score):
         raise StoreError(f"exemplar {exemplar.sample_id}: score is {exemplar.score}; it must be finite")
 
@@ -164,6 +179,7 @@ def decode(encoded: EncodedExemplar, where: str) -> Exemplar:
         tokens,
         encoded.source_hw,
         encoded.baseline_bytes,
+        encoded.target,
     )
 
 

@@ -8,19 +8,17 @@ from PIL import Image
 
 from exemplar_store.picture import ClassRow, Label, draw_exemplar, draw_sheet
 from exemplar_store.reader import StoreReader
-from exemplar_store.vocabulary import Vocabulary
+from exemplar_store.vocabulary import Words
 
 
-def contact_sheet(
-    reader: StoreReader, indices: NDArray[np.int64], per_class: int, vocabulary: Vocabulary | None
-) -> Image.Image:
+def contact_sheet(reader: StoreReader, indices: NDArray[np.int64], per_class: int, words: Words) -> Image.Image:
     """Classes in order of their numbers, `per_class` exemplars each in order of rank."""
     labels = reader.labels[indices]
     rows = [_class_row(reader, indices[labels == label], per_class) for label in np.unique(labels)]
-    return draw_sheet(rows, *_headline(reader), vocabulary)
+    return draw_sheet(rows, *_headline(reader), words)
 
 
-def single(reader: StoreReader, index: int, vocabulary: Vocabulary | None) -> Image.Image:
+def single(reader: StoreReader, index: int, words: Words) -> Image.Image:
     """One exemplar with its facts."""
     exemplar = reader.read(index)
     size = int(reader.payload_bytes[index])
@@ -42,7 +40,10 @@ def single(reader: StoreReader, index: int, vocabulary: Vocabulary | None) -> Im
                 f"{exemplar.baseline_bytes:,} B, {exemplar.baseline_bytes / max(size, 1):.1f} times as much",
             )
         )
-    return draw_exemplar(exemplar, Label(_name(reader, exemplar.label), size), facts, vocabulary)
+    target = exemplar.target
+    also = ", ".join(_name(reader, label) for label in target.further_labels)
+    facts += [pair for pair in (("also", also), ("question", target.question), ("answer", target.answer)) if pair[1]]
+    return draw_exemplar(exemplar, Label(_name(reader, exemplar.label), size), facts, words)
 
 
 def _class_row(reader: StoreReader, members: NDArray[np.int64], per_class: int) -> ClassRow:

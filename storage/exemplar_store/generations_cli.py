@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from exemplar_store.options import AsJson, StorePath, print_json
 
 if TYPE_CHECKING:
     from exemplar_store.communicator import Communicator
 
 app = typer.Typer()
 
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # set by mpirun of Open MPI, and by that of MPICH and its kin
 
 
@@ -27,7 +25,7 @@ def du(store: StorePath, as_json: AsJson = False) -> None:
 
     facts = disk_usage(store)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     from exemplar_store.tables import print_table
 
@@ -44,7 +42,7 @@ def log(store: StorePath, as_json: AsJson = False) -> None:
 
     records = generation_log(store)
     if as_json:
-        _print_json(records)
+        print_json(records)
         return
     from exemplar_store.tables import print_log
 
@@ -63,7 +61,7 @@ def diff(
 
     facts = difference(store, older, newer)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     from exemplar_store.tables import print_difference
 
@@ -94,7 +92,7 @@ def gc(
 
     removed = collect_garbage(store, dry_run)
     if as_json:
-        _print_json({"dry_run": dry_run, "removed": removed})
+        print_json({"dry_run": dry_run, "removed": removed})
         return
     verb = "would remove" if dry_run else "removed"
     for path, size in removed.items():
@@ -127,7 +125,3 @@ def _group() -> Communicator:
     from mpi4py import MPI
 
     return MpiCommunicator(MPI.COMM_WORLD)
-
-
-def _print_json(facts: Any) -> None:
-    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")

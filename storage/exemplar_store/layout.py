@@ -59,7 +59,7 @@ class Change:
         """The record of the new generation, which holds ``chosen`` in ``segments``."""
         before = self.snapshot.generation
         names = {**before.class_names, **self.class_names}
-        labels = {one.outline.facts.label for one in chosen}
+        labels = {label for one in chosen for label in one.outline.facts.labels}
         return Generation(
             version=VERSION,
             required_features=(),

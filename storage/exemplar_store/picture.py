@@ -1,21 +1,21 @@
-"""Drawing masked exemplars: kept patches in their places, hatching where patches were dropped."""
+"""The two sheets that `exemplar-store show` draws: one exemplar with its facts, and many of them class by class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from exemplar_store.exemplar import Exemplar
+from exemplar_store.forms import TEXT, draw_form, form_of
+from exemplar_store.style import FILL, FULL, INK, PAPER, QUIET, RULE, font, hatching, wrapped
 from exemplar_store.tokens import Tokens
-from exemplar_store.vocabulary import Vocabulary, words
+from exemplar_store.vocabulary import Piece, Words
 
-PAPER, INK, QUIET, RULE = "#ffffff", "#1b1f24", "#6b727b", "#dfe3e8"
-HATCH_PAPER, HATCH_INK, FULL, FILL = "#f3f4f6", "#c6ccd4", "#e4e8ed", "#2f6fb0"
+LARGE = 432  # pixels: a modality of a single exemplar
+MAX_BAR = 4  # dropped tokens in a row that are drawn apart; longer runs look the same
 
 
 @dataclass(frozen=True)
@@ -35,70 +35,87 @@ class ClassRow:
     exemplars: Sequence[tuple[Exemplar, Label]]
 
 
-@lru_cache(maxsize=16)
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface: no system font is needed."""
-    return ImageFont.load_default(size)
+def visible(exemplar: Exemplar) -> dict[str, Tokens]:
+    """The modalities that are drawn, by name: all but texts."""
+    return {name: tokens for name, tokens in exemplar.tokens.items() if form_of(tokens) != TEXT}
 
 
-def image_tokens(exemplar: Exemplar) -> Tokens | None:
-    """The exemplar's picture: uint8 patches (n, p, p, 3) on a grid of rows and columns."""
-    for tokens in exemplar.tokens.values():
-        if tokens.values.dtype == np.uint8 and tokens.values.ndim == 4 and len(tokens.grid) == 2:
-            return tokens
-    return None
+def text_of(exemplar: Exemplar, words: Words) -> list[Piece]:
+    """The words and gaps of all its texts."""
+    texts = [tokens for tokens in exemplar.tokens.values() if form_of(tokens) == TEXT]
+    return [piece for tokens in texts for piece in words.pieces(tokens, exemplar.sample_id)]
 
 
-def text_line(exemplar: Exemplar, vocabulary: Vocabulary | None) -> str:
-    """The kept words of the exemplar's texts."""
-    return " / ".join(
-        words(tokens, vocabulary)
-        for tokens in exemplar.tokens.values()
-        if np.issubdtype(tokens.values.dtype, np.integer) and tokens.values.ndim == 1
-    )
+def draw_text(
+    draw: ImageDraw.ImageDraw, x: int, y: int, text: Sequence[Piece], size: int, width: int, lines: int, ink: str
+) -> None:
+    """Words in lines of at most `width` pixels, … where `lines` are full.
+
+    What was dropped is struck through: its words, or a bar for each token where the words are not known.
+    """
+    blank, left, line = size / 4, float(x), 0
+    room = x + width - font(size).getlength("…")
+    for piece in text:
+        length = font(size).getlength(piece.word) if piece.word else 1.2 * size * min(piece.dropped, MAX_BAR)
+        if left > x and left + length > (room if line == lines - 1 else x + width):
+            left, line = (left, line) if line == lines - 1 else (float(x), line + 1)
+            if left > x:
+                draw.text((left, y + 1.5 * size * line), "…", ink, font(size))
+                return
+        top = y + 1.5 * size * line
+        draw.text((left, top), piece.word, QUIET if piece.dropped else ink, font(size))
+        if piece.dropped:
+            _strike_through(draw, left, top, length, size, piece)
+        left += length + blank
 
 
-def hatching(width: int, height: int) -> Image.Image:
-    """What stands for dropped patches: thin diagonal lines, width x height pixels."""
-    image = Image.new("RGB", (width, height), HATCH_PAPER)
-    draw = ImageDraw.Draw(image)
-    for x in range(-height, width, 8):
-        draw.line([(x, height), (x + height, 0)], fill=HATCH_INK)
-    return image
+def _strike_through(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, size: int, piece: Piece) -> None:
+    unit = 1.2 * size
+    for token in range(0 if piece.word else min(piece.dropped, MAX_BAR)):
+        draw.rectangle((x + token * unit, y + 0.3 * size, x + (token + 1) * unit - 3, y + size), fill=FULL)
+    draw.line((x - 1, y + 0.65 * size, x + length, y + 0.65 * size), fill=QUIET)
 
 
-def draw_tokens(tokens: Tokens, side: int) -> Image.Image:
-    """A masked picture, each patch `side` pixels wide."""
-    rows, columns = tokens.grid
-    image = hatching(columns * side, rows * side)
-    for patch, position in zip(tokens.values, tokens.positions.tolist(), strict=True):
-        row, column = divmod(position, columns)
-        image.paste(Image.fromarray(patch).resize((side, side), Image.Resampling.BICUBIC), (column * side, row * side))
-    return image
-
-
-def draw_exemplar(
-    exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, str]], vocabulary: Vocabulary | None
-) -> Image.Image:
-    """One exemplar, large, with its facts (name, value) beside it."""
-    tokens = image_tokens(exemplar)
-    picture = draw_tokens(tokens, max(8, 432 // max(tokens.grid))) if tokens else hatching(432, 96)
-    text = text_line(exemplar, vocabulary)
-    margin, column = 28, 380
-    lines = 24 * len(facts) + 90 + 22 * len(_wrapped(text, 14, column))
-    sheet = Image.new("RGB", (picture.width + column + 3 * margin, max(picture.height, lines) + 2 * margin), PAPER)
-    sheet.paste(picture, (margin, margin))
-    draw, x, y = ImageDraw.Draw(sheet), picture.width + 2 * margin, margin
+def draw_exemplar(exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, str]], words: Words) -> Image.Image:
+    """One exemplar, large, all modalities under each other, with its facts (name, value) beside it."""
+    margin, column, named = 28, 380, 130
+    drawn = {name: draw_form(tokens, *_single_size(tokens)) for name, tokens in visible(exemplar).items()}
+    drawn = drawn or {"": hatching(LARGE, 96)}
+    values = [wrapped(value, 14, column - named) or [""] for _, value in facts]
+    text = text_of(exemplar, words)
+    lines = 2 + sum(10 + len(piece.word) for piece in text) // 40
+    captions = 22 if len(drawn) > 1 else 0
+    left_height = sum(image.height + captions for image in drawn.values()) + margin * (len(drawn) - 1)
+    right_height = 74 + sum(18 * len(value) + 6 for value in values) + 21 * lines
+    left = max(image.width for image in drawn.values())
+    sheet = Image.new("RGB", (left + column + 3 * margin, max(left_height, right_height) + 2 * margin), PAPER)
+    draw, x, y = ImageDraw.Draw(sheet), left + 2 * margin, margin
+    _paste_all(sheet, drawn, margin, captions)
     draw.text((x, y), label.class_name, INK, font(26))
     y += 50
-    for name, value in facts:
+    for (name, _), value in zip(facts, values, strict=True):
         draw.text((x, y), name, QUIET, font(14))
-        draw.text((x + 130, y), value, INK, font(14))
-        y += 24
-    for line in _wrapped(text, 14, column):
-        draw.text((x, y + 10), line, INK, font(14))
-        y += 22
+        for number, line in enumerate(value):
+            draw.text((x + named, y + 18 * number), line, INK, font(14))
+        y += 18 * len(value) + 6
+    draw_text(draw, x, y + 10, text, 14, column, lines, INK)
     return sheet
+
+
+def _paste_all(sheet: Image.Image, drawn: dict[str, Image.Image], margin: int, captions: int) -> None:
+    draw, y = ImageDraw.Draw(sheet), margin
+    for name, image in drawn.items():
+        if captions:
+            draw.text((margin, y), name, QUIET, font(14))
+        sheet.paste(image, (margin, y + captions))
+        y += captions + image.height + margin
+
+
+def _single_size(tokens: Tokens) -> tuple[int, int]:
+    """Width and height that a modality of a single exemplar may take."""
+    return {"video": (2 * LARGE, LARGE), "sound": (LARGE, LARGE // 2), "features": (LARGE, LARGE // 4)}.get(
+        form_of(tokens), (LARGE, LARGE)
+    )
 
 
 @dataclass(frozen=True)
@@ -107,15 +124,13 @@ class Sheet:
 
     Attributes:
         picture: width of a drawn exemplar.
-        per_class: exemplars drawn of a class.
-        across: classes side by side.
+        columns: the classes that stand below each other, column by column.
     """
 
     picture: int
-    per_class: int
-    across: int
+    columns: Sequence[Sequence[ClassRow]]
 
-    NAME, CAPTION, GAP, MARGIN, HEADER = 132, 40, 12, 32, 104
+    NAME, CAPTION, GAP, MARGIN, HEADER, LEAST_WIDTH = 132, 40, 12, 32, 104, 640
 
     @property
     def cell(self) -> int:
@@ -125,86 +140,82 @@ class Sheet:
     def row_height(self) -> int:
         return self.picture + self.CAPTION + 2 * self.GAP
 
+    def width(self, column: Sequence[ClassRow]) -> int:
+        return self.NAME + max(len(row.exemplars) for row in column) * self.cell + 2 * self.GAP
+
     @property
-    def block(self) -> int:
-        """Width of one class."""
-        return self.NAME + self.per_class * self.cell + 2 * self.GAP
-
-    def size(self, classes: int) -> tuple[int, int]:
-        return (
-            2 * self.MARGIN + self.across * self.block,
-            2 * self.MARGIN + self.HEADER + math.ceil(classes / self.across) * self.row_height,
-        )
+    def size(self) -> tuple[int, int]:
+        width = 2 * self.MARGIN + sum(map(self.width, self.columns))
+        lines = max(map(len, self.columns), default=0)
+        return max(width, self.LEAST_WIDTH), 2 * self.MARGIN + self.HEADER + lines * self.row_height
 
 
-def draw_sheet(
-    rows: Sequence[ClassRow], title: str, subtitle: str, used: float, vocabulary: Vocabulary | None
-) -> Image.Image:
+def draw_sheet(rows: Sequence[ClassRow], title: str, subtitle: str, used: float, words: Words) -> Image.Image:
     """A contact sheet: a row per class, exemplars by rank, a bar for the share `used` of the budget."""
     sheet = _fitting_sheet(rows)
-    image = Image.new("RGB", sheet.size(len(rows)), PAPER)
+    image = Image.new("RGB", sheet.size, PAPER)
     draw = ImageDraw.Draw(image)
     _draw_header(draw, sheet, image.width, title, subtitle, used)
-    per_column = math.ceil(len(rows) / sheet.across) or 1
-    for number, row in enumerate(rows):
-        column, line = divmod(number, per_column)
-        x = sheet.MARGIN + column * sheet.block
-        y = sheet.MARGIN + sheet.HEADER + line * sheet.row_height
-        draw.line([(x, y), (x + sheet.block - 2 * sheet.GAP, y)], fill=RULE)
-        _draw_row(image, sheet, row, x, y + sheet.GAP, vocabulary)
+    x = sheet.MARGIN
+    for column in sheet.columns:
+        for line, row in enumerate(column):
+            y = sheet.MARGIN + sheet.HEADER + line * sheet.row_height
+            draw.line([(x, y), (x + sheet.width(column) - 2 * sheet.GAP, y)], fill=RULE)
+            _draw_row(image, sheet, row, x, y + sheet.GAP, words)
+        x += sheet.width(column)
     return image
 
 
 def _fitting_sheet(rows: Sequence[ClassRow]) -> Sheet:
-    """As many classes side by side as bring the sheet nearest to 4:3."""
-    grids = [tokens.grid for row in rows for one, _ in row.exemplars if (tokens := image_tokens(one))]
-    columns = max((grid[1] for grid in grids), default=6)
-    picture = columns * max(2, 132 // columns)
-    most = max((len(row.exemplars) for row in rows), default=1)
-    choices = [Sheet(picture, most, across) for across in range(1, 7)]
-    return min(choices, key=lambda sheet: abs(math.log(sheet.size(len(rows))[0] / sheet.size(len(rows))[1] / (4 / 3))))
+    """As many columns of classes as bring the sheet nearest to 4:3; patches get a whole number of pixels."""
+    drawn = [tokens for row in rows for one, _ in row.exemplars for tokens in visible(one).values()]
+    patches = max((tokens.grid[1] for tokens in drawn if form_of(tokens) in ("picture", "depth")), default=6)
+    picture = patches * max(2, 132 // patches) if patches <= LARGE else LARGE
+    choices = []
+    for across in range(1, 9):
+        length = math.ceil(len(rows) / across) or 1
+        choices.append(Sheet(picture, [rows[first : first + length] for first in range(0, len(rows), length)]))
+    return min(choices, key=lambda sheet: abs(math.log(sheet.size[0] / sheet.size[1] / (4 / 3))))
 
 
 def _draw_header(draw: ImageDraw.ImageDraw, sheet: Sheet, width: int, title: str, subtitle: str, used: float) -> None:
     x, y, right = sheet.MARGIN, sheet.MARGIN, width - sheet.MARGIN - 2 * sheet.GAP
     draw.text((x, y), title, INK, font(26))
-    for number, line in enumerate(_wrapped(subtitle, 14, right - x)[:2]):
+    for number, line in enumerate(wrapped(subtitle, 14, right - x)[:2]):
         draw.text((x, y + 40 + 18 * number), line, QUIET, font(14))
     draw.rectangle((x, y + 80, right, y + 86), fill=FULL)
     draw.rectangle((x, y + 80, x + int((right - x) * used), y + 86), fill=FILL)
 
 
-def _draw_row(image: Image.Image, sheet: Sheet, row: ClassRow, x: int, y: int, vocabulary: Vocabulary | None) -> None:
+def _draw_row(image: Image.Image, sheet: Sheet, row: ClassRow, x: int, y: int, words: Words) -> None:
     draw = ImageDraw.Draw(image)
-    name = _wrapped(row.name, 15, sheet.NAME - sheet.GAP)[:4]
+    name = wrapped(row.name, 15, sheet.NAME - sheet.GAP)[:4]
     for number, line in enumerate(name):
         draw.text((x, y + 19 * number), line, INK, font(15))
     for number, line in enumerate(row.note.splitlines()):
         draw.text((x, y + 19 * len(name) + 4 + 16 * number), line, QUIET, font(12))
     for place, (exemplar, label) in enumerate(row.exemplars):
-        left = x + sheet.NAME + place * sheet.cell
-        tokens = image_tokens(exemplar)
-        picture = draw_tokens(tokens, sheet.picture // tokens.grid[1]) if tokens else hatching(sheet.picture, 32)
-        image.paste(picture, (left, y))
-        kept = f"{len(tokens)}/{math.prod(tokens.grid)}" if tokens else "no picture"
-        draw.text((left, y + sheet.picture + 5), f"{label.payload_bytes:,} B · {kept}", INK, font(12))
-        text = _wrapped(text_line(exemplar, vocabulary), 12, sheet.picture)
-        draw.text((left, y + sheet.picture + 21), _shortened(text), QUIET, font(12))
+        left, bottom = x + sheet.NAME + place * sheet.cell, y + sheet.picture
+        image.paste(_draw_cell(exemplar, sheet.picture), (left, y))
+        caption = [Piece(f"{label.payload_bytes:,} B"), *_kept(visible(exemplar))]
+        draw_text(draw, left, bottom + 5, caption, 12, sheet.picture, 1, INK)
+        draw_text(draw, left, bottom + 21, text_of(exemplar, words), 12, sheet.picture, 1, QUIET)
 
 
-def _shortened(lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    return lines[0] if len(lines) == 1 else lines[0][:-1].rstrip() + "…"
+def _kept(drawn: dict[str, Tokens]) -> list[Piece]:
+    if len(drawn) > 1:
+        return [Piece(f"· {len(drawn)} senses")]
+    return [Piece(f"· {len(tokens)}/{math.prod(tokens.grid)}") for tokens in drawn.values()]
 
 
-def _wrapped(text: str, size: int, width: int) -> list[str]:
-    """Lines of at most `width` pixels, broken at blanks and hyphens."""
-    lines: list[str] = []
-    for word in text.replace("-", "- ").split():
-        joint = "" if lines and lines[-1].endswith("-") else " "
-        if lines and font(size).getlength(lines[-1] + joint + word) <= width:
-            lines[-1] += joint + word
-        else:
-            lines.append(word)
-    return lines
+def _draw_cell(exemplar: Exemplar, side: int) -> Image.Image:
+    """All modalities of an exemplar but its texts in a square: one, or up to four side by side and below."""
+    drawn = list(visible(exemplar).values())[:4]
+    if not drawn:
+        return hatching(side, 32)
+    cell = Image.new("RGB", (side, side), PAPER)
+    tile = side if len(drawn) == 1 else (side - 2) // 2
+    for number, tokens in enumerate(drawn):
+        line, column = divmod(number, 2)
+        cell.paste(draw_form(tokens, tile, tile), (column * (tile + 2), line * (tile + 2)))
+    return cell

@@ -18,7 +18,8 @@ def by_policy(candidates: Sequence[Candidate], policy: BudgetPolicy) -> tuple[Ca
     """Candidates, given in rank-major order, in the order in which they are admitted.
 
     With ``share`` "class" an exemplar waits until its class has come to as many bytes of payload, per unit of weight,
-    as the others; within a class ranks go first to last. With "modality" each modality of an exemplar has to wait.
+    as the others; within a class ranks go first to last. With "modality" each modality of an exemplar has to wait, as
+    with "class" each class of an exemplar that has several.
     """
     if policy.share == "total":
         return tuple(candidates)
@@ -28,12 +29,12 @@ def by_policy(candidates: Sequence[Candidate], policy: BudgetPolicy) -> tuple[Ca
 
 
 def _levels(candidates: Sequence[Candidate], policy: BudgetPolicy) -> Iterator[float]:
-    """For each candidate the bytes per weight that its class, or its fullest modality, has come to with it."""
+    """For each candidate the bytes per weight that its fullest class or modality has come to with it."""
     used: dict[str, int] = defaultdict(int)
     for one in candidates:
         sizes = one.outline.modality_bytes
         if policy.share == "class":
-            sizes = {str(one.outline.facts.label): one.outline.payload_bytes}
+            sizes = dict.fromkeys(map(str, one.outline.facts.labels), one.outline.payload_bytes)
         for name, size in sizes.items():
             used[name] += size
         yield max(used[name] / policy.weights.get(name, 1.0) for name in sizes)

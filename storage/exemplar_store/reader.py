@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from exemplar_store.decoding import DecodingThreads
 from exemplar_store.errors import StoreError
 from exemplar_store.exemplar import Exemplar
 from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot
@@ -19,7 +20,13 @@ class StoreReader:
 
     The order does not depend on how segments lie on disk. The generation is pinned when the reader is made: commits
     that follow do not change what it returns. It reads by `pread` on descriptors opened once, so it may be used from
-    threads and after a fork, and it pickles as path and generation number.
+    threads and after a fork, and it pickles as path, generation number and threads.
+
+    Args:
+        path: the store's folder.
+        generation: number of the generation to read; the head if None.
+        threads: how many threads `read_many` decodes in; None for one per processor that this process may use, at most
+            4. Give 1 where many processes read at once.
 
     Attributes:
         snapshot: the store at the pinned generation.
@@ -32,9 +39,11 @@ class StoreReader:
 
     Raises:
         StoreError: the store cannot be read, or the generation is gone.
+        ValueError: ``threads`` is less than 1.
     """
 
-    def __init__(self, path: Path | str, generation: int | None = None) -> None:
+    def __init__(self, path: Path | str, generation: int | None = None, threads: int | None = None) -> None:
+        self._threads = DecodingThreads(threads)
         self.snapshot, self._segments = _open_generation(Path(path).absolute(), generation)
         self._segment_of = np.repeat(np.arange(len(self._segments)), [len(one) for one in self._segments])
         self._row_of = np.concatenate([np.arange(len(one)) for one in self._segments] or [np.zeros(0, np.int64)])
@@ -57,9 +66,14 @@ class StoreReader:
         return self._segments[segment].decoded(row)
 
     def read_many(self, indices: Iterable[int]) -> list[Exemplar]:
-        """The exemplars at ``indices``, in that order; the disk is read in the order in which they lie there."""
+        """The exemplars at ``indices``, in that order; the disk is read in the order in which they lie there.
+
+        Raises:
+            IndexError, Damaged: as `read` does; nothing is returned then.
+        """
         wanted = [int(index) for index in indices]
-        found = {index: self.read(index) for index in sorted(set(wanted), key=self._place)}
+        nearest = sorted(set(wanted), key=self._place)
+        found = dict(zip(nearest, self._threads.map(self.read, nearest), strict=True))
         return [found[index] for index in wanted]
 
     def select(self, label: int | None = None, stage: int | None = None) -> NDArray[np.int64]:
@@ -88,8 +102,8 @@ class StoreReader:
         for segment in self._segments:
             segment.close()
 
-    def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int]]:
-        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number)
+    def __reduce__(self) -> tuple[type[StoreReader], tuple[str, int, int]]:
+        return StoreReader, (str(self.snapshot.root), self.snapshot.generation.number, self._threads.count)
 
     def _place(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ from exemplar_store.records import (
     unseal,
 )
 from exemplar_store.table import row_names
+from exemplar_store.targets import SegmentTargets
 from exemplar_store.zarr_arrays import CRC, Payload, SegmentFiles, read_array
 
 MAX_MASKS = 1 << 30  # bytes of position masks in one segment; a segment that claims more is refused
@@ -54,6 +56,7 @@ class SegmentReader:
     Attributes:
         columns: int64 (n,) by row name of the table, see `table.row_names`.
         score: float32 (n,).
+        targets: further classes and texts.
         modalities: sides of the grid by modality name, ordered by name.
         kept, places: int64 (n,) by modality: tokens kept, and tokens of the full grid (0 without the modality).
     """
@@ -84,10 +87,10 @@ class SegmentReader:
         Raises:
             Damaged: the payload's checksum does not match.
         """
-        one = self._exemplar(row, self.payload.read(int(self._start[row]), int(self._start[row + 1])))
-        if one.crc32c != self.columns["crc32c"][row]:
+        payload = self.payload.read(int(self._start[row]), int(self._start[row + 1]))
+        if google_crc32c.value(payload) != self.columns["crc32c"][row]:
             raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
-        return one
+        return self._exemplar(row, payload)
 
     def outline(self, row: int) -> Outline:
         """The exemplar at ``row`` without its payload, which is not read."""
@@ -107,7 +110,7 @@ class SegmentReader:
         self.payload.close()
 
     def _exemplar(self, row: int, payload: bytes) -> EncodedExemplar:
-        cell = {name: int(column[row]) for name, column in self.columns.items()}
+        cell = dict(zip(self.columns, self._table[:, row].tolist(), strict=True))
         parts, at = [], 0
         for name, sides in self.modalities.items():
             if cell[f"{name}.encoding"] >= 0:
@@ -127,6 +130,7 @@ class SegmentReader:
             (cell["source_height"], cell["source_width"]),
             cell["baseline_bytes"],
             tuple(parts),
+            self.targets.of(row),
         )
 
     def _read_attributes(self) -> None:
@@ -147,7 +151,10 @@ class SegmentReader:
         if not isinstance(rows, list) or rows[: len(expected)] != expected or len(rows) > 2 * len(expected):
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
         table = read_array(self.files, "table", "int64", (len(rows), count))
-        self.columns = dict(zip(expected, table, strict=False))
+        self._table = table[: len(expected)]
+        self.columns = dict(zip(expected, self._table, strict=True))
+        further = dict(zip(map(str, rows[len(expected) :]), table[len(expected) :], strict=True))
+        self.targets = SegmentTargets(self.files, further, count)
         for name, column in self.columns.items():
             low, high = (-1, len(self.encodings) - 1) if name.endswith(".encoding") else (0, _highest(name))
             if column.min() < low or column.max() > high:

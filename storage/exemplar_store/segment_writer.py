@@ -28,6 +28,7 @@ from exemplar_store.exemplar import EncodedExemplar
 from exemplar_store.outline import Outline, outline
 from exemplar_store.records import SEGMENT_ATTRIBUTE, VERSION, SegmentRef, crc_text, file_checksum, seal
 from exemplar_store.table import row_names
+from exemplar_store.targets import target_arrays
 from exemplar_store.zarr_arrays import CRC, INDEX_ENTRY
 
 INNER_CHUNK = 64 << 10  # bytes of payload under one checksum
@@ -126,8 +127,12 @@ def _zarr_files(outlines: Sequence[Outline], payload: bytes | None) -> dict[str,
             }
         },
     )
-    table = _add(group, "table", _table(outlines, sides, encodings), SMALL)
-    table.attrs["rows"] = row_names(sides)
+    rows, arrays = target_arrays([one.facts.target for one in outlines])
+    further = np.array(list(rows.values()), np.int64).reshape(len(rows), len(outlines))
+    table = _add(group, "table", np.concatenate([_table(outlines, sides, encodings), further]), SMALL)
+    table.attrs["rows"] = [*row_names(sides), *rows]
+    for name, values in arrays.items():
+        _add(group, name, values, SMALL)
     _add(group, "positions", _positions(outlines, sides), SMALL)
     _add(group, "score", np.array([one.facts.score for one in outlines], np.float32), PLAIN)
     array = _add_payload(group, sum(one.payload_bytes for one in outlines))

@@ -53,7 +53,8 @@ class Tokens:
                 f"Tokens: positions have shape {positions.shape}, values {self.values.shape}; "
                 "there is one position per value"
             )
-        if positions.size and (positions[0] < 0 or positions[-1] >= total or np.any(np.diff(positions) <= 0)):
+        rising = (positions[1:] > positions[:-1]).all()
+        if positions.size and (positions[0] < 0 or positions[-1] >= total or not rising):
             raise ValueError(
                 f"Tokens: positions must increase strictly inside grid {self.grid} ({total} places), "
                 f"got {positions.tolist()[:20]}"

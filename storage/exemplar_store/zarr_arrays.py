@@ -16,12 +16,12 @@ from typing import Any
 
 import google_crc32c
 import numpy as np
-from numcodecs.zstd import decompress
 from numpy.typing import NDArray
 
 from exemplar_store.disk import check_inside, read_inside
 from exemplar_store.errors import Damaged, StoreError
 from exemplar_store.records import file_checksum, parse_object
+from exemplar_store.zstd import unpack_frame
 
 CRC = 4  # bytes of CRC-32C, little-endian, behind what it covers
 INDEX_ENTRY = 16  # bytes of a shard index entry: offset and size, u8 each
@@ -90,29 +90,13 @@ def read_array(files: SegmentFiles, name: str, data_type: str, shape: tuple[int,
 
 
 def _fill(out: NDArray[Any], data: bytes, compressed: bool, where: str) -> None:
-    size = _frame_content_size(data) if compressed else len(data)
-    if size != out.nbytes:
-        raise Damaged(f"{where}: holds {size} bytes, its array needs {out.nbytes}")
-    if not compressed:
-        out.reshape(-1).view(np.uint8)[:] = np.frombuffer(data, np.uint8)
-        return
     try:
-        decompress(data, out)
-    except (RuntimeError, ValueError) as error:
+        values = unpack_frame(data, out.nbytes) if compressed else data
+    except ValueError as error:
         raise Damaged(f"{where}: {error}") from error
-
-
-def _frame_content_size(frame: bytes) -> int | None:
-    """Size that a zstd frame says it unpacks to (RFC 8878 section 3.1.1.1); None if it does not say."""
-    if len(frame) < 5 or frame[:4] != b"\x28\xb5\x2f\xfd":
-        return None
-    descriptor = frame[4]
-    single_segment = bool(descriptor & 0x20)
-    width = (int(single_segment), 2, 4, 8)[descriptor >> 6]
-    at = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
-    if width == 0 or len(frame) < at + width:
-        return None
-    return int.from_bytes(frame[at : at + width], "little") + (256 if width == 2 else 0)
+    if len(values) != out.nbytes:
+        raise Damaged(f"{where}: holds {len(values)} bytes, {out.nbytes} are needed")
+    out.reshape(-1).view(np.uint8)[:] = np.frombuffer(values, np.uint8)
 
 
 class Payload:

@@ -13,6 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from exemplar_store import (
     Codec,
@@ -164,3 +167,13 @@ def run_writers() -> Callable[[int, Callable[[Communicator], object]], list[int]
         return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
     return run
+
+
+@pytest.fixture
+def tokenizer_file(tmp_path: Path) -> Path:
+    """A tokenizer.json of four words: [UNK], a, red, square."""
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "a": 1, "red": 2, "square": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    return tmp_path / "tokenizer" / "tokenizer.json"

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exemplar_store import Codec, Exemplar, ExemplarStore, StoreReader, Tokens, encode
+from exemplar_store import Codec, Exemplar, ExemplarStore, StoreError, StoreReader, Tokens, encode
 from exemplar_store.cli import main
-from exemplar_store.picture import HATCH_INK, HATCH_PAPER
-from exemplar_store.vocabulary import read_vocabulary, words
+from exemplar_store.style import HATCH_INK, HATCH_PAPER
+from exemplar_store.vocabulary import Piece, Words, read_vocabulary, read_words
 
 Capture = pytest.CaptureFixture[str]
 
@@ -181,14 +181,47 @@ def test_no_command_loads_torch_or_the_zarr_library(small_store: ExemplarStore, 
 
 def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("red\napple\n##s\nfruit\n", "utf-8")
-    vocabulary = read_vocabulary(tmp_path)
+    words = Words(read_vocabulary(tmp_path))
     tokens = Tokens(np.array([0, 1, 2, 3], np.int32), np.array([1, 2, 3, 6]), (7,))
-    assert words(tokens, vocabulary) == "… red apples … fruit"
-    assert words(tokens, None) == "… #0 #1 #2 … #3"
-    assert words(Tokens.full(np.array([3, 99], np.int32), (2,)), vocabulary) == "fruit #99"
+    gaps = Piece("", 1), Piece("", 2)
+    assert words.pieces(tokens, 0) == [gaps[0], Piece("red"), Piece("apples"), gaps[1], Piece("fruit")]
+    assert Words().pieces(tokens, 0) == [gaps[0], Piece("#0"), Piece("#1"), Piece("#2"), gaps[1], Piece("#3")]
+    assert words.pieces(tokens.take(np.array([2])), 0) == [Piece("", 3), Piece("s"), Piece("", 3)]
+    assert words.pieces(Tokens.full(np.array([3, 99], np.int32), (2,)), 0) == [Piece("fruit"), Piece("#99")]
+
+
+def test_dropped_words_are_named_where_the_whole_text_is_known(tmp_path: Path, tokenizer_file: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "no"}\n{"sample_id": 5, "text": "a red square"}\n', "utf-8")
+    words = read_words(tokenizer_file, tmp_path / "texts.jsonl")
+    tokens = Tokens(np.array([3], np.int32), np.array([2]), (3,))
+    assert words.pieces(tokens, 5) == [Piece("a", 1), Piece("red", 1), Piece("square")]
+    assert words.pieces(tokens, 6) == [Piece("", 2), Piece("square")]
+    with pytest.raises(StoreError, match="sample 0: its text has 1 tokens, in the store it has 3"):
+        words.pieces(tokens, 0)
+
+
+def test_show_strikes_dropped_words_through(
+    capsys: Capture, tmp_path: Path, small_store: ExemplarStore, tokenizer_file: Path
+) -> None:
+    reader = StoreReader(small_store.path)
+    lines = [{"sample_id": int(number), "text": "a red square a red"} for number in reader.sample_ids]
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    drawn = []
+    for options in ([], ["--texts", texts]):
+        target = tmp_path / f"{len(options)}.png"
+        arguments = ["show", small_store.path, 0, "--tokenizer", tokenizer_file, "-o", target, *options]
+        assert run(capsys, *arguments)[0] == 0
+        drawn.append(np.asarray(Image.open(target)))
+    assert drawn[0].shape != drawn[1].shape or not np.array_equal(*drawn)
+    texts.write_text("[]\n", "utf-8")
+    code, _, err = run(capsys, "show", small_store.path, 0, "--tokenizer", tokenizer_file, "--texts", texts)
+    assert code == 2 and "needs lines such as" in err and err.count("\n") == 1
+    assert "needs --tokenizer" in run(capsys, "show", small_store.path, 0, "--texts", texts)[2]
 
 
 @pytest.mark.parametrize("vocab", [{"a": 0, "Ġb": 1}, [["a", -1.0], ["▁b", -2.0]]])
 def test_tokenizer_json_of_either_kind(tmp_path: Path, vocab: Any) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocab}}), "utf-8")
-    assert words(Tokens.full(np.array([0, 1], np.int32), (2,)), read_vocabulary(tmp_path)) == "a b"
+    text = Tokens.full(np.array([0, 1], np.int32), (2,))
+    assert Words(read_vocabulary(tmp_path)).pieces(text, 0) == [Piece("a"), Piece("b")]

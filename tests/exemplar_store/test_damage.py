@@ -224,9 +224,9 @@ def attributes(change: Change) -> Change:
         ),
         (
             "zarr.json",
-            attributes(set_field("encodings", [{"codec": "jxl", "params": {}}] * 2)),
+            attributes(set_field("encodings", [{"codec": "flif", "params": {}}] * 2)),
             UnsupportedFormat,
-            "'jxl' is not known",
+            "'flif' is not known",
         ),
         ("zarr.json", attributes(lambda fields: fields["encodings"].pop()), Damaged, "encoding runs from"),
         ("zarr.json", lambda fields: fields.pop("attributes"), Damaged, "has no attribute"),
@@ -263,7 +263,7 @@ def test_absurd_numbers_of_exemplars_allocate_nothing(small_store: ExemplarStore
 def test_zstd_frames_that_promise_too_much_are_refused(small_store: ExemplarStore) -> None:
     bomb = compress(bytes(1 << 28), 1)
     reforge_segment(small_store, "table/c/0/0", bomb + google_crc32c.value(bomb).to_bytes(4, "little"))
-    with pytest.raises(Damaged, match="holds 268435456 bytes, its array needs"):
+    with pytest.raises(Damaged, match="holds 268435456 bytes, "):
         StoreReader(small_store.path)
 
 

@@ -2,15 +2,27 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exemplar_store import Codec, EncodedExemplar, Exemplar, ExemplarStore, StoreError, StoreReader, encode, layout
+from exemplar_store import (
+    Codec,
+    Damaged,
+    EncodedExemplar,
+    Exemplar,
+    ExemplarStore,
+    StoreError,
+    StoreReader,
+    encode,
+    layout,
+)
 
 Make = Callable[..., Exemplar]
 EncodeClass = Callable[..., list[EncodedExemplar]]
@@ -46,6 +58,56 @@ def test_read_many_keeps_the_order_and_repeats(three_segments: ExemplarStore) ->
     reader = StoreReader(three_segments.path)
     wanted = [17, 0, 5, 5, 3]
     assert [one.sample_id for one in reader.read_many(wanted)] == reader.sample_ids[wanted].tolist()
+
+
+def test_any_number_of_threads_gives_the_same_exemplars(three_segments: ExemplarStore) -> None:
+    one = StoreReader(three_segments.path, threads=1)
+    wanted = np.random.default_rng(0).permutation(18).tolist()
+    expected = [item.tokens for item in one.read_many(wanted)]
+    for threads in (2, 3, 7, None):
+        reader = StoreReader(three_segments.path, threads=threads)
+        assert [item.tokens for item in reader.read_many(wanted)] == expected
+        assert [item.tokens for item in pickle.loads(pickle.dumps(reader)).read_many(wanted)] == expected  # noqa: S301
+    with pytest.raises(ValueError, match="threads is 0"):
+        StoreReader(three_segments.path, threads=0)
+
+
+def test_decoding_threads_are_started_again_after_a_fork(three_segments: ExemplarStore) -> None:
+    reader = StoreReader(three_segments.path, threads=2)
+    expected = [item.tokens for item in reader.read_many(range(18))]
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # a pool of threads that are not there waits for ever
+        os._exit(0 if [item.tokens for item in reader.read_many(range(18))] == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_damage_in_a_thread_is_reported(three_segments: ExemplarStore) -> None:
+    reader = StoreReader(three_segments.path, threads=3)
+    for file in (three_segments.path / "segments").glob("*/payload/c/0"):
+        data = bytearray(file.read_bytes())
+        data[100] ^= 1
+        file.write_bytes(data)
+    with pytest.raises(Damaged, match="its checksum does not match"):
+        reader.read_many(range(18))
+
+
+def test_the_disk_is_read_in_the_order_in_which_exemplars_lie(
+    three_segments: ExemplarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = StoreReader(three_segments.path, threads=1)
+    reads: list[tuple[int, int]] = []
+    pread = os.pread
+
+    def watched(descriptor: int, size: int, offset: int) -> bytes:
+        reads.append((descriptor, offset))
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", watched)
+    reader.read_many(np.random.default_rng(1).permutation(18))
+    files = [descriptor for descriptor, _ in reads]
+    assert len(set(files)) == 3 and files == sorted(files, key=files.index)
+    assert all(a[1] < b[1] for a, b in pairwise(reads) if a[0] == b[0])
 
 
 @pytest.mark.parametrize("index", [-1, 18])

@@ -54,6 +54,9 @@ class Codec(BaseModel, ABC):
 
     @cached_property
     def encoding(self) -> Encoding:
-        """Name and parameters, as they are stored; one object, so that a list of exemplars is sent with one copy."""
-        params = json.dumps(self.model_dump(mode="json"), separators=(",", ":"), sort_keys=True)
+        """Name and parameters, as they are stored; one object, so that a list of exemplars is sent with one copy.
+
+        A parameter that is None is left out.
+        """
+        params = json.dumps(self.model_dump(mode="json", exclude_none=True), separators=(",", ":"), sort_keys=True)
         return Encoding(self.name, params)

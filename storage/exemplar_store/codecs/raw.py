@@ -26,12 +26,16 @@ class Raw(Codec):
     token_shape: tuple[Annotated[int, Field(gt=0)], ...] = ()
 
     def encode(self, values: NDArray[Any]) -> bytes:
+        self.check(values)
+        return values.astype(self.dtype, copy=False).tobytes()
+
+    def check(self, values: NDArray[Any]) -> None:
+        """Refuse values of another dtype or token shape with a `StoreError`."""
         if values.dtype != np.dtype(self.dtype) or values.shape[1:] != self.token_shape:
             raise StoreError(
-                f"codec raw: values are {values.dtype} (n, {values.shape[1:]}), the codec was made for "
+                f"codec {self.name}: values are {values.dtype} (n, {values.shape[1:]}), the codec was made for "
                 f"{self.dtype} (n, {self.token_shape})"
             )
-        return values.astype(self.dtype, copy=False).tobytes()
 
     def decode(self, payload: bytes, count: int) -> NDArray[Any]:
         size = np.dtype(self.dtype).itemsize * math.prod(self.token_shape) * count

@@ -1,68 +1,140 @@
-"""Made the golden store of format 1.0, once: ``python tests/exemplar_store/golden/make.py FOLDER``.
+"""Made the golden store of format 1.1, once: ``python tests/exemplar_store/golden/make.py FOLDER``.
 
 A golden store is never made again for the same format version: it is there to show that what was once written can
-still be read.
+still be read. It holds every codec, every form of modality, and every kind of target.
 """
+
+from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from exemplar_store import Exemplar, ExemplarStore, Jpeg, Raw, StoreReader, TokenIds, Tokens, encode
+from exemplar_store import (
+    Avif,
+    Bfloat16,
+    Codec,
+    Exemplar,
+    ExemplarStore,
+    Int8,
+    Jpeg,
+    Jxl,
+    Predicted,
+    Raw,
+    Shuffled,
+    StoreReader,
+    Target,
+    TokenIds,
+    Tokens,
+    Webp,
+    WebpLossless,
+    encode,
+)
+
+PATCH = 8
+RAMP = np.linspace(0, 255, 3 * PATCH)
+FEATURES = (np.arange(12).reshape(3, 4) - 5.5).astype(np.float32) * np.array([1, 10, 100, 0.5], np.float32)
 
 
-def exemplar(sample_id: int, label: int, rank: int, kept: list[int], ids: list[int]) -> Exemplar:
-    ramp = np.linspace(0, 255, 16 * 3, dtype=np.float64)
-    picture = np.stack(
-        [np.add.outer(ramp, ramp) / 2, np.add.outer(ramp, 255 - ramp) / 2, np.full((48, 48), 40.0 * sample_id)], -1
-    ).astype(np.uint8)
-    patches = picture.reshape(3, 16, 3, 16, 3).swapaxes(1, 2).reshape(9, 16, 16, 3)
-    tokens = {
-        "image": Tokens.full(patches, (3, 3)).take(np.array(kept, np.int64)),
-        "text": Tokens(np.array(ids, np.int32), np.arange(0, 2 * len(ids), 2), (2 * len(ids),)),
-    }
-    depth = Tokens(np.array([[sample_id, 2.5]], np.float16), np.array([3]), (2, 2))
-    return Exemplar(
-        sample_id,
-        label,
-        1 + label,
-        rank,
-        0.25 * sample_id,
-        {**tokens, "depth": depth} if rank else tokens,
-        (48, 48),
-        900 + sample_id,
-    )
+def patches(seed: int) -> NDArray[np.uint8]:
+    """A picture of colour ramps on a 3 x 3 grid."""
+    planes = [np.add.outer(RAMP, RAMP) / 2, np.add.outer(RAMP, 255 - RAMP) / 2, np.full((24, 24), 20.0 * seed)]
+    picture = np.stack(planes, -1).astype(np.uint8)
+    return picture.reshape(3, PATCH, 3, PATCH, 3).swapaxes(1, 2).reshape(9, PATCH, PATCH, 3)
+
+
+def kept(values: NDArray[np.generic], grid: tuple[int, ...], places: list[int]) -> Tokens:
+    return Tokens.full(values, grid).take(np.array(places, np.int64))
+
+
+PICTURE_CODECS: list[Codec] = [
+    Jpeg(patch=PATCH),
+    Webp(patch=PATCH),
+    WebpLossless(patch=PATCH),
+    Avif(patch=PATCH),
+    Jxl(patch=PATCH, distance=0),
+    Predicted(token_shape=(PATCH, PATCH, 3)),
+    Raw(dtype="|u1", token_shape=(PATCH, PATCH, 3)),
+    Jpeg(patch=PATCH, quality=75),  # of a picture of which no patch was kept
+]
+TARGETS = [
+    Target(further_labels=(4, 11)),
+    Target(question="Welches Stück?", answer="これ"),
+    Target(),
+    Target(answer="yes"),
+]
+
+SENSES: dict[str, tuple[Tokens, Codec]] = {
+    "depth": (
+        kept((np.arange(9 * 16) * 7_001 % 65_536).astype(np.uint16).reshape(9, 4, 4), (3, 3), [0, 5]),
+        Predicted(dtype="<u2", token_shape=(4, 4)),
+    ),
+    "features_f2": (
+        kept(FEATURES.astype(np.float16), (3,), [0, 2]),
+        Shuffled(dtype="<f2", token_shape=(4,)),
+    ),
+    "features_bf16": (kept(FEATURES, (3,), [0, 1, 2]), Bfloat16(token_shape=(4,))),
+    "features_i1": (kept(FEATURES, (3,), [1]), Int8.calibrated(FEATURES)),
+    "points": (
+        kept(np.linspace(-1, 1, 4 * 3 * 3).astype(np.float16).reshape(4, 3, 3), (4,), [1, 3]),
+        Shuffled(dtype="<f2", token_shape=(3, 3)),
+    ),
+    "sound": (
+        kept(np.linspace(-9, 2, 6 * 20).astype(np.float32).reshape(6, 4, 5), (2, 3), [0, 3, 4]),
+        Shuffled(dtype="<f4", token_shape=(4, 5)),
+    ),
+    "video": (
+        kept(np.concatenate([patches(3), patches(9)]).reshape(9, 2, PATCH, PATCH, 3), (1, 3, 3), [2, 6, 7]),
+        Jpeg(patch=PATCH, frames=2),
+    ),
+    "text": (kept(np.array([5, 70_000, 9], np.int32), (3,), [1]), TokenIds(dtype="<u4")),
+}
+
+
+def pictures() -> list[tuple[Exemplar, dict[str, Codec]]]:
+    """A picture with a caption for every codec of pictures."""
+    made = []
+    for number, codec in enumerate(PICTURE_CODECS):
+        tokens = {
+            "image": kept(patches(number), (3, 3), [number % 3, 4, 8] if number < 7 else []),
+            "text": kept(np.arange(6, dtype=np.int32) + 65_530, (6,), [0, 2, 3]),
+        }
+        target = TARGETS[number % len(TARGETS)]
+        one = Exemplar(10 + number, number % 2, 1, number, 0.25 * number, tokens, (24, 24), 900 + number, target)
+        made.append((one, {"image": codec, "text": TokenIds(dtype="<u2")}))
+    return made
 
 
 def main(folder: Path) -> None:
-    codecs = {"image": Jpeg(quality=90), "text": TokenIds(dtype="<u2"), "depth": Raw(dtype="<f2", token_shape=(2,))}
-    store = ExemplarStore.create(folder / "store-1.0", budget_bytes=12_000, run_id="golden")
-    first = [exemplar(1, 0, 0, [0, 4, 8], [101, 65535]), exemplar(2, 0, 1, [4], [])]
-    store.commit(store.plan(1, [encode(one, codecs) for one in first], {0: "heart"}))
-    store.commit(store.plan(2, [encode(exemplar(3, 1, 0, [], [7]), codecs)], {1: "Stück"}))
+    store = ExemplarStore.create(folder / "store-1.1", budget_bytes=16_000, run_id="golden")
+    names = {0: "heart", 1: "Stück", 4: "cup"}
+    store.commit(store.plan(1, [encode(one, codecs) for one, codecs in pictures()], names))
+    senses = Exemplar(30, 2, 2, 0, -0.5, {name: tokens for name, (tokens, _) in SENSES.items()})
+    codecs = {name: codec for name, (_, codec) in SENSES.items()}
+    store.commit(store.plan(2, [encode(senses, codecs)], {2: "all senses"}))
     reader = StoreReader(store.path)
-    expected = [
-        {
-            "sample_id": one.sample_id,
-            "label": one.label,
-            "stage": one.stage,
-            "rank": one.rank,
-            "score": one.score,
-            "baseline_bytes": one.baseline_bytes,
-            "tokens": {
-                name: {
-                    "grid": list(tokens.grid),
-                    "positions": tokens.positions.tolist(),
-                    "values": tokens.values.tolist(),
-                }
-                for name, tokens in sorted(one.tokens.items())
-            },
-        }
-        for one in reader.read_many(range(len(reader)))
-    ]
-    (folder / "store-1.0.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
+    expected = [facts(one) for one in reader.read_many(range(len(reader)))]
+    (folder / "store-1.1.json").write_text(json.dumps(expected, separators=(",", ":")) + "\n")
+
+
+def facts(one: Exemplar) -> dict[str, object]:
+    numbers = ("sample_id", "label", "stage", "rank", "score", "baseline_bytes")
+    return {
+        **{name: getattr(one, name) for name in numbers},
+        **vars(one.target),
+        "tokens": {
+            name: {
+                "dtype": tokens.values.dtype.str,
+                "grid": list(tokens.grid),
+                "positions": tokens.positions.tolist(),
+                "values": tokens.values.tolist(),
+            }
+            for name, tokens in sorted(one.tokens.items())
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""Timing layouts side by side."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exemplar_store import Exemplar
+from store_bench.layout import Item, Layout, Reader
+
+BATCH = 64
+BATCHES, SINGLES = 4, 64  # reads of a layout before it is the next one's turn
+BUDGET = 30_000_000  # bytes
+LOSS = 12  # mean absolute error of a pixel that JPEG may make
+
+
+@dataclass
+class Measurement:
+    """What was measured of one layout; times in seconds."""
+
+    layout: Layout
+    exemplars: int
+    bytes: int
+    files: int
+    write: float
+    opens: list[float] = field(default_factory=list)
+    singles: list[float] = field(default_factory=list)
+    batches: list[float] = field(default_factory=list)
+
+    def facts(self) -> dict[str, object]:
+        """Plain numbers for the table and for JSON."""
+        each = self.bytes / self.exemplars
+        return {
+            "name": self.layout.name,
+            "note": self.layout.note,
+            "bytes_per_exemplar": round(each, 1),
+            "exemplars_in_30_mb": int(BUDGET / each),
+            "files": self.files,
+            "write_mb_per_s": round(self.bytes / self.write / 1e6, 1),
+            "open_ms": round(1e3 * statistics.median(self.opens), 2),
+            "read_p50_ms": round(1e3 * float(np.percentile(self.singles, 50)), 3),
+            "read_p95_ms": round(1e3 * float(np.percentile(self.singles, 95)), 3),
+            "batch_64_per_s": round(BATCH / statistics.median(self.batches)),
+        }
+
+
+def measure(layouts: Sequence[Layout], items: Sequence[Item], folder: Path, rounds: int) -> list[Measurement]:
+    """Write all layouts, then read them in turns."""
+    found = [_write(layout, items, folder / f"{number:02d}") for number, layout in enumerate(layouts)]
+    dice = np.random.default_rng(0)
+    for turn in range(rounds + 1):
+        for number, one in enumerate(found):
+            reader = _timed(one.opens, one.layout.open, folder / f"{number:02d}")
+            _read(one, reader, dice)
+            if turn == 0:  # the first round fills caches
+                _check(one.layout.name, reader, items)
+                one.opens, one.singles, one.batches = [], [], []
+    return found
+
+
+def _write(layout: Layout, items: Sequence[Item], folder: Path) -> Measurement:
+    prepared = layout.prepare(items)
+    seconds: list[float] = []
+    _timed(seconds, layout.write, folder, prepared)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    return Measurement(layout, len(items), size, len(files), seconds[0])
+
+
+def _read(one: Measurement, reader: Reader, dice: np.random.Generator) -> None:
+    for index in dice.integers(one.exemplars, size=SINGLES).tolist():
+        _timed(one.singles, reader.read, index)
+    for _ in range(BATCHES):
+        _timed(one.batches, reader.read_many, dice.choice(one.exemplars, BATCH, replace=False).tolist())
+
+
+def _check(name: str, reader: Reader, items: Sequence[Item]) -> None:
+    """A layout that gives back something else than was put in has no place in the table."""
+    for index in (0, len(items) // 2, len(items) - 1):
+        for got in (reader.read(index), *reader.read_many([index])):
+            tokens = got.tokens if isinstance(got, Exemplar) else got
+            truth = items[index].exemplar.tokens
+            if isinstance(tokens, np.ndarray):  # a whole picture
+                near = _near(tokens, items[index].picture)
+            else:
+                same = np.array_equal(tokens["image"].positions, truth["image"].positions)
+                near = same and _near(tokens["image"].values, truth["image"].values) and tokens["text"] == truth["text"]
+            if not near:
+                raise AssertionError(f"{name}: exemplar {index} came back changed")
+
+
+def _near(got: NDArray[np.uint8], truth: NDArray[np.uint8]) -> bool:
+    return got.shape == truth.shape and float(np.abs(got.astype(int) - truth.astype(int)).mean()) < LOSS
+
+
+def _timed(seconds: list[float], work: Callable[..., Any], *arguments: Any) -> Any:
+    begun = time.perf_counter()
+    result = work(*arguments)
+    seconds.append(time.perf_counter() - begun)
+    return result
