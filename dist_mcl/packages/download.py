@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -83,14 +83,23 @@ def read_members(archive: Path, wanted: Collection[str]) -> dict[str, bytes]:
     Raises:
         UserError: the archive is damaged or lacks one of the files, or a .deb is read where dpkg is not installed.
     """
-    try:
-        found = dict(_members(archive, set(wanted)))
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UserError(f"{archive}: not a readable archive; delete the file and run again") from error
+    found = dict(iter_members(archive, set(wanted).__contains__))
     missing = sorted(set(wanted) - set(found))
     if missing:
         raise UserError(f"{archive}: {', '.join(missing)} not in the package; delete the file and run again")
     return found
+
+
+def iter_members(archive: Path, accept: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files whose name `accept` takes, in the archive's order; a link counts as its target.
+
+    Raises:
+        UserError: the archive is damaged, or a .deb is read where dpkg is not installed.
+    """
+    try:
+        yield from _members(archive, accept)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise UserError(f"{archive}: not a readable archive; delete the file and run again") from error
 
 
 def _call_client(package: Package, scratch: Path) -> Path:
@@ -116,25 +125,25 @@ def _check(package: Package, path: Path) -> None:
         )
 
 
-def _members(archive: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+def _members(archive: Path, accept: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
-            for name in wanted & set(wheel.namelist()):
+            for name in filter(accept, wheel.namelist()):
                 yield name, wheel.read(name)
     elif archive.suffix == ".deb":
         with tarfile.open(fileobj=io.BytesIO(_deb_files(archive))) as tar:
-            yield from _tar_members(tar, wanted)
+            yield from _tar_members(tar, accept)
     else:
         with tarfile.open(archive) as tar:
-            yield from _tar_members(tar, wanted)
+            yield from _tar_members(tar, accept)
 
 
-def _tar_members(tar: tarfile.TarFile, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def _tar_members(tar: tarfile.TarFile, accept: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     for member in tar:
         name = member.name.removeprefix("./")
-        if name in wanted and member.isfile():
+        if (member.isfile() or member.issym()) and accept(name):
             stream = tar.extractfile(member)
-            assert stream is not None  # a regular file always has content
+            assert stream is not None  # a file, or a link to one, always has content
             yield name, stream.read()
 
 

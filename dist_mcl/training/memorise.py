@@ -110,7 +110,7 @@ def _look(
     masked: dict[int, Sample] = {}
     mine: dict[int, NDArray[np.float32]] = {}
     for number, chunk in shard(samples, group):
-        batch = Batch.collate(chunk).to(group.device)
+        batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
         mine[number] = model.backbone(batch).float().cpu().numpy()
         for offset, (sample, scores) in enumerate(zip(chunk, model.backbone.token_scores(batch), strict=True)):
             masked[number * BATCH_SIZE + offset] = mask_sample(sample, scores, experiment.exemplars, experiment.seed)

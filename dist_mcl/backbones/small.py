@@ -1,0 +1,247 @@
+"""Backbone `small`: one transformer over text and image tokens that runs on a CPU.
+
+The encoder is MiniLM's (`BertModel`, 6 layers of width 384), the sequence `[CLS] text [SEP] image`. A picture's patch
+becomes a token by `PatchEncoder`, from its own pixels alone. Tokens that a batch does not hold cost nothing: linear
+layers run on the packed tokens, attention pads to the longest sample of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+
+from dist_mcl.backbones.packing import ATTENTION, Layout, attention_weights
+from dist_mcl.backbones.patch_encoder import PatchEncoder
+from dist_mcl.tokens import Batch, PackedTokens, Sample, TokenScores
+
+WEIGHTS = Path(__file__).parent / "weights" / "small.safetensors"
+# The word, position and type embeddings are MiniLM's own and are read from its folder.
+MINILM_PART = "bert.embeddings."
+_CLS, _SEP = 101, 102
+_IMAGE_GRID = (6, 6)
+_LAYER_TARGETS = (
+    "attention.self.query",
+    "attention.self.key",
+    "attention.self.value",
+    "attention.output.dense",
+    "attention.output.LayerNorm",
+    "intermediate.dense",
+    "output.dense",
+    "output.LayerNorm",
+)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The token sequences of a batch of B samples, packed.
+
+    Attributes:
+        layout: where each of the T tokens is; sequence b is sample b.
+        places: by modality, (n,) int64: index among the T tokens of each of the batch's tokens, in the batch's order.
+            "class" has the B class tokens.
+    """
+
+    layout: Layout
+    places: dict[str, Tensor]
+
+
+class SmallBackbone(nn.Module):
+    """Single-stream transformer over text and image tokens; either may be missing or incomplete.
+
+    Use `from_pretrained`, or `tiny` in tests. Dropout is 0: equal inputs give equal outputs, in training too.
+
+    Args:
+        config: of the encoder; its attention implementation is set here.
+        patch_encoder: features of a picture's patches.
+    """
+
+    def __init__(self, config: BertConfig, patch_encoder: PatchEncoder) -> None:
+        super().__init__()
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+        self.hidden_size: int = config.hidden_size
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.bert.set_attn_implementation(ATTENTION)
+        self.patch_encoder = patch_encoder
+        self.image_projection = nn.Linear(patch_encoder.features, config.hidden_size)
+        self.image_rows = nn.Embedding(_IMAGE_GRID[0], config.hidden_size)
+        self.image_columns = nn.Embedding(_IMAGE_GRID[1], config.hidden_size)
+        self.image_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+
+    @classmethod
+    def from_pretrained(cls, minilm: Path, weights: Path = WEIGHTS) -> SmallBackbone:
+        """The pretrained backbone.
+
+        Args:
+            minilm: folder of all-MiniLM-L6-v2, for its configuration and embeddings.
+            weights: everything else, as `dist_mcl.backbones.pretraining` writes it.
+
+        Raises:
+            OSError, SafetensorError: a file is missing or damaged.
+            RuntimeError: the weights are of another model.
+        """
+        backbone = cls(BertConfig.from_pretrained(minilm), PatchEncoder())
+        state = {name: value.float() for name, value in load_file(weights).items()}
+        embeddings = {name: value for name, value in minilm_state(minilm).items() if name.startswith(MINILM_PART)}
+        backbone.load_state_dict({**state, **embeddings})
+        return backbone.eval()
+
+    @classmethod
+    def tiny(cls, seed: int = 0) -> SmallBackbone:
+        """A small backbone with random weights and the full vocabulary, for tests; needs no files."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            config = BertConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=64,
+                max_position_embeddings=128,
+                initializer_range=0.2,
+            )
+            return cls(config, PatchEncoder(stages=2, taps=(1,), enlarge=1)).eval()
+
+    @property
+    def adapter_targets(self) -> list[str]:
+        """Names of the linear and normalisation layers that adapters go on: SSF's places, arXiv 2210.08823."""
+        layers = range(self.bert.config.num_hidden_layers)
+        return ["image_projection", *(f"bert.encoder.layer.{i}.{name}" for i in layers for name in _LAYER_TARGETS)]
+
+    @torch.no_grad()
+    def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples with each patch replaced by its features, so that they are computed once and not every epoch.
+
+        The patch encoder is frozen and sees one patch at a time, so this changes nothing but the time (and rounds to
+        half precision). All methods take prepared and raw samples, but one batch holds only one of the two.
+
+        Returns:
+            the samples in their order; "image" values are float16 (n, features).
+        """
+        return [self._prepared(sample) if "image" in sample.tokens else sample for sample in samples]
+
+    def _prepared(self, sample: Sample) -> Sample:
+        image = sample.tokens["image"]
+        patches = torch.from_numpy(image.values).to(self.pooler.weight.device)
+        features = self.patch_encoder(patches).half().cpu().numpy()
+        return replace(sample, tokens={**sample.tokens, "image": replace(image, values=features)})
+
+    def embed(self, batch: Batch) -> tuple[Tensor, Sequences]:
+        """Token embeddings (T, hidden_size) of all sequences, packed, and where each token is.
+
+        Raises:
+            ValueError: a text is longer than the position table, or a picture's grid is not 6 x 6.
+        """
+        count = len(batch)
+        samples = torch.arange(count, device=self.pooler.weight.device)
+        zeros = torch.zeros_like(samples)
+        text, image = batch.tokens.get("text"), batch.tokens.get("image")
+        ends = zeros + 1 if text is None else text.grids[:, 0] + 1
+        parts = {"class": (samples, self._embed_words(zeros + _CLS, zeros))}
+        if text is not None:
+            parts["text"] = (text.sample, self._embed_words(text.values.long(), text.positions + 1))
+        parts["separator"] = (samples, self._embed_words(zeros + _SEP, ends))
+        if image is not None:
+            parts["image"] = (image.sample, self._embed_image(image))
+        return _pack(parts, count)
+
+    def encode(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """Run the encoder on packed embeddings; (T, hidden_size) in and out."""
+        output: Tensor = self.bert.encoder(hidden[None], layout=layout).last_hidden_state[0]
+        return output
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Pooled features (B, hidden_size): the class token's last state through a linear map and tanh."""
+        hidden, sequences = self.embed(batch)
+        return torch.tanh(self.pooler(self.encode(hidden, sequences.layout)[sequences.places["class"]]))
+
+    @torch.no_grad()
+    def token_scores(self, batch: Batch, layer: int = -1) -> list[TokenScores]:
+        """How much attention each sample's tokens get in one layer, mean over its heads; arXiv 2412.09549.
+
+        Every row is a softmax over the whole sequence, so a sample's class scores sum to less than 1: the class token
+        and the separator take their share.
+
+        Args:
+            layer: index of the encoder layer, negative from the end.
+        """
+        hidden, sequences = self.embed(batch)
+        layers = cast(list[BertLayer], list(self.bert.encoder.layer))
+        for block in layers[: layers.index(layers[layer])]:
+            hidden = block(hidden[None], layout=sequences.layout)[0]
+        attention = cast(BertSelfAttention, layers[layer].attention.self)
+        return _scores(self._head_mean(attention, hidden, sequences.layout), batch, sequences)
+
+    def _head_mean(self, attention: BertSelfAttention, hidden: Tensor, layout: Layout) -> Tensor:
+        # (B, longest, longest): one layer only, so the square is small
+        width = attention.attention_head_size
+        query, key = (
+            layout.pad(linear(hidden).float().view(len(hidden), -1, width)).transpose(1, 2)
+            for linear in (attention.query, attention.key)
+        )
+        return attention_weights(query, key, layout.visible, attention.scaling).mean(1)
+
+    def _embed_words(self, ids: Tensor, positions: Tensor) -> Tensor:
+        if len(positions) and int(positions.max()) >= self.bert.config.max_position_embeddings:
+            limit = self.bert.config.max_position_embeddings - 2
+            raise ValueError(f"a text has more than {limit} tokens, the backbone's position table ends there")
+        embedded: Tensor = self.bert.embeddings(input_ids=ids[None], position_ids=positions[None])
+        return embedded[0]
+
+    def _embed_image(self, image: PackedTokens) -> Tensor:
+        present = image.grids[image.grids.any(1)]
+        if not torch.equal(present, present.new_tensor(_IMAGE_GRID).expand_as(present)):
+            raise ValueError(f"pictures have a grid of {_IMAGE_GRID[0]} x {_IMAGE_GRID[1]} patches in this backbone")
+        row, column = image.positions // _IMAGE_GRID[1], image.positions % _IMAGE_GRID[1]
+        is_prepared = image.values.dtype == torch.float16
+        features = image.values.float() if is_prepared else self.patch_encoder(image.values)
+        projected = self.image_projection(features)
+        return self.image_norm(projected + self.image_rows(row) + self.image_columns(column))
+
+
+def minilm_state(folder: Path) -> dict[str, Tensor]:
+    """MiniLM's weights under the backbone's names, without its pooler and its table of position numbers."""
+    saved = load_file(folder / "model.safetensors")
+    return {
+        f"bert.{name}": value
+        for name, value in saved.items()
+        if not name.startswith("pooler.") and name != "embeddings.position_ids"
+    }
+
+
+def _pack(parts: dict[str, tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Sequences]:
+    # The parts in the order of the sequence; a stable sort by sample keeps that order within each.
+    owners = torch.cat([owner for owner, _ in parts.values()])
+    order = owners.argsort(stable=True)
+    places = torch.empty_like(order).index_copy(0, order, torch.arange(len(order), device=order.device))
+    split = places.split([len(owner) for owner, _ in parts.values()])
+    hidden = torch.cat([embedded for _, embedded in parts.values()])[order]
+    return hidden, Sequences(Layout.of(owners[order], count), dict(zip(parts, split, strict=True)))
+
+
+def _scores(attention: Tensor, batch: Batch, sequences: Sequences) -> list[TokenScores]:
+    slots = {name: sequences.layout.slots[places] % attention.shape[1] for name, places in sequences.places.items()}
+    table = attention.cpu().numpy()
+    results = []
+    for row in range(len(batch)):
+        own = {
+            name: slots[name][batch.tokens[name].sample == row].cpu().numpy()
+            for name in ("image", "text")
+            if name in batch.tokens
+        }
+        nowhere = slots["class"][:0].cpu().numpy()
+        results.append(
+            TokenScores(
+                class_scores={name: table[row, 0, columns] for name, columns in own.items() if len(columns)},
+                cross=table[row][np.ix_(own.get("image", nowhere), own.get("text", nowhere))],
+            )
+        )
+    return results
