@@ -97,6 +97,9 @@ class Training(_Section):
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest", description="fp32 matrix products: exact, or with bf16 factors where the processor has them"
     )
+    balanced_softmax: bool = Field(
+        True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
+    )
     zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
 
     @model_validator(mode="after")
@@ -119,6 +122,9 @@ class Exemplars(_Section):
     text_mask: Literal["cross_modal", "full"] = "cross_modal"
     jpeg_quality: int = Field(90, ge=1, le=95)
     replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
+    fresh_masking: Share = Field(
+        0.5, description="chance that a fresh sample is shown masked too, lest masked comes to mean old"
+    )
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 
 

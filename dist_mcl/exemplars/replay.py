@@ -13,9 +13,10 @@ from dist_mcl.exemplars.augment import draw_text_donor
 
 @dataclass(frozen=True)
 class Fresh:
-    """A sample of this stage, by its index in the dataset."""
+    """A sample of this stage, by its index in the dataset; `masked` as an exemplar would be, or whole."""
 
     index: int
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def epoch_batches(
     memory_labels: Sequence[int],
     replay_ratio: float,
     swap_probability: float,
+    fresh_masking: float,
     batch_size: int,
 ) -> list[list[Entry]]:
     """The global batches of one epoch.
@@ -52,13 +54,15 @@ def epoch_batches(
         memory_labels: class id of each exemplar; their order is that of the memory.
         replay_ratio: replayed samples per fresh one.
         swap_probability: chance that a replayed text is another one of its class.
+        fresh_masking: chance that a fresh sample comes masked, as exemplars are; without a memory none does.
         batch_size: entries of every batch, over all processes.
     """
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, stage, epoch))))
-    fresh_entries: list[Entry] = [Fresh(int(index)) for index in rng.permutation(np.asarray(fresh, dtype=np.int64))]
+    order_of_fresh = rng.permutation(np.asarray(fresh, dtype=np.int64)).tolist()
     draws = round(replay_ratio * len(fresh)) if len(memory_labels) else 0
     replayed = _replay_entries(np.asarray(memory_labels, dtype=np.int64), draws, swap_probability, rng)
-    order = _mixed(fresh_entries, replayed)
+    masked = (rng.random(len(fresh)) < (fresh_masking if replayed else 0.0)).tolist()
+    order = _mixed([Fresh(*entry) for entry in zip(order_of_fresh, masked, strict=True)], replayed)
     steps = -(-len(order) // batch_size)
     return [[order[(step * batch_size + slot) % len(order)] for slot in range(batch_size)] for step in range(steps)]
 
@@ -93,7 +97,7 @@ def _replay_entries(
     return [entries[place] for place in rng.permutation(len(entries))]
 
 
-def _mixed(fresh: list[Entry], replayed: list[Entry]) -> list[Entry]:
+def _mixed(fresh: Sequence[Entry], replayed: Sequence[Entry]) -> list[Entry]:
     # Each list is spread evenly over the epoch; sorting the places merges them.
     places = np.concatenate([(np.arange(len(part)) + 0.5) / max(len(part), 1) for part in (fresh, replayed)])
     both = [*fresh, *replayed]

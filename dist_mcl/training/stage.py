@@ -25,11 +25,12 @@ from dist_mcl.scenario.stages import Stage, stages
 from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
+from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
-from dist_mcl.training.train import train
+from dist_mcl.training.train import Pool, train
 from exemplar_store import StoreReader
 
 
@@ -86,11 +87,13 @@ class StageRun:
             model = Classifier.resume(self._backbone(), self.run.stage(self.folder.number - 1).adapter)
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
         model.to(self.group.device)
+        self.progress.begin("prepare")
         fresh = prepare(model.backbone, self._fresh, self.group)
         memory = prepare(model.backbone, self._memory(), self.group)
-        losses = train(
-            model, fresh, memory, self._rows, self._experiment, self.folder.number, self.group, self.progress
-        )
+        masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
+        pool = Pool(fresh, masked, memory)
+        self.progress.begin("train")
+        losses = train(model, pool, self._rows, self._experiment, self.folder.number, self.group, self.progress)
         if self.group.is_first:
             self._check_current()
             self._publish(model)

@@ -15,6 +15,7 @@ EPOCH: dict[str, Any] = {
     "memory_labels": [0, 0, 0, 0, 0, 5, 5, 7],
     "replay_ratio": 1.0,
     "swap_probability": 0.5,
+    "fresh_masking": 0.0,
     "batch_size": 8,
 }
 
@@ -27,6 +28,7 @@ epochs = st.fixed_dictionaries(
         "memory_labels": st.lists(st.integers(0, 6), max_size=40),
         "replay_ratio": st.sampled_from([0.0, 0.3, 1.0, 2.5]),
         "swap_probability": st.sampled_from([0.0, 0.5, 1.0]),
+        "fresh_masking": st.sampled_from([0.0, 0.5, 1.0]),
         "batch_size": st.sampled_from([4, 8, 16]),
     }
 )
@@ -126,6 +128,14 @@ def test_swaps_are_as_frequent_as_asked_and_change_nothing_else() -> None:
     assert abs(sum(entry.text != entry.index for entry in replayed) / len(replayed) - 0.5) < 0.04
     assert [(type(entry), entry.index) for entry in swapped] == [(type(entry), entry.index) for entry in plain]
     assert all(entry.text == entry.index for entry in plain if isinstance(entry, Replayed))
+
+
+def test_fresh_samples_come_masked_as_often_as_asked_and_only_beside_a_memory() -> None:
+    big = {**EPOCH, "fresh": range(4000), "fresh_masking": 0.3}
+    fresh = [entry for entry in flat(epoch_batches(**big)) if isinstance(entry, Fresh)]
+    assert abs(sum(entry.masked for entry in fresh) / len(fresh) - 0.3) < 0.04
+    alone = flat(epoch_batches(**{**big, "memory_labels": []}))
+    assert not any(entry.masked for entry in alone if isinstance(entry, Fresh))
 
 
 def test_the_order_of_an_epoch_stays_what_it_was() -> None:
