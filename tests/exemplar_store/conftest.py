@@ -108,7 +108,7 @@ def bytes_on_disk() -> Callable[[Path], int]:
 
 
 class PipeCommunicator:
-    """Forked processes around the first one; a dead process is an EOFError for the others."""
+    """Forked processes around the first one; a dead process is an EOFError or a ConnectionError for the others."""
 
     def __init__(self, rank: int, world_size: int, pipes: Sequence[Connection]) -> None:
         self.rank, self.world_size, self._pipes = rank, world_size, pipes
@@ -137,7 +137,7 @@ def _fork_writers(world_size: int, work: Callable[[Communicator], object]) -> li
                         pipe.close()
                 work(PipeCommunicator(rank, world_size, mine))
                 code = 0
-            except EOFError:
+            except (EOFError, ConnectionError):  # which one depends on whether there was something to read or to write
                 code = 3
             except BaseException:  # noqa: BLE001  (nothing may return from the fork)
                 traceback.print_exc()
