@@ -67,7 +67,8 @@ class Planner:
         """The longest prefix of the candidates that fits the budget.
 
         Raises:
-            BudgetTooSmall: there are candidates, and not even the first one fits.
+            BudgetTooSmall: there are candidates, and not even the first one fits; or there are none, and the list of
+                stages alone has outgrown the budget.
         """
         fits, probe = 0, self._payload_limit()
         too_many, turn = probe + 1, 0
@@ -83,7 +84,13 @@ class Planner:
             turn += 1
         if self.candidates and fits == 0:
             raise self._too_small()
-        return self.admission(fits)
+        admission = self.admission(fits)
+        if admission.total_bytes > self.budget:
+            raise BudgetTooSmall(
+                f"budget_bytes is {self.budget}; {self.change} without an exemplar takes {admission.total_bytes} bytes; "
+                "raise the budget to at least that"
+            )
+        return admission
 
     def charge(self, count: int) -> int:
         """What the first ``count`` candidates count against the budget: never less than they take on disk."""

@@ -16,6 +16,7 @@ from exemplar_store import (
     ExemplarStore,
     StoreError,
     StoreReader,
+    admission,
     disk,
     layout,
     verify,
@@ -39,7 +40,7 @@ def held(path: Path, generation: int | None = None) -> Held:
 @pytest.fixture
 def kept_store(tmp_path: Path, encode_class: EncodeClass) -> ExemplarStore:
     """Four stages with a budget that binds; three generations stay."""
-    store = ExemplarStore.create(tmp_path / "kept", budget_bytes=14_000, run_id="run", keep_generations=3)
+    store = ExemplarStore.create(tmp_path / "kept", budget_bytes=9_000, run_id="run", keep_generations=3)
     for stage in range(1, 5):
         store.commit(store.plan(stage, encode_class([stage], 4, stage), {stage: f"class-{stage}"}))
     return store
@@ -56,7 +57,7 @@ def test_the_last_generations_stay_readable(kept_store: ExemplarStore) -> None:
 
 def test_only_the_head_counts_against_the_budget(kept_store: ExemplarStore, bytes_on_disk: Bytes) -> None:
     head, older, leftovers = disk_usage(kept_store.path)
-    assert head["bytes"] == kept_store.used_bytes <= 14_000 and older["bytes"] > 14_000
+    assert head["bytes"] == kept_store.used_bytes <= 9_000 and older["bytes"] > 9_000
     assert head["bytes"] + older["bytes"] == bytes_on_disk(kept_store.path)
     assert leftovers == {"part": "leftovers", "files": 0, "bytes": 0, "allocated": 0}
     assert head["allocated"] % 512 == 0 < head["allocated"]
@@ -127,7 +128,7 @@ def test_no_rolling_back_to_a_generation_without_its_segments(kept_store: Exempl
 
 def test_rolling_back_never_exceeds_the_budget(tmp_path: Path, encode_class: EncodeClass) -> None:
     """The number of generation 10 has a digit more than that of generation 9."""
-    exact = ExemplarStore.create(tmp_path / "exact", budget_bytes=99_999, run_id="run", keep_generations=2)
+    exact = ExemplarStore.create(tmp_path / "exact", budget_bytes=9_999, run_id="run", keep_generations=2)
     for stage in range(1, 10):
         exact.commit(exact.plan(stage, encode_class([0], 2, 1) if stage == 8 else []))
     budget = StoreReader(exact.path, 8).snapshot.used_bytes
@@ -156,7 +157,7 @@ def test_garbage_is_listed_before_it_is_removed(small_store: ExemplarStore, byte
 @pytest.fixture
 def many_segments(tmp_path: Path, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch) -> ExemplarStore:
     monkeypatch.setattr(layout, "WRITER_BYTES", 0)  # every stage leaves a segment
-    store = ExemplarStore.create(tmp_path / "many", budget_bytes=80_000, run_id="run")
+    store = ExemplarStore.create(tmp_path / "many", budget_bytes=30_000, run_id="run")
     for stage in range(1, 5):
         store.commit(store.plan(stage, encode_class([stage], 3, stage), {stage: f"class-{stage}"}))
     assert len(store.head.segments) == 4
@@ -204,8 +205,9 @@ def peak_of(store: ExemplarStore, commit: Callable[[], object], bytes_on_disk: B
 def test_evicting_first_needs_less_disk_and_ends_the_same(
     tmp_path: Path, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch, bytes_on_disk: Bytes
 ) -> None:
-    monkeypatch.setattr(layout, "WRITER_BYTES", 3_000)
-    plain = ExemplarStore.create(tmp_path / "plain", budget_bytes=90_000, run_id="run")
+    for module in (layout, admission):
+        monkeypatch.setattr(module, "WRITER_BYTES", 10_000)
+    plain = ExemplarStore.create(tmp_path / "plain", budget_bytes=80_000, run_id="run")
     for stage in range(1, 5):
         plain.commit(plain.plan(stage, encode_class([stage], 12, stage, kept=18), {stage: str(stage)}))
     shutil.copytree(plain.path, tmp_path / "first")
@@ -220,16 +222,16 @@ def test_evicting_first_needs_less_disk_and_ends_the_same(
                 store, lambda store=store, plan=plan, e=evict_first: store.commit(plan, evict_first=e), bytes_on_disk
             )
         )
-        assert store.head.stages == (1, 2, 3, 4, 5) and bytes_on_disk(store.path) == store.used_bytes <= 90_000
+        assert store.head.stages == (1, 2, 3, 4, 5) and bytes_on_disk(store.path) == store.used_bytes <= 80_000
     assert held(plain.path) == held(first.path)
     assert first.head.number > plain.head.number == 5
-    assert peaks[0] > 150_000 and peaks[1] < 120_000
+    assert peaks[0] > 120_000 and peaks[1] < 90_000
 
 
 def test_evicting_first_with_many_writers(
     many_segments: ExemplarStore, encode_class: EncodeClass, run_writers: RunWriters
 ) -> None:
-    path, new = many_segments.path, encode_class([7, 8, 9], 30, 5)
+    path, new = many_segments.path, encode_class(range(10, 30), 3, 5)
 
     def write(group: Communicator) -> None:
         store = ExemplarStore.open(path, communicator=group)

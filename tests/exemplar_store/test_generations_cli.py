@@ -99,7 +99,7 @@ def test_compact_under_mpirun(capsys: Capture, store: ExemplarStore) -> None:
     ("arguments", "message"),
     [
         (["rollback", "{store}", "1"], "generation 1 is gone"),
-        (["rollback", "{store}", "x"], "not a valid int"),
+        (["rollback", "{store}", "x"], "'generation': Input should be a valid integer"),
         (["diff", "{store}", "1", "3"], "generation 1 is gone"),
         (["log", "{tmp}"], "has no store.json"),
         (["du", "{tmp}/none"], "does not exist"),

@@ -243,3 +243,11 @@ def test_class_names_follow_the_classes(small_store: ExemplarStore, encode_class
     assert small_store.head.class_names == {0: "heart", 1: "tool", 2: "drink"}
     head = small_store.commit(small_store.plan(3, encode_class([3], 1, stage=3), {3: "Stück", 77: "not here"}))
     assert head.class_names[3] == "Stück" and 77 not in head.class_names
+
+
+def test_stages_without_an_exemplar_do_not_outgrow_the_budget(tmp_path: Path) -> None:
+    roomy = ExemplarStore.create(tmp_path / "roomy", budget_bytes=999, run_id="run")
+    store = ExemplarStore.create(tmp_path / "store", budget_bytes=roomy.used_bytes, run_id="run")
+    with pytest.raises(BudgetTooSmall, match="stage 1 without an exemplar takes"):
+        store.plan(1, [])
+    assert ExemplarStore.open(store.path).head.number == 0
