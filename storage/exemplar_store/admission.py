@@ -87,7 +87,7 @@ class Planner:
         admission = self.admission(fits)
         if admission.total_bytes > self.budget:
             raise BudgetTooSmall(
-                f"budget_bytes is {self.budget}; {self.change} without an exemplar takes {admission.total_bytes} bytes; "
+                f"budget_bytes is {self.budget}; {self.change} alone takes {admission.total_bytes} bytes; "
                 "raise the budget to at least that"
             )
         return admission

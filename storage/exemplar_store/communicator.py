@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from exemplar_store.errors import StoreError
+from exemplar_store.errors import GroupBroken, StoreError
 
 T = TypeVar("T")
 
@@ -64,6 +64,20 @@ class _Outcome(Generic[T]):
     failure: StoreError | None
 
 
+def gathered(communicator: Communicator, value: T) -> list[T]:
+    """Every process's value.
+
+    Raises:
+        GroupBroken: a process has died. The others are anywhere now, so nothing may be done together any more.
+    """
+    try:
+        return communicator.gather(value)
+    except Exception as error:
+        raise GroupBroken(
+            f"a process that writes along is gone ({type(error).__name__}: {error}); start all of them again"
+        ) from error
+
+
 def together(communicator: Communicator, work: Callable[[], T]) -> list[T]:
     """Do ``work`` on every process. Either it succeeds on all of them, or an error is raised on all of them.
 
@@ -72,6 +86,7 @@ def together(communicator: Communicator, work: Callable[[], T]) -> list[T]:
 
     Raises:
         StoreError: it failed somewhere; the error of the lowest rank that failed.
+        GroupBroken: a process has died.
     """
     mine: BaseException | None = None
     outcome: _Outcome[Any]
@@ -80,7 +95,7 @@ def together(communicator: Communicator, work: Callable[[], T]) -> list[T]:
     except BaseException as error:  # noqa: BLE001  (raised below, once the others know)
         mine = error
         outcome = _Outcome(None, _for_the_others(error, communicator.rank))
-    outcomes: list[_Outcome[Any]] = communicator.gather(outcome)
+    outcomes: list[_Outcome[Any]] = gathered(communicator, outcome)
     if mine is not None:
         raise mine
     for one in outcomes:

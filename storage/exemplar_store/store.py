@@ -20,8 +20,8 @@ from typing import TypeVar
 from exemplar_store import disk
 from exemplar_store.admission import Admission, Planner
 from exemplar_store.candidates import Candidate, held, in_order
-from exemplar_store.communicator import Alone, Communicator, on_first, together
-from exemplar_store.errors import BudgetTooSmall, CommitConflict, StoreBusy, StoreError, WrongRun
+from exemplar_store.communicator import Alone, Communicator, gathered, on_first, together
+from exemplar_store.errors import BudgetTooSmall, CommitConflict, GroupBroken, StoreBusy, StoreError, WrongRun
 from exemplar_store.exemplar import EncodedExemplar
 from exemplar_store.generations import Snapshot, empty_generation, new_info, read_snapshot, sealed_record
 from exemplar_store.layout import Change, Layout
@@ -180,6 +180,7 @@ class ExemplarStore:
         Raises:
             CommitConflict: the head has moved on since the admission was planned.
             StoreBusy: another process is committing.
+            GroupBroken: a writer has died; open the store again with a new group.
             StoreError: a writer failed; the message says at which generation the store is.
         """
         change = admission.change
@@ -278,7 +279,7 @@ class ExemplarStore:
             segments = self._write_segments(admission)
             generation = admission.change.generation(admission.chosen, [*admission.layout.kept, *segments])
             self._on_first(lambda: publish(self.path, generation))
-        except CommitConflict:
+        except (CommitConflict, GroupBroken):  # a broken group cannot clean up together; the next open does
             raise
         except Exception as error:
             self._clean_up()
@@ -295,7 +296,7 @@ class ExemplarStore:
         rank = self._communicator.rank
         writer = {one.outline.order: number for number, share in enumerate(admission.layout.shares) for one in share}
         leaving = [one for one in admission.mine if writer.get(one.order, rank) != rank]
-        parcels = self._communicator.gather(leaving)
+        parcels = gathered(self._communicator, leaving)
         new = {one.order: one for one in (*admission.mine, *(one for parcel in parcels for one in parcel))}
 
         def write() -> SegmentRef | None:

@@ -23,6 +23,7 @@ from exemplar_store import (
     EncodedExemplar,
     Exemplar,
     ExemplarStore,
+    GroupBroken,
     Jpeg,
     Raw,
     TokenIds,
@@ -137,7 +138,7 @@ def _fork_writers(world_size: int, work: Callable[[Communicator], object]) -> li
                         pipe.close()
                 work(PipeCommunicator(rank, world_size, mine))
                 code = 0
-            except (EOFError, ConnectionError):  # which one depends on whether there was something to read or to write
+            except GroupBroken:
                 code = 3
             except BaseException:  # noqa: BLE001  (nothing may return from the fork)
                 traceback.print_exc()

@@ -248,6 +248,6 @@ def test_class_names_follow_the_classes(small_store: ExemplarStore, encode_class
 def test_stages_without_an_exemplar_do_not_outgrow_the_budget(tmp_path: Path) -> None:
     roomy = ExemplarStore.create(tmp_path / "roomy", budget_bytes=999, run_id="run")
     store = ExemplarStore.create(tmp_path / "store", budget_bytes=roomy.used_bytes, run_id="run")
-    with pytest.raises(BudgetTooSmall, match="stage 1 without an exemplar takes"):
+    with pytest.raises(BudgetTooSmall, match="stage 1 alone takes"):
         store.plan(1, [])
     assert ExemplarStore.open(store.path).head.number == 0
