@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -248,7 +247,7 @@ class ExemplarStore:
     def _eviction(self, staying: set[Order]) -> Admission | None:
         """The head without what leaves one of its segments; None if everything stays."""
         everything = held(self._snapshot)
-        leaving = Counter(one.segment for one in everything if one.outline.order not in staying)
+        leaving = {one.segment for one in everything if one.segment and one.outline.order not in staying}
         if not leaving:
             return None
         name = min(leaving)
