@@ -41,7 +41,7 @@ class Jxl(StripCodec):
         strip = np.empty((height, width, 3), np.uint8)
         try:  # a picture of another size does not fit the array that it is given, and is refused
             library.jpegxl_decode(payload, out=strip, numthreads=1)
-        except library.JpegxlError as error:
+        except (library.JpegxlError, RuntimeError) as error:  # the latter for what is no JPEG XL file at all
             raise ValueError(f"jxl payload does not decode: {error}") from error
         return strip
 
