@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         WebpLossless,
     )
     from exemplar_store.codecs.jpeg import whole_image_bytes
+    from exemplar_store.communicator import Communicator, MpiCommunicator
     from exemplar_store.errors import (
         BudgetTooSmall,
         CommitConflict,
         Damaged,
+        GroupBroken,
         NotAStore,
         StoreBusy,
         StoreError,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     )
     from exemplar_store.exemplar import EncodedExemplar, Exemplar, encode
     from exemplar_store.reader import StoreReader
-    from exemplar_store.records import Generation
+    from exemplar_store.records import BudgetPolicy, Generation
     from exemplar_store.store import ExemplarStore
     from exemplar_store.targets import Target
     from exemplar_store.tokens import Tokens
@@ -60,10 +62,12 @@ _HOME = {
         "WebpLossless",
     ),
     "codecs.jpeg": ("whole_image_bytes",),
+    "communicator": ("Communicator", "MpiCommunicator"),
     "errors": (
         "BudgetTooSmall",
         "CommitConflict",
         "Damaged",
+        "GroupBroken",
         "NotAStore",
         "StoreBusy",
         "StoreError",
@@ -72,7 +76,7 @@ _HOME = {
     ),
     "exemplar": ("EncodedExemplar", "Exemplar", "encode"),
     "reader": ("StoreReader",),
-    "records": ("Generation",),
+    "records": ("BudgetPolicy", "Generation"),
     "store": ("ExemplarStore",),
     "targets": ("Target",),
     "tokens": ("Tokens",),
@@ -85,17 +89,21 @@ __all__ = [
     "Admission",
     "Avif",
     "Bfloat16",
+    "BudgetPolicy",
     "BudgetTooSmall",
     "Codec",
     "CommitConflict",
+    "Communicator",
     "Damaged",
     "EncodedExemplar",
     "Exemplar",
     "ExemplarStore",
     "Generation",
+    "GroupBroken",
     "Int8",
     "Jpeg",
     "Jxl",
+    "MpiCommunicator",
     "NotAStore",
     "Predicted",
     "Raw",

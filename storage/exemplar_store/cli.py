@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from exemplar_store import exchange_cli
+from exemplar_store import exchange_cli, generations_cli
 from exemplar_store.errors import Damaged, StoreError
 from exemplar_store.options import AsJson, Limit, OfClass, OfCodec, OfStage, StorePath, class_id, print_json
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     help="Look into a store of masked exemplars. Example: exemplar-store info runs/quickstart/exemplars",
 )
 app.add_typer(exchange_cli.app)
+app.add_typer(generations_cli.app)
 
 DAMAGED, REFUSED = 1, 2
 

@@ -129,3 +129,10 @@ def names_in(directory: Path) -> list[str]:
         except PermissionError as error:
             raise StoreError(f"{directory}: {error.strerror}") from error
     return []
+
+
+def usage(path: Path) -> tuple[int, int, int]:
+    """Bytes, allocated bytes (blocks of 512) and number of the files in a folder, or of one file."""
+    files = [path] if not path.is_dir() else [file for file in path.rglob("*") if not file.is_dir()]
+    status = [file.lstat() for file in files]
+    return sum(one.st_size for one in status), sum(512 * one.st_blocks for one in status), len(files)

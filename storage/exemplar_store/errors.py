@@ -39,3 +39,7 @@ class StoreBusy(StoreError):
 
 class CommitConflict(StoreError):
     """Another generation was committed since this one was planned."""
+
+
+class GroupBroken(StoreError):
+    """A process of the group that writes together cannot be reached any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,19 @@ from typing import Any
 
 from exemplar_store.disk import names_in, read_inside
 from exemplar_store.errors import Damaged, NotAStore, StoreError, shown
-from exemplar_store.records import Generation, Record, StoreInfo, parse_record, seal, unseal
+from exemplar_store.records import (
+    FORMAT,
+    VERSION,
+    BudgetPolicy,
+    Generation,
+    Record,
+    StoreInfo,
+    parse_record,
+    seal,
+    unseal,
+)
+
+log = logging.getLogger(__name__)
 
 _GENERATION_FILE = re.compile(r"([0-9]{8})\.json")
 
@@ -20,6 +33,7 @@ class Snapshot:
     """A store at one generation.
 
     Attributes:
+        info_bytes: size of store.json.
         used_bytes: size of every file reachable from the generation: store.json, the generation's file, and all files
             of its segments. This is what the budget limits.
     """
@@ -27,6 +41,7 @@ class Snapshot:
     root: Path
     info: StoreInfo
     generation: Generation
+    info_bytes: int
     used_bytes: int
 
 
@@ -89,4 +104,47 @@ def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
         )
     if len({ref.name for ref in generation.segments}) != len(generation.segments):
         raise Damaged(f"{path}: names a segment twice")
-    return Snapshot(root, info, generation, info_bytes + len(data) + sum(ref.bytes for ref in generation.segments))
+    used_bytes = info_bytes + len(data) + sum(ref.bytes for ref in generation.segments)
+    return Snapshot(root, info, generation, info_bytes, used_bytes)
+
+
+def retained(head: Snapshot, keep: int | None = None) -> list[Snapshot]:
+    """The head, and before it the older generations that the store keeps and that are still there, newest last.
+
+    Args:
+        keep: how many to keep, instead of what the store says.
+
+    An older generation that is damaged is left out with a warning: what it held cannot be known.
+    """
+    others = (head.info.keep_generations if keep is None else keep) - 1
+    older = [number for number in generation_numbers(head.root) if number < head.generation.number]
+    kept = []
+    for number in older[max(0, len(older) - others) :]:
+        try:
+            kept.append(read_snapshot(head.root, number))
+        except Damaged as error:
+            log.warning("%s; this older generation is given up", error)
+    return [*kept, head]
+
+
+def new_info(
+    uuid: str, run_id: str, budget_bytes: int, policy: BudgetPolicy | None = None, keep_generations: int = 1
+) -> StoreInfo:
+    """The store.json of a new store."""
+    return StoreInfo(
+        format=FORMAT,
+        version=VERSION,
+        required_features=(),
+        uuid=uuid,
+        run_id=run_id,
+        budget_bytes=budget_bytes,
+        policy=policy or BudgetPolicy(),
+        keep_generations=keep_generations,
+    )
+
+
+def empty_generation(uuid: str) -> Generation:
+    """Generation 0, which every store is created with."""
+    return Generation(
+        version=VERSION, required_features=(), store=uuid, number=0, stages=(), class_names={}, segments=()
+    )

@@ -52,8 +52,25 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
+class BudgetPolicy(Record):
+    """How the budget is divided when not everything fits; `policy.by_policy` makes an order of it.
+
+    Attributes:
+        share: "total", best ranks of all classes first; or the bytes of payload are shared fairly among the classes, or
+            among the modalities.
+        weights: by class id (as a decimal string) or by modality; 1 where none is given.
+    """
+
+    share: Literal["total", "class", "modality"] = "total"
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+
+
 class StoreInfo(Record):
-    """``store.json``, written once when the store is created."""
+    """``store.json``, written once when the store is created.
+
+    Attributes:
+        keep_generations: how many generations are kept, the head included. Only the head counts against the budget.
+    """
 
     format: Literal["masked-exemplar-store"]
     version: tuple[int, int]
@@ -61,6 +78,8 @@ class StoreInfo(Record):
     uuid: str
     run_id: str
     budget_bytes: Annotated[int, Field(gt=0)]
+    policy: BudgetPolicy = BudgetPolicy()
+    keep_generations: Annotated[int, Field(ge=1, lt=1 << 31)] = 1
 
 
 class SegmentRef(Record):

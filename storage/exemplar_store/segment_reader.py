@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from exemplar_store.disk import read_inside
 from exemplar_store.errors import Damaged
 from exemplar_store.exemplar import MAX_GRID, EncodedExemplar, EncodedTokens, Exemplar, decode
+from exemplar_store.outline import Outline
 from exemplar_store.records import (
     SEGMENT_ATTRIBUTE,
     SegmentAttributes,
@@ -90,10 +91,30 @@ class SegmentReader:
         Raises:
             Damaged: the payload's checksum does not match.
         """
-        cell = dict(zip(self.columns, self._table[:, row].tolist(), strict=True))
         payload = self.payload.read(int(self._start[row]), int(self._start[row + 1]))
-        if google_crc32c.value(payload) != cell["crc32c"]:
+        if google_crc32c.value(payload) != self.columns["crc32c"][row]:
             raise Damaged(f"{self.where(row)}: its checksum does not match; the payload was changed")
+        return self._exemplar(row, payload)
+
+    def outline(self, row: int) -> Outline:
+        """The exemplar at ``row`` without its payload, which is not read."""
+        facts = self._exemplar(row, b"")
+        sizes = tuple(int(self.columns[f"{part.modality}.bytes"][row]) for part in facts.parts)
+        return Outline(facts, sizes, int(self.columns["crc32c"][row]))
+
+    def decoded(self, row: int) -> Exemplar:
+        """The exemplar at ``row``, checked and decoded."""
+        return decode(self.encoded(row), self.where(row))
+
+    def where(self, row: int) -> str:
+        """Name of an exemplar for error messages."""
+        return f"{self._where}/payload: exemplar {row} (sample {self.columns['sample_id'][row]})"
+
+    def close(self) -> None:
+        self.payload.close()
+
+    def _exemplar(self, row: int, payload: bytes) -> EncodedExemplar:
+        cell = dict(zip(self.columns, self._table[:, row].tolist(), strict=True))
         parts, at = [], 0
         for name, sides in self.modalities.items():
             if cell[f"{name}.encoding"] >= 0:
@@ -115,17 +136,6 @@ class SegmentReader:
             tuple(parts),
             self.targets.of(row),
         )
-
-    def decoded(self, row: int) -> Exemplar:
-        """The exemplar at ``row``, checked and decoded."""
-        return decode(self.encoded(row), self.where(row))
-
-    def where(self, row: int) -> str:
-        """Name of an exemplar for error messages."""
-        return f"{self._where}/payload: exemplar {row} (sample {self.columns['sample_id'][row]})"
-
-    def close(self) -> None:
-        self.payload.close()
 
     def _read_attributes(self) -> None:
         where = f"{self._where}/zarr.json"

@@ -13,6 +13,7 @@ from rich.table import Table
 from exemplar_store.errors import shown
 
 BARS = " ▁▂▃▄▅▆▇█"
+LEFT = ("what", "modality", "codec", "class", "stage", "part", "generation", "stages")
 PIPE_WIDTH = 120  # columns, when the output is no terminal
 
 
@@ -85,6 +86,33 @@ def print_timing(facts: Mapping[str, Any]) -> None:
     console.print(table)
 
 
+def print_table(names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows of facts; whole numbers get their thousands marked, None is a dash."""
+    table = _table(*names)
+    for row in rows:
+        table.add_row(*("-" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    _console().print(table)
+
+
+def print_log(records: Sequence[Mapping[str, Any]]) -> None:
+    """`exemplar-store log`: see `history.generation_log` for the fields."""
+    names = ("generation", "stages", "exemplars", "added", "removed", "segments", "bytes")
+    rows = []
+    for one in records:
+        name = f"{one['generation']}{' (head)' if one['head'] else ''}"
+        facts = [_several(one["stages"]), *(one[key] for key in names[2:])] if "stages" in one else [one["problem"]]
+        rows.append([name, *facts])
+    print_table(names, rows)
+
+
+def print_difference(facts: Mapping[str, Any]) -> None:
+    """`exemplar-store diff`: see `history.difference` for the fields."""
+    names = ("class", "before", "after", "added", "removed")
+    rows = [[one["name"] or str(one["label"]), *(one[key] for key in names[1:])] for one in facts["by_class"]]
+    totals = (facts["from"]["exemplars"], facts["to"]["exemplars"], len(facts["added"]), len(facts["removed"]))
+    print_table(names, [*rows, ["all", *totals], ["bytes", facts["from"]["bytes"], facts["to"]["bytes"], None, None]])
+
+
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
@@ -137,7 +165,7 @@ def _groups(groups: Sequence[Mapping[str, Any]], key: str) -> Table:
 def _table(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in names:
-        side: JustifyMethod = "left" if name in ("what", "modality", "codec", "class", "stage") else "right"
+        side: JustifyMethod = "left" if name in LEFT else "right"
         table.add_column(name, justify=side, no_wrap=True)
     return table
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from exemplar_store.disk import check_inside, names_in
 from exemplar_store.errors import Damaged, StoreError
-from exemplar_store.generations import generation_path, read_snapshot
+from exemplar_store.generations import Snapshot, read_snapshot
 from exemplar_store.records import SegmentRef
 from exemplar_store.segment_reader import SegmentReader, open_files
+from exemplar_store.transaction import unreachable
 from exemplar_store.zarr_arrays import SegmentFiles
 
 
@@ -58,7 +59,7 @@ def verify(path: Path | str, full: bool = False) -> Verification:
         )
     for ref in snapshot.generation.segments:
         _verify_segment(found, ref)
-    _list_strangers(found, {ref.name for ref in snapshot.generation.segments})
+    _list_strangers(found, snapshot)
     return found
 
 
@@ -111,15 +112,12 @@ def _note(found: Verification, check: Callable[[int], object], number: int) -> N
         found.problems.append(str(error))
 
 
-def _list_strangers(found: Verification, live: set[str]) -> None:
-    """What lies in the store's folder and is not reachable from the head."""
+def _list_strangers(found: Verification, head: Snapshot) -> None:
+    """What lies in the store's folder and is not reachable from a generation that is kept."""
     expected = {"store.json", "generations", "segments", "tmp"}
     found.problems += [
         f"{found.path / name}: does not belong to a store; move it elsewhere"
         for name in names_in(found.path)
         if name not in expected
     ]
-    head = generation_path(found.path, found.generation).name
-    found.leftovers += [f"generations/{name}" for name in names_in(found.path / "generations") if name != head]
-    found.leftovers += [f"segments/{name}" for name in names_in(found.path / "segments") if name not in live]
-    found.leftovers += [f"tmp/{name}" for name in names_in(found.path / "tmp")]
+    found.leftovers += [str(path.relative_to(found.path)) for path in unreachable(head)]

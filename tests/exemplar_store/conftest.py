@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Callable, Sequence
+from itertools import chain
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -11,7 +17,21 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from exemplar_store import Codec, EncodedExemplar, Exemplar, ExemplarStore, Jpeg, Raw, TokenIds, Tokens, encode
+from exemplar_store import (
+    Codec,
+    Communicator,
+    EncodedExemplar,
+    Exemplar,
+    ExemplarStore,
+    GroupBroken,
+    Jpeg,
+    Raw,
+    TokenIds,
+    Tokens,
+    encode,
+)
+
+T = TypeVar("T")
 
 CODECS = {"image": Jpeg(quality=90), "text": TokenIds.for_vocabulary(30_522)}
 EXACT_CODECS = {"image": Raw(dtype="|u1", token_shape=(16, 16, 3)), "text": TokenIds.for_vocabulary(1 << 20)}
@@ -86,6 +106,68 @@ def small_store(tmp_path: Path, encode_class: Callable[..., list[EncodedExemplar
 @pytest.fixture(scope="session")
 def bytes_on_disk() -> Callable[[Path], int]:
     return lambda path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+class PipeCommunicator:
+    """Forked processes around the first one; a dead process is an EOFError or a ConnectionError for the others."""
+
+    def __init__(self, rank: int, world_size: int, pipes: Sequence[Connection]) -> None:
+        self.rank, self.world_size, self._pipes = rank, world_size, pipes
+
+    def gather(self, value: T) -> list[T]:
+        if self.rank:
+            self._pipes[0].send(value)
+            return self._pipes[0].recv()
+        values = [value, *(pipe.recv() for pipe in self._pipes)]
+        for pipe in self._pipes:
+            pipe.send(values)
+        return values
+
+
+def _fork_writers(world_size: int, work: Callable[[Communicator], object]) -> list[int]:
+    pipes = [Pipe() for _ in range(1, world_size)]
+    children = []
+    for rank in range(world_size):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                mine = [pipes[rank - 1][1]] if rank else [near for near, _ in pipes]
+                for pipe in chain.from_iterable(pipes):
+                    if pipe not in mine:
+                        pipe.close()
+                work(PipeCommunicator(rank, world_size, mine))
+                code = 0
+            except GroupBroken:
+                code = 3
+            except BaseException:  # noqa: BLE001  (nothing may return from the fork)
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        children.append(child)
+    for pipe in chain.from_iterable(pipes):
+        pipe.close()
+    return children
+
+
+@pytest.fixture(scope="session")
+def fork_writers() -> Callable[[int, Callable[[Communicator], object]], list[int]]:
+    """Starts so many processes that do ``work(communicator)``, and returns their ids.
+
+    They exit with 0; 1 after an error, which they print; 3 because another one died.
+    """
+    return _fork_writers
+
+
+@pytest.fixture(scope="session")
+def run_writers() -> Callable[[int, Callable[[Communicator], object]], list[int]]:
+    """As `fork_writers`, but waits, and returns their exit codes."""
+
+    def run(world_size: int, work: Callable[[Communicator], object]) -> list[int]:
+        children = _fork_writers(world_size, work)
+        return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+
+    return run
 
 
 @pytest.fixture

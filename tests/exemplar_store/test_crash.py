@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import resource
 import shutil
 import signal
 import time
@@ -15,10 +16,21 @@ from typing import Any
 
 import pytest
 
-from exemplar_store import EncodedExemplar, ExemplarStore, StoreError, StoreReader, disk, verify
+from exemplar_store import (
+    Communicator,
+    EncodedExemplar,
+    ExemplarStore,
+    StoreError,
+    StoreReader,
+    admission,
+    disk,
+    layout,
+    verify,
+)
 
 EncodeClass = Callable[..., list[EncodedExemplar]]
 Bytes = Callable[[Path], int]
+Fork = Callable[[int, Callable[[Communicator], object]], list[int]]
 STEPS = ("write_file", "sync_directory", "make_directory", "rename", "publish", "remove")
 
 
@@ -207,3 +219,115 @@ def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
             assert list(tmp_path.glob(".*")) == []
         at += 1
     assert at > 8
+
+
+@pytest.fixture
+def small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of a few exemplars are worth a writer."""
+    for module in (layout, admission):
+        monkeypatch.setattr(module, "WRITER_BYTES", 2_500)
+
+
+def summary_of(path: Path) -> list[tuple[int, int, int, bytes]]:
+    """Everything a store holds, in order, after a full verification."""
+    assert verify(path, full=True).problems == []
+    segments = StoreReader(path)._segments
+    exemplars = [segment.encoded(row) for segment in segments for row in range(len(segment))]
+    return sorted((one.rank, one.label, one.sample_id, one.payload) for one in exemplars)
+
+
+@pytest.mark.usefixtures("small_shares")
+@pytest.mark.parametrize("victim", [0, 1])
+def test_one_of_two_writers_is_killed_at_every_step(
+    tmp_path: Path, encode_class: EncodeClass, fork_writers: Fork, bytes_on_disk: Bytes, victim: int
+) -> None:
+    base = ExemplarStore.create(tmp_path / "base", budget_bytes=40_000, run_id="run-a")
+    base.commit(base.plan(1, encode_class([1, 2], 5)))
+    old, new = summary_of(base.path), encode_class([3, 4], 5, stage=2)
+    shutil.copytree(base.path, tmp_path / "calm")
+    calm = ExemplarStore.open(tmp_path / "calm")
+    calm.commit(calm.plan(2, new))
+    undisturbed = summary_of(calm.path)
+    assert len(undisturbed) == 20
+    outcomes, at = [], 1
+    while True:
+        path = tmp_path / f"step-{at}"
+        shutil.copytree(base.path, path)
+
+        def commit(group: Communicator, path: Path = path, at: int = at) -> None:
+            if group.rank == victim:
+                Fuse(pytest.MonkeyPatch(), at, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            store = ExemplarStore.open(path, communicator=group)
+            store.commit(store.plan(2, new[group.rank :: 2]))
+
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in fork_writers(2, commit)]
+        store = ExemplarStore.open(path)
+        assert bytes_on_disk(path) == store.used_bytes <= 40_000
+        assert summary_of(path) == {1: old, 2: undisturbed}[store.head.number]
+        outcomes.append(store.head.number)
+        store.commit(store.plan(2, new))
+        assert summary_of(path) == undisturbed
+        if codes == [0, 0]:
+            break
+        assert codes[victim] == -signal.SIGKILL and codes[1 - victim] in (0, 3)
+        shutil.rmtree(path)
+        at += 1
+    assert at > 15 and outcomes == sorted(outcomes) and set(outcomes) == {1, 2}
+
+
+@pytest.mark.usefixtures("small_shares")
+def test_four_writers_killed_at_a_hundred_random_moments(
+    tmp_path: Path, encode_class: EncodeClass, fork_writers: Fork, bytes_on_disk: Bytes
+) -> None:
+    """All four are shot, or one of them. What is there is always what an undisturbed run had at that stage, and the
+    run goes on from there until it is complete.
+    """
+    stages = {stage: encode_class([stage, stage + 50], 5, stage) for stage in range(1, 9)}
+    calm = ExemplarStore.create(tmp_path / "calm", budget_bytes=40_000, run_id="run")
+    expected = [summary_of(calm.path)]
+    for stage, new in stages.items():
+        calm.commit(calm.plan(stage, new))
+        expected.append(summary_of(calm.path))
+    dice, kills, runs, interrupted = random.Random(0), 0, 0, set()
+    while kills < 100:
+        runs += 1
+        path = tmp_path / f"run-{runs}"
+        ExemplarStore.create(path, budget_bytes=40_000, run_id="run")
+
+        def write_on(group: Communicator, path: Path = path) -> None:
+            store = ExemplarStore.open(path, communicator=group)
+            for stage in range(store.head.number + 1, len(stages) + 1):
+                store.commit(store.plan(stage, stages[stage][group.rank :: 4]))
+
+        while (store := ExemplarStore.open(path)).head.number < len(stages):
+            children = fork_writers(4, write_on)
+            time.sleep(dice.uniform(0.0, 0.5))
+            victims = children if dice.random() < 0.5 else [dice.choice(children)]
+            for child in victims:
+                os.kill(child, signal.SIGKILL)
+            codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+            assert set(codes) <= {0, 3, -signal.SIGKILL}
+            kills += -signal.SIGKILL in codes
+            interrupted.add(store.head.number)
+            store = ExemplarStore.open(path, run_id="run")
+            assert bytes_on_disk(path) == store.used_bytes <= 40_000
+            assert summary_of(path) == expected[store.head.number]
+        assert store.head.stages == tuple(stages)
+    assert len(interrupted) >= 6
+
+
+def test_a_file_that_may_not_grow(small_store: ExemplarStore, encode_class: EncodeClass, bytes_on_disk: Bytes) -> None:
+    """A real refusal of the system, in the middle of the largest file."""
+    old = contents(small_store.path)
+    plan = small_store.plan(3, encode_class([3], 3, stage=3))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, hard))
+        with pytest.raises(StoreError, match=r"File too large; the store is at generation 2, stage 3 can be committed"):
+            small_store.commit(plan)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert contents(small_store.path) == old and bytes_on_disk(small_store.path) == small_store.used_bytes
+    assert small_store.commit(plan).number == 3

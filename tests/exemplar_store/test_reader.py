@@ -20,8 +20,8 @@ from exemplar_store import (
     ExemplarStore,
     StoreError,
     StoreReader,
-    admission,
     encode,
+    layout,
 )
 
 Make = Callable[..., Exemplar]
@@ -31,7 +31,7 @@ EncodeClass = Callable[..., list[EncodedExemplar]]
 @pytest.fixture
 def three_segments(tmp_path: Path, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch) -> ExemplarStore:
     """Lossless exemplars of six classes in three segments."""
-    monkeypatch.setattr(admission, "SMALL_SEGMENT", 0)
+    monkeypatch.setattr(layout, "WRITER_BYTES", 0)
     store = ExemplarStore.create(tmp_path / "store", budget_bytes=1_000_000, run_id="run")
     for stage in (1, 2, 3):
         store.commit(store.plan(stage, encode_class([stage, 10 - stage], 3, stage, exact=True)))

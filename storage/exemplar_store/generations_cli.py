@@ -1,0 +1,127 @@
+"""Commands of `exemplar-store` about generations and disk space: du, log, diff, rollback, gc, compact."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exemplar_store.options import AsJson, StorePath, print_json
+
+if TYPE_CHECKING:
+    from exemplar_store.communicator import Communicator
+
+app = typer.Typer()
+
+MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # set by mpirun of Open MPI, and by that of MPICH and its kin
+
+
+@app.command(epilog="Example: exemplar-store du runs/quickstart/exemplars")
+def du(store: StorePath, as_json: AsJson = False) -> None:
+    """Files and bytes on disk: of the head, of older generations, and of leftovers."""
+    from exemplar_store.history import disk_usage
+
+    facts = disk_usage(store)
+    if as_json:
+        print_json(facts)
+        return
+    from exemplar_store.tables import print_table
+
+    print_table(
+        ("part", "files", "bytes", "allocated"),
+        [(one["part"], one["files"], one["bytes"], one["allocated"]) for one in facts],
+    )
+
+
+@app.command(epilog="Example: exemplar-store log runs/quickstart/exemplars")
+def log(store: StorePath, as_json: AsJson = False) -> None:
+    """The generations on disk, oldest first, and what each of them changed."""
+    from exemplar_store.history import generation_log
+
+    records = generation_log(store)
+    if as_json:
+        print_json(records)
+        return
+    from exemplar_store.tables import print_log
+
+    print_log(records)
+
+
+@app.command(epilog="Example: exemplar-store diff runs/quickstart/exemplars 2 3")
+def diff(
+    store: StorePath,
+    older: Annotated[int, typer.Argument(help="Number of a generation, as `log` prints it.", show_default=False)],
+    newer: Annotated[int, typer.Argument(help="Number of another one.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Which exemplars one generation holds and another does not, class by class."""
+    from exemplar_store.history import difference
+
+    facts = difference(store, older, newer)
+    if as_json:
+        print_json(facts)
+        return
+    from exemplar_store.tables import print_difference
+
+    print_difference(facts)
+
+
+@app.command(epilog="Example: exemplar-store rollback runs/quickstart/exemplars 2")
+def rollback(
+    store: StorePath,
+    generation: Annotated[int, typer.Argument(help="Number of a generation, as `log` prints it.", show_default=False)],
+) -> None:
+    """Make a new head that holds what an older generation on disk holds."""
+    from exemplar_store.maintenance import roll_back
+
+    head = roll_back(store, generation)
+    stages = ", ".join(map(str, head.stages)) or "none"
+    sys.stdout.write(f"generation {head.number} holds what generation {generation} held; stages: {stages}\n")
+
+
+@app.command(epilog="Example: exemplar-store gc runs/quickstart/exemplars --dry-run")
+def gc(
+    store: StorePath,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what neither the head nor a generation that is kept needs."""
+    from exemplar_store.maintenance import collect_garbage
+
+    removed = collect_garbage(store, dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, "removed": removed})
+        return
+    verb = "would remove" if dry_run else "removed"
+    for path, size in removed.items():
+        sys.stdout.write(f"{verb} {path} ({size:,} bytes)\n")
+    sys.stdout.write(f"{verb} {len(removed)} items, {sum(removed.values()):,} bytes\n")
+
+
+@app.command(epilog="Example: mpirun -n 4 exemplar-store compact runs/quickstart/exemplars")
+def compact(store: StorePath) -> None:
+    """Copy all exemplars into as few segments as possible. Under mpirun the processes share the work."""
+    from exemplar_store.store import ExemplarStore
+
+    group = _group()
+    opened = ExemplarStore.open(store, communicator=group)
+    before, segments = opened.used_bytes, len(opened.head.segments)
+    opened.compact()
+    if group.rank == 0:
+        sys.stdout.write(
+            f"generation {opened.head.number}: {segments} segments and {before:,} bytes before, "
+            f"{len(opened.head.segments)} segments and {opened.used_bytes:,} bytes now\n"
+        )
+
+
+def _group() -> Communicator:
+    """All processes that mpirun has started; this one alone without it."""
+    from exemplar_store.communicator import Alone, MpiCommunicator
+
+    if not any(int(os.environ.get(name, 1)) > 1 for name in MPI_SIZES):
+        return Alone()
+    from mpi4py import MPI
+
+    return MpiCommunicator(MPI.COMM_WORLD)

@@ -1,0 +1,147 @@
+"""The steps of a commit on disk. `ExemplarStore` says in which order, and on which process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from exemplar_store import disk
+from exemplar_store.candidates import Candidate
+from exemplar_store.errors import CommitConflict, Damaged, StoreError
+from exemplar_store.exemplar import EncodedExemplar
+from exemplar_store.generations import Snapshot, generation_numbers, generation_path, retained, sealed_record
+from exemplar_store.records import Generation
+from exemplar_store.segment_reader import SegmentReader
+
+if TYPE_CHECKING:
+    from exemplar_store.segment_writer import Segment  # brings zarr, which those who only remove do not need
+
+Order = tuple[int, int, int, int]
+
+
+@contextmanager
+def told(consequence: str = "") -> Iterator[None]:
+    """Say a refusal of the disk in one line.
+
+    Raises:
+        StoreError: in the place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{error.filename}: {error.strerror}{consequence}") from error
+
+
+def create_folder(root: Path, info: bytes, first: bytes) -> None:
+    """The store is born whole: it is built beside its place and renamed."""
+    unfinished = root.parent / f".{root.name}.creating"
+    disk.remove(unfinished)
+    for folder in (unfinished, *(unfinished / name for name in ("generations", "segments", "tmp"))):
+        disk.make_directory(folder)
+    disk.write_file(unfinished / "store.json", info)
+    disk.write_file(generation_path(unfinished, 0), first)
+    disk.sync_directory(unfinished / "generations")
+    disk.sync_directory(unfinished)
+    disk.rename(unfinished, root)
+
+
+def load(share: Iterable[Candidate], snapshot: Snapshot, new: Mapping[Order, EncodedExemplar]) -> list[EncodedExemplar]:
+    """The exemplars of a share with their payloads: old ones from their segments, checked, and new ones.
+
+    Raises:
+        Damaged: a payload is not what was written.
+    """
+    refs = {ref.name: ref for ref in snapshot.generation.segments}
+    readers: dict[str, SegmentReader] = {}
+    loaded = []
+    try:
+        for one in share:
+            if one.segment is None:
+                loaded.append(new[one.outline.order])
+                continue
+            if one.segment not in readers:
+                readers[one.segment] = SegmentReader(snapshot.root, refs[one.segment])
+            loaded.append(readers[one.segment].encoded(one.row))
+    finally:
+        for reader in readers.values():
+            reader.close()
+    return loaded
+
+
+def write_segment(root: Path, segment: Segment) -> None:
+    """Make a segment durable under its final name, where nothing refers to it yet.
+
+    If it is there already an older generation that is kept holds it: the name says that it has the same content.
+    """
+    final = root / "segments" / segment.ref.name
+    if final.exists():
+        if disk.read_inside(root, final / "segment.json") != segment.files["segment.json"]:
+            raise Damaged(f"{final / 'segment.json'}: is not what a segment of this name holds; run verify")
+        return
+    unfinished = root / "tmp" / segment.ref.name
+    folders = sorted({parent for path in segment.files for parent in PurePosixPath(path).parents})
+    for folder in folders:
+        disk.make_directory(unfinished / folder)
+    for path, data in segment.files.items():
+        disk.write_file(unfinished / path, data)
+    for folder in reversed(folders):
+        disk.sync_directory(unfinished / folder)
+    disk.rename(unfinished, final)
+    disk.sync_directory(root / "tmp")
+
+
+def publish(root: Path, generation: Generation) -> None:
+    """Make a generation the head. This is the commit.
+
+    Raises:
+        CommitConflict: there is a generation of this number.
+    """
+    unpublished = root / "tmp" / f"{generation.number:08d}.json"
+    disk.remove(unpublished)
+    disk.write_file(unpublished, sealed_record(generation))
+    try:
+        disk.publish(unpublished, generation_path(root, generation.number))
+    except FileExistsError as error:
+        raise CommitConflict(
+            f"{root}: somebody else committed generation {generation.number}; open the store again and plan again"
+        ) from error
+
+
+def unreachable(head: Snapshot, keep: int | None = None) -> list[Path]:
+    """What neither the head nor a generation that is kept needs: older generations, segments, unfinished files.
+
+    Args:
+        keep: how many generations to keep, instead of what the store says.
+    """
+    root, kept = head.root, retained(head, keep)
+    numbers = {one.generation.number for one in kept}
+    segments = {ref.name for one in kept for ref in one.generation.segments}
+    return [
+        *(generation_path(root, number) for number in generation_numbers(root) if number not in numbers),
+        *(root / "segments" / name for name in disk.names_in(root / "segments") if name not in segments),
+        *(root / "tmp" / name for name in disk.names_in(root / "tmp")),
+    ]
+
+
+def remove_unreachable(head: Snapshot, keep: int | None = None) -> None:
+    """Remove all that `unreachable` names, what refers to others first. A segment is gone at once or not at all."""
+    segments, tmp = head.root / "segments", head.root / "tmp"
+    for path in unreachable(head, keep):
+        if path.parent == segments:
+            doomed = tmp / f"removed-{path.name}"
+            disk.remove(doomed)
+            disk.rename(path, doomed)
+            disk.remove(doomed)
+        else:
+            disk.remove(path)
+
+
+def make_room(head: Snapshot, keep: int | None = None) -> None:
+    """Before a commit: a segment of the same name may be left from an earlier try, and copies of a store often leave
+    empty folders out.
+    """
+    for name in ("segments", "tmp"):
+        (head.root / name).mkdir(exist_ok=True)
+    remove_unreachable(head, keep)
