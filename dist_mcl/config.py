@@ -131,8 +131,12 @@ class Exemplars(_Section):
 class Launcher(_Section):
     """How the processes of a stage are started. Changing it does not make another run."""
 
-    kind: Literal["local"] = "local"
-    processes: int = Field(2, ge=1)
+    kind: Literal["local", "deepspeed", "mpi"] = Field("local", description="what starts the processes of a stage")
+    processes: int = Field(2, ge=1, description="processes on each node")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of a process; its share of the cores when left out"
+    )
+    retries: int = Field(1, ge=0, description="how often a stage is tried again whose processes or nodes vanished")
 
 
 class Experiment(_Section):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dist_mcl.evaluation import summarise
 from dist_mcl.report.data import ReportData
-from dist_mcl.report.units import UNDEFINED, count_bytes, duration, percent, points, size
+from dist_mcl.units import UNDEFINED, count_bytes, duration, percent, points, size
 
 
 @dataclass(frozen=True)

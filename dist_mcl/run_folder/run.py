@@ -1,9 +1,12 @@
 """The folder of one run.
 
 experiment.yaml   the configuration, complete
-plan.json         which classes arrive in which stage; written once, when the run begins
+plan.json         which classes arrive in which stage, and what a stage waits for; written once, when the run begins
 exemplars/        the exemplar store (absent when exemplars.budget is 0)
 stages/<nn>/      see `dist_mcl.run_folder.stage`
+lock/             see `dist_mcl.run_folder.lock`
+slurm/            batch scripts of a run that was submitted
+STOP              a person's wish that it stops; workers save and end
 report.html       the report
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import yaml
@@ -30,11 +34,27 @@ class Plan:
         run_id: names the run; its exemplar store carries the same one.
         class_names: by class id of the dataset.
         stages: class ids that arrive in each stage, in order of arrival.
+        parents: for each stage the numbers (from 1) of the stages that must be done before it.
     """
 
     run_id: str
     class_names: list[str]
     stages: list[list[int]]
+    parents: list[list[int]]
+
+    @classmethod
+    def chain(cls, class_names: list[str], stages: list[list[int]]) -> Plan:
+        """A new run whose every stage builds upon the one before it."""
+        parents = [[number] if number else [] for number in range(len(stages))]
+        return cls(uuid.uuid4().hex, class_names, stages, parents)
+
+    def order(self) -> list[int]:
+        """Stage numbers, parents before children.
+
+        Raises:
+            graphlib.CycleError: stages wait for each other.
+        """
+        return list(TopologicalSorter(dict(enumerate(self.parents, start=1))).static_order())
 
     @property
     def class_order(self) -> list[int]:
@@ -59,7 +79,7 @@ class RunFolder:
         Raises:
             UserError: the folder cannot be made.
         """
-        plan = Plan(uuid.uuid4().hex, class_names, stages)
+        plan = Plan.chain(class_names, stages)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             built = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -109,6 +129,10 @@ class RunFolder:
         return self.path / "exemplars"
 
     @property
+    def stop_file(self) -> Path:
+        return self.path / "STOP"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -117,5 +141,5 @@ class RunFolder:
         return StageFolder(self.path / "stages" / f"{number:02d}", number)
 
     def stages(self) -> list[StageFolder]:
-        """Folders of all stages, in order."""
-        return [self.stage(number) for number in range(1, len(self.plan.stages) + 1)]
+        """Folders of all stages, parents before children."""
+        return [self.stage(number) for number in self.plan.order()]

@@ -9,7 +9,7 @@ import pytest
 
 from dist_mcl.evaluation import summarise
 from dist_mcl.report import ReportData, Word, render_html, write_report
-from dist_mcl.report.units import percent, points
+from dist_mcl.units import percent, points
 
 MakeReport = Callable[..., ReportData]
 VOID = {"meta", "br", "img", "path", "use", "rect"}

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dist_mcl.report import ReportData, summary_table
-from dist_mcl.report.units import MINUS, UNDEFINED, count_bytes, duration, percent, points, size
+from dist_mcl.units import MINUS, UNDEFINED, count_bytes, duration, percent, points, size
 
 MakeReport = Callable[..., ReportData]
 
