@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stage_launchers import Job, LocalLauncher
+from stage_launchers import Job, LauncherError, LocalLauncher
 
 
 def job(folder: Path, code: str, processes: int = 2) -> Job:
@@ -79,5 +79,5 @@ def test_ranks_die_when_their_launcher_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_program_that_cannot_start_leaves_nothing_running(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LauncherError, match="no-such-program"):
         LocalLauncher().launch(Job(("no-such-program",), 2, tmp_path))

@@ -1,0 +1,48 @@
+"""The shared table of launchers: one row is all that the tests in test_kinds.py need to know about one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One launcher under test.
+
+    Attributes:
+        name: of the test.
+        kind: of the launcher.
+        options: of the launcher.
+        needs: programs without which it cannot run here.
+        nodes: nodes to ask for.
+        processes: processes on each node.
+    """
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    nodes: int = 1
+    processes: int = 2
+
+
+ROWS = (
+    Row("local", "local"),
+    Row("deepspeed", "deepspeed"),
+    Row("open-mpi", "mpi", needs=("mpirun",)),
+)
+
+
+def require(*programs: str) -> None:
+    """Skip, or fail where continuous integration promises that all of them are installed."""
+    missing = [program for program in programs if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(f"{', '.join(missing)} not installed")
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
