@@ -84,12 +84,22 @@ class Model(_Section):
     adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
 
 
+class Checkpointing(_Section):
+    """When a stage saves what it has trained so far, to continue from there after a stop. Either limit is enough."""
+
+    every_steps: int | None = Field(None, ge=1, description="optimiser steps between two checkpoints")
+    every_seconds: float | None = Field(300, gt=0, description="seconds between two checkpoints")
+    keep: int = Field(2, ge=1, description="how many of a stage's newest checkpoints stay on disk")
+
+
 class Training(_Section):
     """How one stage is trained. Batch sizes count fresh and replayed samples together."""
 
     epochs: int = Field(3, ge=1, description="passes over the fresh samples of a stage")
     batch_size: int = Field(32, ge=1, description="samples per optimiser step over all processes")
-    micro_batch_size: int = Field(16, ge=1, description="samples per forward pass of one process")
+    micro_batch_size: int = Field(
+        16, ge=1, description="samples per forward pass; the batch is cut into these whatever the number of processes"
+    )
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup: Share = Field(0.1, description="share of the steps with a rising learning rate")
@@ -100,7 +110,17 @@ class Training(_Section):
     balanced_softmax: bool = Field(
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
     )
+    gradient_sum: Literal["ordered", "deepspeed"] = Field(
+        "ordered",
+        description="ordered: micro-batches are summed in their order, so any number of processes trains the same "
+        "weights, bit for bit when all use as many threads each; "
+        "deepspeed: its own reduction, less traffic for large adapters, equal but for rounding",
+    )
     zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
+    checkpoint: Checkpointing = Checkpointing()
+    step_timeout: float = Field(
+        300, gt=0, description="seconds after which a step that waits for another process fails"
+    )
 
     @model_validator(mode="after")
     def _batch_is_whole_micro_batches(self) -> Training:
@@ -109,6 +129,21 @@ class Training(_Section):
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
         return self
+
+    def check_processes(self, processes: int) -> None:
+        """See that there is work for every process in each step.
+
+        Raises:
+            ValueError: there is not.
+        """
+        slots = self.batch_size // self.micro_batch_size
+        if processes > slots or (self.gradient_sum == "deepspeed" and slots % processes):
+            need = "at least as many" if self.gradient_sum == "ordered" else "a multiple of that"
+            raise ValueError(
+                f"training.batch_size {self.batch_size} is {slots} micro-batches of training.micro_batch_size "
+                f"{self.micro_batch_size}, and {processes} processes need {need}; "
+                f"lower training.micro_batch_size or launcher.processes"
+            )
 
 
 class Exemplars(_Section):
@@ -153,12 +188,7 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
-        per_step = self.training.micro_batch_size * self.launcher.processes
-        if self.training.batch_size % per_step:
-            raise ValueError(
-                f"training.batch_size {self.training.batch_size} is not a multiple of training.micro_batch_size x "
-                f"launcher.processes = {per_step}"
-            )
+        self.training.check_processes(self.launcher.processes)
         return self
 
     def result_fields(self) -> dict[str, Any]:

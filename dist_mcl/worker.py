@@ -39,7 +39,8 @@ def main() -> int:
         from dist_mcl.training.process_group import join_process_group
         from dist_mcl.training.stage import StageRun
 
-        StageRun(run, folder, arguments.attempt, join_process_group(), progress).finish()
+        group = join_process_group(run.experiment.training.step_timeout)
+        StageRun(run, folder, arguments.attempt, group, progress).finish()
     except Exception as error:  # noqa: BLE001 - whatever it is, the coordinator must learn of it
         traceback.print_exc()
         is_users = isinstance(error, UserError)

@@ -68,18 +68,18 @@ def epoch_batches(
 
 
 def stripe(batch: Sequence[Entry], rank: int, world: int, micro_batch_size: int) -> list[list[Entry]]:
-    """The micro-batches of one global batch that one process takes, in the order of its accumulation steps.
+    """The micro-batches of one global batch that one process takes, in order.
 
-    The batch is cut into slots of `micro_batch_size` consecutive entries, and slot s goes to process s % world. So one
-    process that accumulates two steps sees the same micro-batches as two processes that take one each.
+    The batch is cut into slots of `micro_batch_size` consecutive entries, whatever the number of processes, and slot s
+    goes to process s % world. So one process sees the same micro-batches as two that take every other one.
 
     Raises:
-        ValueError: the batch is not a whole number of micro-batches for each process, or there is no such process.
+        ValueError: the batch is not a whole number of micro-batches, or there is no such process.
     """
     if not 0 <= rank < world:
         raise ValueError(f"rank {rank} is not one of {world} processes")
-    if len(batch) % (world * micro_batch_size):
-        raise ValueError(f"a batch of {len(batch)} is not a multiple of {world} processes x {micro_batch_size} samples")
+    if len(batch) % micro_batch_size:
+        raise ValueError(f"a batch of {len(batch)} is not a multiple of {micro_batch_size} samples")
     starts = range(rank * micro_batch_size, len(batch), world * micro_batch_size)
     return [list(batch[start : start + micro_batch_size]) for start in starts]
 

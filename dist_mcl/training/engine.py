@@ -1,21 +1,98 @@
-"""DeepSpeed around a classifier: what is sharded, how it is optimised."""
+"""DeepSpeed around what trains: what is sharded, how it is optimised, and its state as plain tensors."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import deepspeed
 import torch
+from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
+from torch import Tensor, nn
 
 from dist_mcl.config import Training
 from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.gradients import GivenGradient
 from dist_mcl.training.process_group import ProcessGroup
 
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
-def start_engine(model: Classifier, config: Training, steps: int, group: ProcessGroup) -> deepspeed.DeepSpeedEngine:
-    """A DeepSpeed engine that trains the classifier's trainable parameters with AdamW for `steps` optimiser steps.
+
+@dataclass(frozen=True)
+class Engine:
+    """A DeepSpeed engine and what it trains.
+
+    Attributes:
+        deepspeed: the engine; around `GivenGradient` when gradients are summed in order, else around the model.
+        model: its trainable parameters are trained.
+        optimizer: the AdamW inside the engine; DeepSpeed may have put flat shards in the place of the parameters.
+    """
+
+    deepspeed: deepspeed.DeepSpeedEngine
+    model: Classifier
+    optimizer: torch.optim.AdamW
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that training changes, whole, on the CPU: "parameter.NAME", "exp_avg.NAME", "exp_avg_sq.NAME".
+
+        All ranks must call this, after at least one step. The result does not depend on how the state is sharded.
+        """
+        tensors = {}
+        for name, parameter in self._trainable():
+            tensors[f"parameter.{name}"] = parameter
+            for moment in _MOMENTS:
+                tensors[f"{moment}.{name}"] = self._moment(parameter, moment)
+        return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Take up a state that `state` returned after `step` steps. All ranks must call this, before the first step.
+
+        The parameters themselves must have been in the model when the engine was made: see `load_parameters`.
+        """
+        for group in self.optimizer.param_groups:
+            for shard in group["params"]:
+                moments = {moment: torch.zeros_like(shard) for moment in _MOMENTS}
+                self.optimizer.state[shard] = {"step": torch.tensor(float(step)), **moments}
+        if self._is_sharded():
+            # DeepSpeed finds its shards of the moments only once they are there, usually after the first step.
+            self.deepspeed.optimizer._lazy_init_hp_params_optimizer_state()
+        for name, parameter in self._trainable():
+            for moment in _MOMENTS:
+                value = tensors[f"{moment}.{name}"].to(parameter.device)
+                if self._is_sharded():
+                    safe_set_full_optimizer_state(parameter, value, moment)
+                else:
+                    self.optimizer.state[parameter][moment].copy_(value)
+
+    def _moment(self, parameter: nn.Parameter, name: str) -> Tensor:
+        if self._is_sharded():
+            return safe_get_full_optimizer_state(parameter, name)
+        return self.optimizer.state[parameter][name]
+
+    def _is_sharded(self) -> bool:
+        return self.deepspeed.optimizer is not self.optimizer
+
+    def _trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
+
+
+def load_parameters(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
+    """Put the parameters of an `Engine.state` into the model."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(tensors[f"parameter.{name}"])
+
+
+def start_engine(model: Classifier, config: Training, steps: int, begun: int, group: ProcessGroup) -> Engine:
+    """A DeepSpeed engine that trains the classifier's trainable parameters with AdamW.
 
     The learning rate rises linearly over the warm-up share of the steps and then falls along a half cosine to 0.
+
+    Args:
+        steps: optimiser steps of the whole stage.
+        begun: how many of them were done before.
     """
     trainable = model.trainable()
     matrices = [parameter for parameter in trainable if parameter.ndim > 1]
@@ -24,6 +101,17 @@ def start_engine(model: Classifier, config: Training, steps: int, group: Process
         [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=config.learning_rate,
     )
+    factor = _learning_rate_factor(config, steps)
+    engine, *_ = deepspeed.initialize(
+        model=GivenGradient(model) if config.gradient_sum == "ordered" else model,
+        optimizer=optimizer,
+        lr_scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(begun + step)),
+        config=_deepspeed_config(config, group.world_size),
+    )
+    return Engine(engine, model, optimizer)
+
+
+def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
     warmup = max(1, round(config.warmup * steps))
 
     def factor(step: int) -> float:
@@ -31,22 +119,22 @@ def start_engine(model: Classifier, config: Training, steps: int, group: Process
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
-    engine, *_ = deepspeed.initialize(
-        model=model,
-        optimizer=optimizer,
-        lr_scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, factor),
-        config=_deepspeed_config(config, group.world_size),
-    )
-    return engine
+    return factor
 
 
 def _deepspeed_config(config: Training, world_size: int) -> dict[str, object]:
+    slots = config.batch_size // config.micro_batch_size
+    own: dict[str, object]
+    if config.gradient_sum == "ordered":
+        # DeepSpeed sees one finished gradient per step, from rank 0: the other ranks bring zeros. Sums of one number
+        # and zeros are exact in any order; clipping was done before.
+        own = {"gradient_accumulation_steps": 1, "gradient_allreduce_op": "sum"}
+    else:
+        own = {"gradient_accumulation_steps": slots // world_size, "gradient_clipping": config.gradient_clipping}
     return {
-        "train_batch_size": config.batch_size,
         "train_micro_batch_size_per_gpu": config.micro_batch_size,
-        "gradient_accumulation_steps": config.batch_size // (config.micro_batch_size * world_size),
-        "gradient_clipping": config.gradient_clipping,
         "zero_optimization": {"stage": config.zero_stage},
         # Progress goes to the run folder; DeepSpeed's own lines every few steps would only fill the logs.
         "steps_per_print": 2**31,
+        **own,
     }

@@ -25,12 +25,13 @@ from dist_mcl.scenario.stages import Stage, stages
 from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
+from dist_mcl.training.learner import Pool
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
-from dist_mcl.training.train import Pool, train
+from dist_mcl.training.train import train
 
 
 class SupersededError(RuntimeError):

@@ -46,7 +46,11 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
         ("exemplars.budget=3XB", "exemplars.budget: unknown unit 'XB'; write a size such as"),
         ("exemplars.budget=-3", "exemplars.budget: Input should be greater than or equal to 0, got -3"),
         ("training.batch_size=33", "batch_size 33 is not a multiple of micro_batch_size 16"),
-        ("launcher.processes=3", "training.batch_size 32 is not a multiple of training.micro_batch_size x"),
+        ("launcher.processes=3", "is 2 micro-batches of training.micro_batch_size 16, and 3 processes need at least"),
+        (
+            "training={gradient_sum: deepspeed, batch_size: 48}",
+            "is 3 micro-batches of training.micro_batch_size 16, and 2 pro",
+        ),
         ("name=../elsewhere", "name: String should match pattern"),
         ("nonsense", "--set nonsense: write it as a.b=value"),
         ("seed.x=3", "seed: Input should be a valid integer"),

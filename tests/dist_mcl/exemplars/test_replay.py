@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -81,13 +82,13 @@ def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
         assert abs(seen - share * count) <= 1
 
 
-@given(epochs, st.sampled_from([(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1)]))
+@given(epochs, st.sampled_from([(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (3, 1), (3, 2), (4, 1)]))
 def test_any_number_of_processes_learns_the_same_micro_batches(epoch: dict[str, Any], layout: tuple[int, int]) -> None:
     world, micro = layout
     for batch in epoch_batches(**epoch):
         shares = [stripe(batch, rank, world, micro) for rank in range(world)]
-        assert len({len(share) for share in shares}) == 1  # as many steps on every process
-        in_order = [slot for step in zip(*shares, strict=True) for slot in step]
+        assert len(shares[0]) - len(shares[-1]) <= 1
+        in_order = [slot for step in zip_longest(*shares) for slot in step if slot is not None]
         assert in_order == stripe(batch, 0, 1, micro)
         assert [entry for slot in in_order for entry in slot] == batch
 
@@ -102,8 +103,8 @@ def test_two_processes_see_the_micro_batches_of_one_that_accumulates() -> None:
 
 def test_stripes_that_do_not_fit_are_refused() -> None:
     batch = [Fresh(i) for i in range(8)]
-    with pytest.raises(ValueError, match="not a multiple of 3 processes x 2"):
-        stripe(batch, 0, 3, 2)
+    with pytest.raises(ValueError, match="a batch of 8 is not a multiple of 3 samples"):
+        stripe(batch, 0, 2, 3)
     with pytest.raises(ValueError, match="rank 2"):
         stripe(batch, 2, 2, 2)
 
