@@ -60,15 +60,39 @@ def run(
 
 
 @app.command()
+def submit(
+    config_file: ConfigFile,
+    cluster: Annotated[Path, typer.Option(help="profile of the cluster, for example slurm/profiles/gpu.yaml")],
+    overrides: Overrides = None,
+    folder: RunOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the batch scripts and submit nothing")] = False,
+) -> None:
+    """Hand a run to Slurm: one job per stage, each waiting for the one before.
+
+    Example: mcl submit configs/quickstart.yaml --cluster slurm/profiles/gpu.yaml
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl import coordinator
+
+    profile = coordinator.load_cluster(cluster)
+    place = folder or coordinator.default_folder(experiment, overrides or [])
+    scripts = coordinator.batch_scripts(coordinator.open_or_plan(place, experiment), profile)
+    if dry_run:
+        print("\n".join(scripts.values()), end="")
+    else:
+        _say_submitted(place, coordinator.submit_run(coordinator.open_or_begin(place, experiment), cluster))
+
+
+@app.command()
 def cancel(run_folder: RunArgument) -> None:
-    """Ask a run to save and stop; `mcl run` or `mcl retry` continues it.
+    """Ask a run to save and stop; `mcl run`, `mcl submit` or `mcl retry` continues it.
 
     Example: mcl cancel runs/quickstart
     """
-    from dist_mcl.coordinator import cancel
+    from dist_mcl.coordinator import cancel, withdraw
     from dist_mcl.run_folder import RunFolder
 
-    cancel(RunFolder.open(run_folder))
+    withdraw(cancel(RunFolder.open(run_folder)))
     print(f"{run_folder}: asked to stop after the step in work; `mcl status {run_folder} --watch` shows when it has")
 
 
@@ -78,12 +102,15 @@ def retry(run_folder: RunArgument, stage: Annotated[int, typer.Option(help="numb
 
     Example: mcl retry runs/quickstart --stage 3
     """
-    from dist_mcl.coordinator import reopen
+    from dist_mcl.coordinator import profile_copy, reopen, submit_run
     from dist_mcl.run_folder import RunFolder
 
     begun = RunFolder.open(run_folder)
-    reopen(begun, stage)
-    _finish(begun)
+    was_submitted = reopen(begun, stage)
+    if was_submitted:
+        _say_submitted(begun.path, submit_run(begun, profile_copy(begun)))
+    else:
+        _finish(begun)
 
 
 @app.command()
@@ -105,14 +132,25 @@ def status(
 
     Example: mcl status runs/quickstart --watch
     """
+    from dist_mcl.coordinator.submit import queue_states
     from dist_mcl.display import status_rows, status_table, watch_status
+    from dist_mcl.run_folder import RunFolder
+
+    begun = RunFolder.open(run_folder)
+
+    def look() -> list[dict[str, object]]:
+        try:
+            return status_rows(begun, queue_states(begun))
+        except UserError as error:
+            print(f"mcl: {error}; the jobs are shown without their state", file=sys.stderr)
+            return status_rows(begun)
 
     if watch:
-        watch_status(lambda: status_rows(run_folder))
+        watch_status(look)
     elif as_json:
-        print(json.dumps(status_rows(run_folder), indent=1))
+        print(json.dumps(look(), indent=1))
     else:
-        Console().print(status_table(status_rows(run_folder)))
+        Console().print(status_table(look()))
 
 
 @config_app.command()
@@ -162,6 +200,12 @@ def _finish(begun: RunFolder) -> None:
     with StageBars(len(begun.plan.stages)) as bars:
         finish_run(begun, bars.show)
     _write_report(begun.path)
+
+
+def _say_submitted(run: Path, jobs: dict[int, int]) -> None:
+    for stage, job in jobs.items():
+        print(f"stage {stage} is job {job}")
+    print(f"{run}: `mcl status {run} --watch` shows how it goes")
 
 
 def _write_report(path: Path) -> None:

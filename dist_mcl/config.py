@@ -16,6 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dist_mcl.errors import UserError
+from stage_launchers import launcher_kinds
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -163,15 +164,25 @@ class Exemplars(_Section):
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 
 
+def _launcher_kind(value: str) -> str:
+    if value not in launcher_kinds():
+        raise ValueError(f"choose one of {', '.join(launcher_kinds())}")
+    return value
+
+
 class Launcher(_Section):
     """How the processes of a stage are started. Changing it does not make another run."""
 
-    kind: Literal["local", "deepspeed", "mpi"] = Field("local", description="what starts the processes of a stage")
+    kind: Annotated[str, AfterValidator(_launcher_kind)] = Field(
+        "local", description=f"what starts the processes of a stage: {', '.join(launcher_kinds())}"
+    )
+    nodes: int = Field(1, ge=1)
     processes: int = Field(2, ge=1, description="processes on each node")
     threads: int | None = Field(
         None, ge=1, description="CPU threads of a process; its share of the cores when left out"
     )
     retries: int = Field(1, ge=0, description="how often a stage is tried again whose processes or nodes vanished")
+    options: dict[str, Any] = Field({}, description="of this kind of launcher, see docs/launchers.md")
 
 
 class Experiment(_Section):
@@ -188,7 +199,7 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
-        self.training.check_processes(self.launcher.processes)
+        self.training.check_processes(self.launcher.nodes * self.launcher.processes)
         return self
 
     def result_fields(self) -> dict[str, Any]:

@@ -32,8 +32,8 @@ def cancel(run: RunFolder) -> list[StageFolder]:
     return waiting
 
 
-def reopen(run: RunFolder, number: int) -> StageFolder:
-    """Let a stage that failed or was cancelled be tried again, with all its retries.
+def reopen(run: RunFolder, number: int) -> bool:
+    """Let a stage that failed or was cancelled be tried again, with all its retries; returns whether it was submitted.
 
     Raises:
         UserError: there is no such stage, it is done, has not been tried, or is being worked on.
@@ -49,4 +49,4 @@ def reopen(run: RunFolder, number: int) -> StageFolder:
     with RunLock(run.path):
         run.stop_file.unlink(missing_ok=True)
         folder.write_state(replace(state, status="waiting", failures=0, reason=None, job=None))
-    return folder
+    return state.job is not None

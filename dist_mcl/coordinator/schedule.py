@@ -11,7 +11,7 @@ from dataclasses import replace
 from dist_mcl.coordinator.outcome import judge, next_state
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, StageState, read_progress
-from stage_launchers import Job, Launcher, LocalLauncher
+from stage_launchers import Job, Launcher, LauncherError, create_launcher
 
 Watch = Callable[[StageFolder, Progress], None]
 _POLL_SECONDS = 0.1
@@ -30,11 +30,11 @@ def finish_run(run: RunFolder, watch: Watch) -> None:
     """
     with RunLock(run.path):
         run.stop_file.unlink(missing_ok=True)
+        launcher = _launcher(run)
         for folder in run.stages():
             if folder.is_done():
                 continue
             folder.write_state(replace(folder.state, failures=0, job=None))
-            launcher = LocalLauncher()
             while (state := make_attempt(run, folder, launcher, watch)).status != "done":
                 refuse_unless_open(folder, state)
 
@@ -71,8 +71,19 @@ def refuse_unless_open(folder: StageFolder, state: StageState) -> None:
         raise StageFailedError(f"stage {folder.number} failed: {state.reason}; its logs are in {logs}")
 
 
+def _launcher(run: RunFolder) -> Launcher:
+    wanted = run.experiment.launcher
+    try:
+        return create_launcher(wanted.kind, wanted.options)
+    except LauncherError as error:
+        raise UserError(str(error)) from error
+
+
 def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, launcher: Launcher, watch: Watch) -> int:
-    handle = launcher.launch(_job(run, folder, attempt))
+    try:
+        handle = launcher.launch(_job(run, folder, attempt))
+    except LauncherError as error:
+        raise UserError(str(error)) from error
     try:
         while (code := handle.poll()) is None:
             progress = read_progress(folder.attempt(attempt) / "progress.json")
@@ -93,6 +104,8 @@ def _job(run: RunFolder, folder: StageFolder, attempt: int) -> Job:
     return Job(
         argv=tuple(argv),
         processes=wanted.processes,
+        nodes=wanted.nodes,
+        name=f"{run.experiment.name}-{folder.number}",
         log_dir=folder.attempt(attempt),
         env={"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
     )

@@ -12,7 +12,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
-from dist_mcl.run_folder import RunFolder
+from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.reader import Scenes, open_split
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
@@ -29,20 +29,32 @@ def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
     """The run in `path`, begun now if there is none.
 
     Raises:
+        UserError: as `open_or_plan`, or the folder or the store cannot be made.
+    """
+    run = open_or_plan(path, experiment)
+    if not RunFolder.exists(path):
+        run.write()
+    _open_store(run)
+    return run
+
+
+def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
+    """The run in `path`, or the one that would begin there; nothing is written.
+
+    Raises:
         UserError: the folder holds a run of another configuration or the store of another run, data or models are
             missing or unreadable, more stages than classes, or a budget that cannot hold one exemplar.
     """
     if RunFolder.exists(path):
         run = RunFolder.open(path)
         run.check_same_experiment(experiment)
-        _open_store(run)
         return RunFolder(path, experiment, run.plan)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: is not empty and holds no run; choose another folder with --run")
-    return _begin(path, experiment)
+    return _plan(path, experiment)
 
 
-def _begin(path: Path, experiment: Experiment) -> RunFolder:
+def _plan(path: Path, experiment: Experiment) -> RunFolder:
     train, test = (open_split(experiment.data, split, experiment.seed) for split in ("train", "test"))
     groups = class_incremental(sorted(set(train.labels.tolist())), experiment.scenario.stages, experiment.seed)
     tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
@@ -50,9 +62,7 @@ def _begin(path: Path, experiment: Experiment) -> RunFolder:
     train.check()
     if experiment.exemplars.budget:
         _check_budget(experiment, train, tokenizer)
-    run = RunFolder.create(path, experiment, list(train.classes), [list(group) for group in groups])
-    _open_store(run)
-    return run
+    return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
 
 
 def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenizer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,17 +19,13 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "cancelled": "yellow"}
 
 
-def status_rows(path: Path, queue: Queue | None = None) -> list[Row]:
+def status_rows(run: RunFolder, queue: Queue | None = None) -> list[Row]:
     """One record per stage of a run, for people and for scripts.
 
     Args:
         queue: the state of the run's jobs, by job number.
-
-    Raises:
-        UserError: the folder holds no run.
     """
-    run = RunFolder.open(path)
-    is_live = RunLock(path).is_held()
+    is_live = RunLock(run.path).is_held()
     return [_row(folder, is_live, queue or {}) for folder in run.stages()]
 
 
@@ -71,7 +66,7 @@ def _row(folder: StageFolder, is_live: bool, queue: Queue) -> Row:
         "status": status,
         **_progress(progress),
         "attempts": state.attempt,
-        "job": f"{state.job} {in_queue.lower()}" if in_queue else state.job,
+        "job": f"{state.job} {in_queue}" if in_queue else state.job,
         "exemplars": memory.get("exemplars"),
         "bytes": memory.get("bytes"),
         "reason": state.reason,

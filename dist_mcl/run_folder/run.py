@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -70,29 +70,25 @@ class RunFolder:
     experiment: config.Experiment
     plan: Plan
 
-    @classmethod
-    def create(
-        cls, path: Path, experiment: config.Experiment, class_names: list[str], stages: list[list[int]]
-    ) -> RunFolder:
-        """Begin a run in a folder that is not there yet, or is empty; it appears whole or not at all.
+    def write(self) -> None:
+        """Begin the run on disk, in a folder that is not there yet or is empty; it appears whole or not at all.
 
         Raises:
             UserError: the folder cannot be made.
         """
-        plan = Plan.chain(class_names, stages)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            built = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            built = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
             built.chmod(0o755)
-            write_text(built / "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
-            write_json(built / "plan.json", asdict(plan))
-            built.rename(path)
-            sync_folder(path.parent)
+            experiment = self.experiment.model_dump(mode="json")
+            write_text(built / "experiment.yaml", yaml.safe_dump(experiment, sort_keys=False))
+            write_json(built / "plan.json", asdict(self.plan))
+            built.rename(self.path)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise UserError(
-                f"{path}: the run folder cannot be made: {error.strerror}; choose one with --run"
+                f"{self.path}: the run folder cannot be made: {error.strerror}; choose one with --run"
             ) from error
-        return cls(path, experiment, plan)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -123,6 +119,11 @@ class RunFolder:
                 f"{self.path}: holds a run of another configuration: {'; '.join(different)}; "
                 f"choose another folder with --run, or remove this one"
             )
+
+    def launched_with(self, **changes: object) -> RunFolder:
+        """The same run with other fields of its launcher, which do not change its result."""
+        launcher = self.experiment.launcher.model_copy(update=changes)
+        return replace(self, experiment=self.experiment.model_copy(update={"launcher": launcher}))
 
     @property
     def store(self) -> Path:

@@ -10,12 +10,14 @@ import pytest
 from dist_mcl.config import Experiment
 from dist_mcl.coordinator import cancel, reopen
 from dist_mcl.errors import UserError
-from dist_mcl.run_folder import RunFolder, RunLock, StageState
+from dist_mcl.run_folder import Plan, RunFolder, RunLock, StageState
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    return RunFolder.create(tmp_path / "small", Experiment(name="small"), ["a", "b", "c"], [[2], [0], [1]])
+    run = RunFolder(tmp_path / "small", Experiment(name="small"), Plan.chain(["a", "b", "c"], [[2], [0], [1]]))
+    run.write()
+    return run
 
 
 def test_nothing_to_cancel_changes_nothing(run: RunFolder) -> None:
