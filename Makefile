@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint bench-store setup models clean
+.PHONY: quickstart test lint bench-store bench-train setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
@@ -16,6 +16,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-train: setup models
+	$(BIN)/python -W ignore benchmarks/training.py --json bench-train.json
 
 bench-store: setup models
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'

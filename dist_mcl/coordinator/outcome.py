@@ -15,7 +15,7 @@ from dist_mcl.run_folder import StageFolder, StageState
 
 # What the other ranks say when one has vanished: gloo's and NCCL's words.
 _PEER_LOST = re.compile(
-    r"Connection closed by peer|Connection reset by peer|Broken pipe|Timed out waiting|Socket Timeout|"
+    r"PeerLostError|Connection closed by peer|Connection reset by peer|Broken pipe|Timed out waiting|Socket Timeout|"
     r"[Ww]atchdog|ncclRemoteError|ncclSystemError|wait timeout"
 )
 

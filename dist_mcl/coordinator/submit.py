@@ -7,13 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from stage_launchers.batch import BatchJob, render
+from stage_launchers.profile import Profile, load_profile
+from stage_launchers.queue import cancel, query, release, submit
+
 from dist_mcl.errors import UserError
 from dist_mcl.files import write_text
 from dist_mcl.run_folder import RunFolder, RunLock, StageFolder
 from stage_launchers import LauncherError
-from stage_launchers.batch import BatchJob, render
-from stage_launchers.profile import Profile, load_profile
-from stage_launchers.queue import cancel, query, release, submit
 
 
 def load_cluster(path: Path) -> Profile:
