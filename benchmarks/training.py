@@ -1,8 +1,8 @@
 """What a training step costs: ours beside Hugging Face's Trainer and a bare DeepSpeed loop, in one run.
 
-The same model (the small backbone with LoRA), samples, micro-batches and DeepSpeed settings; the programs take turns, so
-that other load on the machine meets all of them. A figure is the median step of all rounds; a ratio is ours by theirs,
-so below 1 is faster. Memory is the peak of the largest rank.
+The same model (the small backbone with LoRA), samples, micro-batches and DeepSpeed settings; the programs take turns,
+so that other load on the machine meets all of them. A figure is the median step of all rounds; a ratio is ours by
+theirs, so below 1 is faster. Memory is the peak of the largest rank.
 
     python benchmarks/training.py --zero 0 2 --processes 1 2 --rounds 3 --json training.json
 """

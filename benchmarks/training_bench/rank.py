@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -50,7 +51,7 @@ def main(program: str, steps: int, experiment: Experiment, out: Path) -> None:
     task.samples  # noqa: B018 - prepared before the clock starts
     memory, ticks = PeakMemory(), []
     PROGRAMS[program](task, group, lambda: ticks.append(time.perf_counter()))
-    seconds = [after - before for before, after in zip(ticks, ticks[1:], strict=False)][_SKIPPED_STEPS:]
+    seconds = [after - before for before, after in pairwise(ticks)][_SKIPPED_STEPS:]
     found = {"steps": len(ticks), "seconds": seconds, "bytes": memory.end(), "tokens_per_step": task.tokens_per_step()}
     (out / f"rank-{group.rank}.json").write_text(json.dumps(found), "utf-8")
 
