@@ -40,7 +40,7 @@ def render(job: BatchJob, profile: Profile) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - shell, not HTML
+        autoescape=False,
     )
     environment.filters |= {"quote": shlex.quote, "words": shlex.join}
     return environment.get_template("stage.sbatch").render(

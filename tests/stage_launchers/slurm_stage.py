@@ -1,7 +1,7 @@
 """What a batch script runs in these tests, as a coordinator would: `slurm_stage.py FOLDER [EXIT CODE ...]`.
 
-Start k of the job gives exit code k at once; after the last of them, starts run two ranks under srun, which save and give
-85 when they are told to stop, and 0 when another start has saved before them.
+Start k of the job gives exit code k at once; after the last of them, starts run two ranks under srun, which save and
+give 85 when they are told to stop, and 0 when another start has saved before them.
 """
 
 from __future__ import annotations
