@@ -1,6 +1,7 @@
 """A coordinator in a process of its own: launch one job as the command line's JSON says, and print its exit code."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from stage_launchers import Job, create_launcher
 
 
 def main(spec: dict) -> None:
+    Path(spec["log_dir"], "coordinator").write_text(str(os.getpid()))
     job = Job(tuple(spec["argv"]), spec["processes"], Path(spec["log_dir"]), nodes=spec["nodes"])
     handle = create_launcher(spec["kind"], spec["options"]).launch(job)
     if spec["stop_after"]:

@@ -22,6 +22,7 @@ class Row:
         needs: programs without which it cannot run here.
         nodes: nodes to ask for.
         processes: processes on each node.
+        prefix: command of the test cluster under which the coordinator runs; none outside the cluster.
     """
 
     name: str
@@ -30,12 +31,14 @@ class Row:
     needs: tuple[str, ...] = ()
     nodes: int = 1
     processes: int = 2
+    prefix: tuple[str, ...] = ()
 
 
 ROWS = (
     Row("local", "local"),
     Row("deepspeed", "deepspeed"),
     Row("open-mpi", "mpi", needs=("mpirun",)),
+    Row("slurm", "slurm", nodes=2, processes=1, prefix=("salloc", "--quiet", "--nodes=2", "--ntasks-per-node=1")),
 )
 
 

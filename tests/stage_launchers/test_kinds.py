@@ -55,6 +55,7 @@ class Bench:
 
     row: Row
     folder: Path
+    prefix: tuple[str, ...]
 
     @property
     def ranks(self) -> range:
@@ -84,7 +85,7 @@ class Bench:
             "stop_after": [str(self.folder / f"ready-{rank}") for rank in self.ranks] if stop else [],
             "grace": grace,
         }
-        command = [sys.executable, str(LAUNCH_ONE), json.dumps(spec)]
+        command = [*self.prefix, sys.executable, str(LAUNCH_ONE), json.dumps(spec)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def code(self, coordinator: subprocess.Popen[str]) -> int:
@@ -110,8 +111,10 @@ class Bench:
 
 @pytest.fixture(params=ROWS, ids=lambda row: row.name)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    require(*request.param.needs)
-    bench = Bench(request.param, tmp_path)
+    row: Row = request.param
+    require(*row.needs)
+    in_cluster = (*request.getfixturevalue("cluster").run_command, *row.prefix) if row.prefix else ()
+    bench = Bench(row, tmp_path, in_cluster)
     yield bench
     for pid in bench.alive():
         os.kill(pid, signal.SIGKILL)
@@ -161,6 +164,6 @@ def test_nothing_outlives_a_killed_coordinator(bench: Bench) -> None:
     coordinator = bench.start("ready(); import time; time.sleep(600)")
     bench.wait_until_ready()
     assert len(bench.alive()) == len(bench.ranks)
-    coordinator.kill()
+    os.kill(int((bench.folder / "coordinator").read_text()), signal.SIGKILL)
     coordinator.communicate()
     wait_until(lambda: not bench.alive())
