@@ -1,12 +1,14 @@
 """What one rank of a stage runs: `python -m dist_mcl.worker --run RUN --stage N --attempt A`.
 
-Exit codes: 0 the stage is done, 2 a user's mistake, 1 anything else. The reason of a failure is left in the attempt's
-folder, where the coordinator finds it whatever the launcher makes of the exit code.
+Exit codes: 0 the stage is done; 2 a user's mistake; 75 the stage before is not done; 85 asked to stop, start it again
+to continue; 1 anything else. Launchers garble exit codes, so what happened is also left in the attempt's folder, where
+the coordinator finds it: `error-<rank>.json` has the reason of a failure, `yielded.json` tells that it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 import traceback
@@ -14,13 +16,18 @@ from pathlib import Path
 
 from dist_mcl.errors import UserError
 from dist_mcl.files import write_json
-from dist_mcl.run_folder import ProgressFile, RunFolder
+from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
+from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
 from stage_launchers import die_with_launcher, rendezvous
+
+DONE, FAILED, USERS_MISTAKE, NOT_READY, YIELDED = 0, 1, 2, 75, 85
 
 
 def main() -> int:
     """Run one stage on this rank."""
     die_with_launcher()
+    signals = StopSignals()
+    signals.install()
     parser = argparse.ArgumentParser(prog="python -m dist_mcl.worker", description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="run folder")
     parser.add_argument("--stage", type=int, required=True, help="number of the stage, from 1")
@@ -30,25 +37,42 @@ def main() -> int:
     arguments = parser.parse_args()
     run = RunFolder.open(arguments.run)
     folder = run.stage(arguments.stage)
-    attempt = folder.attempt(arguments.attempt)
+    if folder.is_done():
+        return DONE
+    if arguments.stage > 1 and not run.stage(arguments.stage - 1).is_done():
+        print(f"stage {arguments.stage - 1} is not done yet", file=sys.stderr)
+        return NOT_READY
     rank = rendezvous().rank
-    progress = ProgressFile(attempt / "progress.json" if rank == 0 else None)
-    progress.begin("start")
     try:
-        # The heavy imports come late, so that the progress file says "start" while they last.
-        from dist_mcl.training.process_group import join_process_group
-        from dist_mcl.training.stage import StageRun
-
-        group = join_process_group(run.experiment.training.step_timeout)
-        StageRun(run, folder, arguments.attempt, group, progress).finish()
+        _work(run, folder, arguments.attempt, rank, signals)
+    except StageYieldedError:
+        return YIELDED
     except Exception as error:  # noqa: BLE001 - whatever it is, the coordinator must learn of it
-        traceback.print_exc()
-        is_users = isinstance(error, UserError)
-        reason = str(error) if is_users else f"{type(error).__name__}: {error}"
-        record = {"rank": rank, "users_mistake": is_users, "reason": reason, "time": time.time()}
+        return _report(error, folder.attempt(arguments.attempt), rank)
+    return DONE
+
+
+def _work(run: RunFolder, folder: StageFolder, attempt: int, rank: int, signals: StopSignals) -> None:
+    attempt_folder = folder.attempt(attempt)
+    progress = ProgressFile(attempt_folder / "progress.json" if rank == 0 else None)
+    progress.begin("start")
+    # The heavy imports come late, so that the progress file says "start" while they last.
+    from dist_mcl.training.process_group import join_process_group
+    from dist_mcl.training.stage import StageRun
+
+    group = join_process_group(run.experiment.training.step_timeout)
+    stop = StopRequests(signals, run.path / "STOP", attempt_folder, group)
+    StageRun(run, folder, attempt, group, progress, stop).finish()
+
+
+def _report(error: Exception, attempt: Path, rank: int) -> int:
+    is_users = isinstance(error, UserError)
+    reason = str(error) if is_users else f"{type(error).__name__}: {error}"
+    record = {"rank": rank, "users_mistake": is_users, "reason": reason, "time": time.time()}
+    with contextlib.suppress(OSError):  # a full disk, say; then the log and the exit code have to do
         write_json(attempt / f"error-{rank}.json", record)
-        return 2 if is_users else 1
-    return 0
+    traceback.print_exception(error)
+    return USERS_MISTAKE if is_users else FAILED
 
 
 if __name__ == "__main__":

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 import deepspeed
 import torch
-from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
+from deepspeed.utils import (
+    lazy_init_hp_params_optimizer_state,
+    safe_get_full_optimizer_state,
+    safe_set_full_optimizer_state,
+)
 from torch import Tensor, nn
 
 from dist_mcl.config import Training
@@ -38,6 +42,7 @@ class Engine:
 
         All ranks must call this, after at least one step. The result does not depend on how the state is sharded.
         """
+        self._link_shards()
         tensors = {}
         for name, parameter in self._trainable():
             tensors[f"parameter.{name}"] = parameter
@@ -54,9 +59,7 @@ class Engine:
             for shard in group["params"]:
                 moments = {moment: torch.zeros_like(shard) for moment in _MOMENTS}
                 self.optimizer.state[shard] = {"step": torch.tensor(float(step)), **moments}
-        if self._is_sharded():
-            # DeepSpeed finds its shards of the moments only once they are there, usually after the first step.
-            self.deepspeed.optimizer._lazy_init_hp_params_optimizer_state()
+        self._link_shards()
         for name, parameter in self._trainable():
             for moment in _MOMENTS:
                 value = tensors[f"{moment}.{name}"].to(parameter.device)
@@ -64,6 +67,13 @@ class Engine:
                     safe_set_full_optimizer_state(parameter, value, moment)
                 else:
                     self.optimizer.state[parameter][moment].copy_(value)
+
+    def _link_shards(self) -> None:
+        # DeepSpeed does this by itself after the first step, but too early for any parameter group except the first.
+        if self._is_sharded():
+            zero = self.deepspeed.optimizer
+            for parameters, shard in zip(zero.bit16_groups, zero.single_partition_of_fp32_groups, strict=True):
+                lazy_init_hp_params_optimizer_state(parameters, shard, self.optimizer.state)
 
     def _moment(self, parameter: nn.Parameter, name: str) -> Tensor:
         if self._is_sharded():

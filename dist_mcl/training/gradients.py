@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dist_mcl.exemplars.replay import Entry
 from dist_mcl.training.process_group import ProcessGroup
 
 
@@ -31,16 +30,16 @@ class BatchGradient:
 
 
 def batch_gradient(
-    loss_of: Callable[[Sequence[Entry]], Tensor],
-    micro_batches: Sequence[Sequence[Entry]],
+    loss_of: Callable[[int], Tensor],
+    micro_batches: int,
     parameters: Sequence[nn.Parameter],
     group: ProcessGroup,
 ) -> BatchGradient:
     """The mean gradient of a global batch; micro-batch m is computed by rank m % world size.
 
     Args:
-        loss_of: mean loss of a micro-batch.
-        micro_batches: all of them, of equal size; at least as many as ranks.
+        loss_of: mean loss of a micro-batch, by its number.
+        micro_batches: how many there are, all of equal size.
         parameters: what trains.
 
     Raises:
@@ -52,19 +51,19 @@ def batch_gradient(
     for vector in _vectors_in_order(loss_of, micro_batches, parameters, group):
         total += vector[:size]
         losses.append(float(vector[size]))
-    return BatchGradient(total / len(micro_batches), losses)
+    return BatchGradient(total / micro_batches, losses)
 
 
 def _vectors_in_order(
-    loss_of: Callable[[Sequence[Entry]], Tensor],
-    micro_batches: Sequence[Sequence[Entry]],
+    loss_of: Callable[[int], Tensor],
+    micro_batches: int,
     parameters: Sequence[nn.Parameter],
     group: ProcessGroup,
 ) -> Iterator[Tensor]:
-    for first in range(0, len(micro_batches), group.world_size):
-        mine = micro_batches[first + group.rank : first + group.rank + 1]
-        loss = loss_of(mine[0]) if mine else None
-        yield from group.exchange(_vector(loss, parameters, group))[: len(micro_batches) - first]
+    for first in range(0, micro_batches, group.world_size):
+        mine = first + group.rank
+        loss = loss_of(mine) if mine < micro_batches else None
+        yield from group.exchange(_vector(loss, parameters, group))[: micro_batches - first]
 
 
 def _vector(loss: Tensor | None, parameters: Sequence[nn.Parameter], group: ProcessGroup) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -57,15 +58,23 @@ class Objective:
 
 @dataclass(frozen=True)
 class Learner:
-    """Optimiser steps, one global batch each."""
+    """Optimiser steps, one global batch each.
+
+    Attributes:
+        key: seed and stage; with step and micro-batch, the seed of whatever a forward pass draws at random.
+    """
 
     engine: Engine
     objective: Objective
     config: Training
+    key: tuple[int, int]
     group: ProcessGroup
 
-    def __call__(self, batch: Sequence[Entry]) -> list[float]:
+    def __call__(self, step: int, batch: Sequence[Entry]) -> list[float]:
         """Learn from a global batch.
+
+        Args:
+            step: its number in the stage.
 
         Returns:
             the mean losses of its micro-batches, on every rank.
@@ -73,13 +82,18 @@ class Learner:
         Raises:
             PeerLostError: another process is gone or did not come in time.
         """
-        return (self._in_order if self.config.gradient_sum == "ordered" else self._by_deepspeed)(batch)
-
-    def _in_order(self, batch: Sequence[Entry]) -> list[float]:
         micro_batches = stripe(batch, 0, 1, self.config.micro_batch_size)
+        if self.config.gradient_sum == "ordered":
+            return self._in_order(step, micro_batches)
+        return self._by_deepspeed(step, micro_batches)
+
+    def _in_order(self, step: int, micro_batches: Sequence[Sequence[Entry]]) -> list[float]:
         model = self.engine.model
         found = batch_gradient(
-            lambda entries: self.objective(model, entries), micro_batches, model.trainable(), self.group
+            lambda number: self._loss(model, step, number, micro_batches[number]),
+            len(micro_batches),
+            model.trainable(),
+            self.group,
         )
         gradient = clipped(found.gradient, self.config.gradient_clipping)
         engine = self.engine.deepspeed
@@ -87,13 +101,19 @@ class Learner:
         engine.step()
         return found.losses
 
-    def _by_deepspeed(self, batch: Sequence[Entry]) -> list[float]:
+    def _by_deepspeed(self, step: int, micro_batches: Sequence[Sequence[Entry]]) -> list[float]:
         engine = self.engine.deepspeed
         mine = []
-        for entries in stripe(batch, self.group.rank, self.group.world_size, self.config.micro_batch_size):
-            loss = self.objective(engine, entries)
+        for number in range(self.group.rank, len(micro_batches), self.group.world_size):
+            loss = self._loss(engine, step, number, micro_batches[number])
             engine.backward(loss)
             engine.step()
             mine.append(loss.detach().float())
         shares = self.group.exchange(torch.stack(mine))
-        return [float(loss) for step in zip(*shares, strict=True) for loss in step]
+        return [float(loss) for turn in zip(*shares, strict=True) for loss in turn]
+
+    def _loss(self, forward: Callable[[Batch], Tensor], step: int, number: int, entries: Sequence[Entry]) -> Tensor:
+        # Not the state of a generator that runs on: so it needs no saving, and does not depend on who computes this.
+        seed = np.random.SeedSequence((*self.key, step, number)).generate_state(1, np.uint64)
+        torch.manual_seed(int(seed[0]))
+        return self.objective(forward, entries)

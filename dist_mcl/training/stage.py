@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,12 +24,13 @@ from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.reader import Scenes, Split, open_split
 from dist_mcl.scenario.stages import Stage, stages
-from dist_mcl.tokens import Sample
+from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
 from dist_mcl.training.learner import Pool
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
+from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
@@ -48,6 +51,7 @@ class StageRun:
         attempt: number of this attempt; nothing is committed once the stage's state names a later one.
         group: this rank among the others.
         progress: where rank 0 says what it is doing.
+        stop: asked before every step of the stage, and in training after every optimiser step.
     """
 
     run: RunFolder
@@ -55,6 +59,7 @@ class StageRun:
     attempt: int
     group: ProcessGroup
     progress: ProgressFile
+    stop: StopRequests
 
     def finish(self) -> None:
         """Do every step that is not done yet, and seal the stage.
@@ -62,11 +67,13 @@ class StageRun:
         Raises:
             UserError: data, models or files of the run are missing or damaged.
             SupersededError: a later attempt has begun.
+            StageYieldedError: asked to stop; the next attempt continues.
         """
         torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
         steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
         for step, work in steps.items():
             if self.group.broadcast(self.folder.record(step) is None):
+                self.stop.obey()
                 self.progress.begin(step)
                 begun = time.time()
                 record = work()
@@ -76,6 +83,7 @@ class StageRun:
                 self.group.barrier()
         if self.group.is_first:
             self._check_current()
+            shutil.rmtree(self._checkpoint_folder, ignore_errors=True)
             self.folder.seal()
         self.group.barrier()
 
@@ -89,11 +97,22 @@ class StageRun:
         model.to(self.group.device)
         self.progress.begin("prepare")
         fresh = prepare(model.backbone, self._fresh, self.group)
-        memory = prepare(model.backbone, self._memory(), self.group)
+        stored = self._memory()
+        memory = prepare(model.backbone, stored or [], self.group)
         masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
         pool = Pool(fresh, masked, memory)
         self.progress.begin("train")
-        losses = train(model, pool, self._rows, self._experiment, self.folder.number, self.group, self.progress)
+        losses = train(
+            model,
+            pool,
+            self._rows,
+            self._experiment,
+            self.folder.number,
+            self.group,
+            self.progress,
+            self._checkpoints(stored),
+            self.stop,
+        )
         if self.group.is_first:
             self._check_current()
             self._publish(model)
@@ -171,8 +190,21 @@ class StageRun:
             self._model = Classifier.resume(self._backbone(), self.folder.adapter).to(self.group.device)
         return self._model
 
-    def _memory(self) -> Sequence[Sample]:
-        return ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else []
+    def _memory(self) -> ExemplarDataset | None:
+        return ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else None
+
+    @property
+    def _checkpoint_folder(self) -> Path:
+        return self.folder.path / "checkpoint"
+
+    def _checkpoints(self, memory: ExemplarDataset | None) -> Checkpoints:
+        return Checkpoints(
+            self._checkpoint_folder,
+            self._experiment.training.checkpoint,
+            None if memory is None else memory.generation,
+            self.group,
+            self._check_current,
+        )
 
     def _publish(self, model: Classifier) -> None:
         built = self.folder.attempt(self.attempt) / "adapter"

@@ -13,9 +13,11 @@ from dist_mcl.errors import UserError
 from dist_mcl.exemplars import epoch_batches
 from dist_mcl.exemplars.replay import Entry
 from dist_mcl.run_folder import ProgressFile
+from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier
-from dist_mcl.training.engine import start_engine
+from dist_mcl.training.engine import Engine, load_parameters, start_engine
 from dist_mcl.training.learner import Learner, Objective, Pool
+from dist_mcl.training.preemption import Intention, StopRequests
 from dist_mcl.training.process_group import ProcessGroup
 
 
@@ -27,6 +29,8 @@ def train(
     stage: int,
     group: ProcessGroup,
     progress: ProgressFile,
+    checkpoints: Checkpoints,
+    stop: StopRequests,
 ) -> list[float]:
     """Train one stage and return the mean loss of every optimiser step, on every rank.
 
@@ -37,8 +41,11 @@ def train(
         model: on `group.device`, its head already grown for this stage.
         pool: what there is to learn from.
         rows: lookup from class id to head row.
+        checkpoints: of this stage; training continues from the newest one.
+        stop: asked after every step.
 
     Raises:
+        StageYieldedError: asked to stop; it was saved, unless there was no time for that.
         UserError: too many processes for the batch.
         FloatingPointError: the loss is not finite.
         PeerLostError: another process is gone, or a step lasted too long.
@@ -46,18 +53,43 @@ def train(
     config = experiment.training
     _check_processes(config, group)
     batches = _stage_batches(pool, experiment, stage)
-    engine = start_engine(model, config, len(batches), 0, group)
+    engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints)
     model.train()
     prior = _log_prior(batches, pool, rows, config).to(group.device)
-    learn = Learner(engine, Objective(pool, rows.to(group.device), prior), config, group)
-    losses: list[float] = []
-    for done, batch in enumerate(batches, start=1):
-        losses.append(_mean(learn(batch)))
+    objective = Objective(pool, rows.to(group.device), prior)
+    learn = Learner(engine, objective, config, (experiment.seed, stage), group)
+    begun = len(losses)
+    for done, batch in enumerate(batches[begun:], start=begun + 1):
+        losses.append(_mean(learn(done, batch)))
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]} at step {done}; lower training.learning_rate")
-        progress.update("train", done, len(batches), done * config.batch_size, losses[-1])
+        progress.update("train", done, len(batches), (done - begun) * config.batch_size, losses[-1])
+        if done < len(batches):
+            _between_steps(losses, engine, checkpoints, stop)
     engine.deepspeed.destroy()
     return losses
+
+
+def _start_or_continue(
+    model: Classifier, config: Training, steps: int, group: ProcessGroup, checkpoints: Checkpoints
+) -> tuple[Engine, list[float]]:
+    saved = checkpoints.newest()
+    if saved is None:
+        return start_engine(model, config, steps, 0, group), []
+    load_parameters(model, saved.tensors)
+    engine = start_engine(model, config, steps, saved.step, group)
+    engine.restore(saved.tensors, saved.step)
+    return engine, saved.losses
+
+
+def _between_steps(losses: list[float], engine: Engine, checkpoints: Checkpoints, stop: StopRequests) -> None:
+    step = len(losses)
+    intention = stop.agree(checkpoints.is_due(step))
+    is_saving = intention in (Intention.SAVE, Intention.SAVE_AND_YIELD)
+    if is_saving:
+        checkpoints.save(step, losses, engine)
+    if intention >= Intention.SAVE_AND_YIELD:
+        stop.leave(step, is_saving)
 
 
 def _check_processes(config: Training, group: ProcessGroup) -> None:

@@ -1,4 +1,4 @@
-"""A program for tests: one rank that trains a tiny classifier on made-up samples. Starts like a worker does."""
+"""A program for tests: one rank that trains a tiny classifier on made-up samples; starts and ends as a worker does."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from dist_mcl.backbones import SmallBackbone
 from dist_mcl.config import Experiment, SSFAdapter
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Sample, Tokens
+from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.learner import Pool
+from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.train import train
 
@@ -39,20 +42,35 @@ def made_up(count: int, words: int, seed: int) -> list[Sample]:
     ]
 
 
-def main(folder: Path, experiment: Experiment) -> None:
+def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
     group = join_process_group(experiment.training.step_timeout)
     model = Classifier.begin(SmallBackbone.tiny(), SSFAdapter(), seed=0)
     model.head.grow(CLASSES, seed=1)
+    # The backbone draws nothing at random, other backbones may: that, too, must not depend on who computes what.
+    model.backbone.register_forward_hook(lambda module, given, features: nn.functional.dropout(features, 0.2))
     fresh = made_up(20, words=4, seed=0)
-    pool = Pool(fresh, fresh, made_up(4, words=2, seed=1))
-    rows = class_rows(list(range(CLASSES)))
-    losses = train(model, pool, rows, experiment, 1, group, ProgressFile(None))
+    losses = train(
+        model,
+        Pool(fresh, fresh, made_up(4, words=2, seed=1)),
+        class_rows(list(range(CLASSES))),
+        experiment,
+        1,
+        group,
+        ProgressFile(folder / "progress.json" if group.is_first else None),
+        Checkpoints(folder / "checkpoint", experiment.training.checkpoint, None, group, check_current=lambda: None),
+        StopRequests(signals, folder / "STOP", folder, group),
+    )
     (folder / f"losses-{group.rank}.json").write_text(json.dumps(losses))
     if group.is_first:
         model.save(folder / "adapter")
 
 
 if __name__ == "__main__":
+    stop_signals = StopSignals()
+    stop_signals.install()
+    Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
     torch.set_num_threads(1)
-    os.chdir(sys.argv[1])
-    main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]))
+    try:
+        main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]), stop_signals)
+    except StageYieldedError:
+        sys.exit(85)
