@@ -26,9 +26,13 @@ def mcl(*arguments: str | Path) -> list[str]:
 
 def run_command(folder: Path, **overrides: str) -> list[str]:
     """`mcl run` of the quick configuration; `a__b=c` overrides `a.b`."""
-    settings = {**QUICK, **{key.replace("__", "."): value for key, value in overrides.items()}}
-    sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    return mcl("run", QUICKSTART, *sets, "--run", folder)
+    return mcl("run", QUICKSTART, *settings(**overrides), "--run", folder)
+
+
+def settings(**overrides: str) -> list[str]:
+    """The quick configuration as options of `mcl run`."""
+    fields = {**QUICK, **{key.replace("__", "."): value for key, value in overrides.items()}}
+    return [part for key, value in fields.items() for part in ("--set", f"{key}={value}")]
 
 
 def finish(folder: Path, **overrides: str) -> None:
