@@ -56,7 +56,7 @@ def starts(path: Path) -> int:
 
 def start_again_now(cluster: Cluster, job: int, folder: Path) -> None:
     """Slurm lets two minutes pass after a requeue."""
-    wait_for(lambda: state(job).reason == "BeginTime", folder)
+    wait_for(lambda: (state(job).state, state(job).reason) == ("PENDING", "BeginTime"), folder)
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
