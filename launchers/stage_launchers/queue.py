@@ -93,9 +93,9 @@ def query(jobs: Iterable[int]) -> dict[int, QueuedJob]:
     lines = _slurm("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_SQUEUE_FORMAT}")
     found = {}
     for line in lines.splitlines():
-        job, *rest = line.split("|")
-        if job.isdigit() and int(job) in wanted:
-            found[int(job)] = QueuedJob(int(job), *rest)
+        number, *rest = line.split("|")
+        if number.isdigit() and int(number) in wanted:
+            found[int(number)] = QueuedJob(int(number), *rest)
     for job in wanted - found.keys():
         if (shown := _show(job)) is not None:
             found[job] = shown

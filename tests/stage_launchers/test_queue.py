@@ -56,7 +56,7 @@ def starts(path: Path) -> int:
 
 def start_again_now(cluster: Cluster, job: int, folder: Path) -> None:
     """Slurm lets two minutes pass after a requeue."""
-    wait_for(lambda: state(job).reason == "BeginTime", folder)
+    wait_for(lambda: (state(job).state, state(job).reason) == ("PENDING", "BeginTime"), folder)
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
@@ -118,6 +118,19 @@ def test_the_time_limit_is_announced_and_the_stage_continues(login: Cluster, tmp
     wait_for(lambda: state(job).is_over, tmp_path)
     assert state(job).state == "COMPLETED"
     assert float((path.parent / "saved-0").read_text()) < 60
+
+
+def test_a_pre_empted_stage_saves_and_continues(login: Cluster, tmp_path: Path) -> None:
+    whole_nodes = {"signal_seconds": 10, "time": "5", "nodes": 2, "sbatch": ("--exclusive",)}
+    path = script(tmp_path, "a", profile=Profile(partition="low", **whole_nodes))
+    job = submit(path)
+    wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
+    urgent = submit(script(tmp_path, "b", 0, profile=Profile(partition="high", **whole_nodes)))
+    start_again_now(login, job, tmp_path)
+    wait_for(lambda: state(job).is_over, tmp_path)
+    assert [state(each).state for each in (urgent, job)] == ["COMPLETED", "COMPLETED"]
+    assert starts(path) == 2
+    assert all((path.parent / f"saved-{rank}").exists() for rank in (0, 1))
 
 
 def test_a_lost_node_puts_the_job_back(login: Cluster, tmp_path: Path) -> None:
