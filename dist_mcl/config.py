@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from dist_mcl import deepspeed_json
 from dist_mcl.errors import UserError
 from stage_launchers import launcher_kinds
 
@@ -118,10 +119,27 @@ class Training(_Section):
         "deepspeed: its own reduction, less traffic for large adapters, equal but for rounding",
     )
     zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
+    deepspeed: Annotated[dict[str, Any], BeforeValidator(deepspeed_json.read)] = Field(
+        {}, description="more of DeepSpeed's own configuration, or the path of a JSON file with it"
+    )
     checkpoint: Checkpointing = Checkpointing()
     step_timeout: float = Field(
         300, gt=0, description="seconds after which a step that waits for another process fails"
     )
+
+    @model_validator(mode="after")
+    def _deepspeed_does_not_contradict(self) -> Training:
+        deepspeed_json.check(
+            self.deepspeed,
+            {
+                "train_batch_size": (self.batch_size, "training.batch_size"),
+                "train_micro_batch_size_per_gpu": (self.micro_batch_size, "training.micro_batch_size"),
+                "gradient_clipping": (self.gradient_clipping, "training.gradient_clipping"),
+                "gradient_allreduce_op": (self.allreduce_op, "training.gradient_sum"),
+                "zero_optimization.stage": (self.zero_stage, "training.zero_stage"),
+            },
+        )
+        return self
 
     @model_validator(mode="after")
     def _batch_is_whole_micro_batches(self) -> Training:
@@ -130,6 +148,11 @@ class Training(_Section):
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
         return self
+
+    @property
+    def allreduce_op(self) -> Literal["sum", "mean"]:
+        """What DeepSpeed does with the gradients that the processes bring."""
+        return "sum" if self.gradient_sum == "ordered" else "mean"
 
     def check_processes(self, processes: int) -> None:
         """See that there is work for every process in each step.
@@ -145,6 +168,10 @@ class Training(_Section):
                 f"{self.micro_batch_size}, and {processes} processes need {need}; "
                 f"lower training.micro_batch_size or launcher.processes"
             )
+        turns = -(-slots // processes)
+        deepspeed_json.check(
+            self.deepspeed, {"gradient_accumulation_steps": (turns, f"the batch and {processes} processes")}
+        )
 
 
 class Exemplars(_Section):

@@ -44,7 +44,8 @@ def judge(folder: StageFolder, attempt: int, code: int) -> Outcome:
         return Outcome("done")
     files = folder.attempt(attempt)
     if yielded := read_json(files / "yielded.json"):
-        return Outcome("yielded", str(yielded["reason"]))
+        step = "" if yielded["step"] is None else f" after step {yielded['step']}"
+        return Outcome("yielded", f"stopped{step}{'' if yielded['saved'] else ', without time to save'}")
     records: list[dict[str, Any]] = [record for path in files.glob("error-*.json") if (record := read_json(path))]
     # The earliest report is the cause; later ones say that a peer has gone.
     causes = sorted((record for record in records if not _says_peer_lost(record)), key=lambda record: record["time"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import deepspeed
 import torch
@@ -134,17 +135,21 @@ def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float
 
 def _deepspeed_config(config: Training, world_size: int) -> dict[str, object]:
     slots = config.batch_size // config.micro_batch_size
-    own: dict[str, object]
-    if config.gradient_sum == "ordered":
-        # DeepSpeed sees one finished gradient per step, from rank 0: the other ranks bring zeros. Sums of one number
-        # and zeros are exact in any order; clipping was done before.
-        own = {"gradient_accumulation_steps": 1, "gradient_allreduce_op": "sum"}
-    else:
-        own = {"gradient_accumulation_steps": slots // world_size, "gradient_clipping": config.gradient_clipping}
+    # Progress goes to the run folder; DeepSpeed's own lines every few steps would only fill the logs.
+    merged: dict[str, Any] = {"steps_per_print": 2**31, **config.deepspeed}
+    zero = {**merged.get("zero_optimization", {}), "stage": config.zero_stage}
+    if "offload_optimizer" in zero:
+        merged.setdefault("zero_force_ds_cpu_optimizer", False)  # torch's AdamW runs on the CPU, too
+    # Summed in order, DeepSpeed sees one finished gradient per step, from rank 0: the other ranks bring zeros. Sums of
+    # one number and zeros are exact in any order; clipping was done before.
+    is_ordered = config.gradient_sum == "ordered"
+    turns = 1 if is_ordered else slots // world_size
     return {
+        **merged,
+        "train_batch_size": config.micro_batch_size * turns * world_size,
         "train_micro_batch_size_per_gpu": config.micro_batch_size,
-        "zero_optimization": {"stage": config.zero_stage},
-        # Progress goes to the run folder; DeepSpeed's own lines every few steps would only fill the logs.
-        "steps_per_print": 2**31,
-        **own,
+        "gradient_accumulation_steps": turns,
+        "gradient_clipping": 0.0 if is_ordered else config.gradient_clipping,
+        "gradient_allreduce_op": config.allreduce_op,
+        "zero_optimization": zero,
     }

@@ -96,3 +96,44 @@ def test_launcher_and_name_do_not_decide_the_result(file: Path) -> None:
     assert one == two
     other = config.load(file, ["training.learning_rate=0.5"]).result_fields()
     assert config.differing_fields(one, other) == ["training.learning_rate is 0.002 here and 0.5 there"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "{train_batch_size: 64}",
+            "deepspeed.train_batch_size is 64, but 32 follows from training.batch_size; remove it",
+        ),
+        ("{gradient_clipping: 2}", "deepspeed.gradient_clipping is 2, but 1.0 follows from training.gradient_clipping"),
+        (
+            "{zero_optimization: {stage: 1}}",
+            "deepspeed.zero_optimization.stage is 1, but 2 follows from training.zero_s",
+        ),
+        (
+            "{gradient_accumulation_steps: 4}",
+            "gradient_accumulation_steps is 4, but 1 follows from the batch and 2 proc",
+        ),
+        (
+            "{gradient_allreduce_op: mean}",
+            "gradient_allreduce_op is 'mean', but 'sum' follows from training.gradient_sum",
+        ),
+        ("{optimizer: {type: Lion}}", "deepspeed.optimizer: it is AdamW by training.learning_rate and"),
+        ("{fp16: {enabled: true}}", "deepspeed.fp16: training is in fp32 only; remove it"),
+        ("nowhere.json", "training.deepspeed: nowhere.json: cannot read the DeepSpeed configuration: No such file"),
+        ("3", "training.deepspeed: Input should be a valid dictionary, got 3"),
+    ],
+)
+def test_deepspeed_must_not_contradict_the_experiment(file: Path, given: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(file, [f"training.deepspeed={given}"])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_deepspeed_from_a_file_becomes_part_of_the_experiment(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "zero.json"
+    path.write_text('{"train_batch_size": "auto", "zero_optimization": {"reduce_bucket_size": 1000000}}')
+    training = config.load(file, [f"training.deepspeed={path}"]).training
+    assert training.deepspeed["zero_optimization"] == {"reduce_bucket_size": 1000000}
+    assert training == config.load(file, [f"training.deepspeed={training.deepspeed}"]).training

@@ -44,9 +44,9 @@ def test_exit_code_0_without_a_seal_is_not_done(folder: StageFolder) -> None:
 
 
 def test_an_attempt_that_saved_asks_to_be_started_again(folder: StageFolder) -> None:
-    write_json(folder.attempt(1) / "yielded.json", {"reason": "SIGUSR1 at step 12"})
+    write_json(folder.attempt(1) / "yielded.json", {"step": 12, "saved": True, "time": 1.0})
     report(folder, 1, GLOO, time=2.0)
-    assert judge(folder, 1, 1) == Outcome("yielded", "SIGUSR1 at step 12")
+    assert judge(folder, 1, 1) == Outcome("yielded", "stopped after step 12")
 
 
 def test_the_earliest_report_that_is_no_echo_is_the_cause(folder: StageFolder) -> None:
