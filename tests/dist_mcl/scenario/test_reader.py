@@ -177,5 +177,5 @@ def test_a_label_that_is_no_class_is_refused_and_not_left_out(copy: Path) -> Non
     labels = pq.read_table(copy / OBJECTS)["label"].to_pylist()
     labels[3] = 99
     rewrite(copy / OBJECTS, "label", labels)
-    with pytest.raises(UserError, match=r"objects\.parquet: row 3: label 99 is none of the 37 classes; .*mcl data prepare"):
+    with pytest.raises(UserError, match=r"objects\.parquet: row 3: label 99 is none of the 37 classes"):
         Scenes("emoji", "train", folder=copy)
