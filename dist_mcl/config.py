@@ -50,7 +50,8 @@ class _Section(BaseModel):
     @classmethod
     def _a_switch_is_no_number(cls, values: object) -> object:
         # Python takes True for 1, and YAML takes yes and on for True.
-        for name, value in values.items() if isinstance(values, dict) else ():
+        given = values if isinstance(values, dict) else {}
+        for name, value in given.items():
             if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
                 raise ValueError(f"{name} is no switch, write a value other than {str(value).lower()}")
         return values
