@@ -74,9 +74,10 @@ def test_models_that_were_not_fetched(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_missing_data(tmp_path: Path) -> None:
-    missing = tmp_path / "emoji"
+    missing = tmp_path / "mine"
     line = refused(run_command(tmp_path / "run", data__folder=str(missing)))
-    assert f"{missing / 'objects.parquet'}: no such data file; make it with `mcl data prepare emoji" in line
+    assert f"{missing / 'objects.parquet'}: no such data file" in line
+    assert f"make it with `mcl data prepare NAME --output {missing}`" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -105,6 +106,19 @@ def test_status_and_report_of_a_finished_run(finished_run: Path) -> None:
     assert status.count("done") >= 3
     page = (finished_run / "report.html").read_text(encoding="utf-8")
     assert "animal-mammal" in page
+
+
+def test_a_report_goes_as_far_as_the_first_unfinished_stage(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished_run, folder)
+    (folder / "stages" / "02" / "metrics.json").write_text("garbage")
+    said = subprocess.run(mcl("report", folder), capture_output=True, text=True, check=True).stdout
+    assert "1 of 3 stages" in said
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    names = RunFolder.open(folder).plan.class_names
+    first, second, _ = RunFolder.open(folder).plan.stages
+    assert all(f"<h3>{names[label]}</h3>" in page for label in first)
+    assert not any(f"<h3>{names[label]}</h3>" in page for label in second)
 
 
 def test_lora_without_memory_in_another_seed(tmp_path: Path) -> None:
