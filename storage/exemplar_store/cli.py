@@ -184,12 +184,13 @@ def verify(
         for line in found.problems:
             sys.stderr.write(f"exemplar-store: {line}\n")
         how = "every byte" if full else "checksums of metadata, presence and size of files (every byte: --full)"
-        sys.stdout.write(
-            f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
-            f"{found.bytes:,} bytes; checked {how}\n"
-            if found.generation >= 0
-            else ""
-        )
+        if found.generation >= 0:
+            sys.stdout.write(
+                f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
+                f"{found.bytes:,} bytes; checked {how}\n"
+            )
+        if found.older:
+            sys.stdout.write(f"older generations that are kept, checked too: {', '.join(map(str, found.older))}\n")
         if found.leftovers:
             sys.stdout.write(
                 f"{len(found.leftovers)} leftovers of interrupted commits; harmless, the next commit removes them\n"
