@@ -89,6 +89,8 @@ def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
     numbers = generation_numbers(root)
     if not numbers:
         raise Damaged(f"{root / 'generations'}: holds no generation; every store has one from its creation on")
+    if number is not None and not 0 <= number <= numbers[-1]:
+        raise StoreError(f"{root}: there is no generation {number}, the store is at {numbers[-1]}")
     if number is not None and number not in numbers:
         raise StoreError(f"{root}: generation {number} is gone, the store is at {numbers[-1]}; open it again")
     path = generation_path(root, numbers[-1] if number is None else number)

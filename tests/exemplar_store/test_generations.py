@@ -110,7 +110,8 @@ def test_a_damaged_head_can_be_left_behind(kept_store: ExemplarStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(1, "generation 1 is gone"), (4, "generation 4 is the head"), (9, "generation 9 is gone")]
+    ("number", "message"),
+    [(1, "generation 1 is gone"), (4, "generation 4 is the head"), (9, "there is no generation 9")],
 )
 def test_generations_that_cannot_be_rolled_back_to(kept_store: ExemplarStore, number: int, message: str) -> None:
     before = sorted(kept_store.path.rglob("*"))

@@ -47,8 +47,7 @@ def work(rank: int, world_size: int, folders: list[str], answers: str) -> None:
         run = RunFolder.open(Path(folder))
         model = Classifier.begin(SmallBackbone.tiny(0), run.experiment.model.adapter, 0)
         codecs = codecs_for(run.experiment.exemplars, 30_522)
-        for stage in (1, 2, 2):
-            told.append(memorise(model, samples(stage), run, stage, codecs, group, ProgressFile(None)))
+        told += [memorise(model, samples(stage), run, stage, codecs, group, ProgressFile(None)) for stage in (1, 2, 2)]
     torch.save(told, f"{answers}.{rank}")
     dist.destroy_process_group()
 
