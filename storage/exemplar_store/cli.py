@@ -196,7 +196,7 @@ def verify(
         if found.generation >= 0:
             sys.stdout.write(
                 f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
-                f"{found.bytes:,} bytes; checked {how}\n"
+                f"{found.bytes:,} bytes; checked: {how}\n"
             )
         if found.older:
             sys.stdout.write(f"older generations that are kept, checked too: {', '.join(map(str, found.older))}\n")
