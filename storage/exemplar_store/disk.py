@@ -87,7 +87,7 @@ def check_inside(root: Path, path: Path, size: int | None = None) -> int:
     """
     try:
         status = path.lstat()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged(f"{path}: is missing") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error

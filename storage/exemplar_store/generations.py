@@ -52,6 +52,10 @@ def generation_numbers(root: Path) -> list[int]:
     return [int(match[1]) for match in matches if match]
 
 
+def is_generation_file(name: str) -> bool:
+    return _GENERATION_FILE.fullmatch(name) is not None
+
+
 def sealed_record(record: Record) -> bytes:
     """The file of a record."""
     fields: dict[str, Any] = json.loads(record.model_dump_json())

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from exemplar_store.disk import check_inside, names_in
 from exemplar_store.errors import Damaged, StoreError
-from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot, retained
+from exemplar_store.generations import (
+    Snapshot,
+    generation_numbers,
+    is_generation_file,
+    read_info,
+    read_snapshot,
+    retained,
+)
 from exemplar_store.records import SegmentRef
 from exemplar_store.segment_reader import SegmentReader, open_files
 from exemplar_store.transaction import unreachable
@@ -141,10 +148,8 @@ def _note(found: Verification, check: Callable[[int], object], number: int) -> N
 
 def _list_strangers(found: Verification, head: Snapshot) -> None:
     """What lies in the store's folder and is not reachable from a generation that is kept."""
-    expected = {"store.json", "generations", "segments", "tmp"}
-    found.problems += [
-        f"{found.path / name}: does not belong to a store; move it elsewhere"
-        for name in names_in(found.path)
-        if name not in expected
-    ]
+    expected, generations = {"store.json", "generations", "segments", "tmp"}, found.path / "generations"
+    strangers = [found.path / name for name in names_in(found.path) if name not in expected]
+    strangers += [generations / name for name in names_in(generations) if not is_generation_file(name)]
+    found.problems += [f"{path}: does not belong to a store; move it elsewhere" for path in strangers]
     found.leftovers += [str(path.relative_to(found.path)) for path in unreachable(head)]
