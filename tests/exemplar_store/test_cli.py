@@ -267,6 +267,18 @@ def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
     assert words.pieces(Tokens.full(np.array([3, 99], np.int32), (2,)), 0) == [Piece("fruit"), Piece("#99")]
 
 
+def test_the_rest_of_a_word_stands_next_to_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("re\n##per\n##cussion\n", "utf-8")
+    words = Words(read_vocabulary(tmp_path), {1: ["re", "##per", "##cussion"]})
+    whole = Tokens.full(np.arange(3, dtype=np.int32), (3,))
+    assert words.pieces(whole.take(np.array([0, 1])), 1) == [Piece("reper"), Piece("cussion", 1, goes_on=True)]
+    assert words.pieces(whole.take(np.array([1])), 1) == [
+        Piece("re", 1),
+        Piece("per", goes_on=True),
+        Piece("cussion", 1, goes_on=True),
+    ]
+
+
 def test_dropped_words_are_named_where_the_whole_text_is_known(tmp_path: Path, tokenizer_file: Path) -> None:
     (tmp_path / "texts.jsonl").write_text('{"text": "no"}\n{"sample_id": 5, "text": "a red square"}\n', "utf-8")
     words = read_words(tokenizer_file, tmp_path / "texts.jsonl")
