@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections.abc import Sequence
@@ -17,12 +18,17 @@ from dist_mcl.scenario.reader import Scenes, open_split
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
 
+_LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
+
 
 def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
     """`runs/NAME`, with the overrides in the name: another configuration is another run."""
     chosen = [item.strip() for item in overrides if not item.strip().startswith(("name=", "launcher."))]
     parts = [experiment.name, *sorted(re.sub(r"[^A-Za-z0-9._=+-]", "_", item) for item in chosen)]
-    return Path("runs") / "-".join(parts)
+    name = "-".join(parts)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Path("runs") / name
 
 
 def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
@@ -83,14 +89,28 @@ def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenize
 
 
 def _open_store(run: RunFolder) -> None:
-    """Make the store where there is none yet, and refuse one that belongs to another run."""
+    """Make the store of a run that has not memorised anything yet, and refuse one that is not this run's memory."""
     budget = run.experiment.exemplars.budget
     if not budget:
         return
+    memorised = {folder.number for folder in run.stages() if folder.record("memorise")}
     try:
         if run.store.exists():
-            ExemplarStore.open(run.store, run_id=run.plan.run_id)
+            _check_remembers(ExemplarStore.open(run.store, run_id=run.plan.run_id), memorised)
+        elif memorised:
+            raise UserError(
+                f"{run.store}: is missing, but stages {sorted(memorised)} are in this run's memory; bring it back, or "
+                f"remove {run.path} and begin again"
+            )
         else:
             ExemplarStore.create(run.store, budget_bytes=budget, run_id=run.plan.run_id)
     except StoreError as error:
         raise UserError(str(error)) from error
+
+
+def _check_remembers(store: ExemplarStore, memorised: set[int]) -> None:
+    if lost := memorised - set(store.head.stages):
+        raise UserError(
+            f"{store.path}: knows nothing of stages {sorted(lost)}, which this run has memorised; bring the store back "
+            f"that did (`exemplar-store log`, `rollback`), or begin another run"
+        )

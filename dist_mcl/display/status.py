@@ -16,7 +16,14 @@ Row = dict[str, object]
 # What the cluster says of its jobs, by job number; empty for a run that was not submitted.
 Queue = Mapping[str, str]
 _SECONDS_BETWEEN_LOOKS = 1.0
-_STYLES = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow", "cancelled": "yellow"}
+_STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "interrupted": "yellow",
+    "cancelled": "yellow",
+    "damaged": "red",
+}
 
 
 def status_rows(run: RunFolder, queue: Queue | None = None) -> list[Row]:
@@ -55,7 +62,11 @@ def watch_status(look: Callable[[], list[Row]]) -> None:
 
 def _row(folder: StageFolder, is_live: bool, queue: Queue) -> Row:
     state = folder.state
-    status: str = "done" if folder.is_done() else state.status
+    status: str = state.status
+    if folder.is_done():
+        status = "done"
+    elif state.status == "done":
+        status = "damaged"  # a result was changed or removed since
     in_queue = queue.get(state.job) if state.job else None
     if status == "running" and not is_live and in_queue is None:
         status = "interrupted"

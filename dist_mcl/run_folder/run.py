@@ -97,10 +97,13 @@ class RunFolder:
         Raises:
             UserError: the folder holds no run, or its configuration is not readable by this version.
         """
-        plan = read_json(path / "plan.json")
-        if plan is None:
+        if not cls.exists(path):
             raise UserError(f"{path}: holds no run (no plan.json); start one with `mcl run CONFIG`")
-        return cls(path, config.load(path / "experiment.yaml"), Plan(**plan))
+        try:
+            plan = Plan(**read_json(path / "plan.json"))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path / 'plan.json'}: is damaged, or of another version ({error})") from error
+        return cls(path, config.load(path / "experiment.yaml"), plan)
 
     @classmethod
     def exists(cls, path: Path) -> bool:

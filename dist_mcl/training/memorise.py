@@ -45,17 +45,18 @@ def memorise(
 ) -> dict[str, object]:
     """Bring a stage's samples into the memory, and drop what no longer fits the budget.
 
-    Does nothing twice: a stage that the store already holds is only described.
+    Every rank codes its own exemplars and writes them itself; the store decides over all of them together, and what it
+    holds does not depend on how many ranks there are. Does nothing twice: a stage that the store already holds is only
+    described.
 
     Returns:
         on every rank: the generation, its exemplars and bytes, and a digest that is equal for equal memories.
     """
-    store = ExemplarStore.open(run.store, run_id=run.plan.run_id) if group.is_first else None
-    if group.broadcast(store and stage not in store.head.stages):
-        candidates = _choose(model, samples, run.experiment, codecs, group, progress)
-        if store:
-            store.commit(store.plan(stage, candidates, dict(enumerate(run.plan.class_names))))
-    return group.broadcast(_describe_memory(store) if store else None)
+    store = ExemplarStore.open(run.store, run_id=run.plan.run_id, communicator=group)
+    if stage not in store.head.stages:
+        mine = _choose(model, samples, run.experiment, codecs, group, progress)
+        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names))))
+    return group.broadcast(_describe_memory(store) if group.is_first else None)
 
 
 def _choose(
@@ -66,19 +67,17 @@ def _choose(
     group: ProcessGroup,
     progress: ProgressFile,
 ) -> list[EncodedExemplar]:
-    """Mask, rank and encode every sample as a candidate; all of them on rank 0, none on the others."""
+    """Mask and encode this rank's samples as candidates, ranked among the samples of all ranks."""
     quality = experiment.exemplars.jpeg_quality
     masked, features = _look(model, samples, experiment, group, progress)
     ids = np.array([sample.id for sample in samples])
     targets = np.array([sample.target for sample in samples])
     ranks, scores = _rank(features, ids, targets)
     _check_agreement(ranks, group)
-    mine = [
+    return [
         encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
         for index, sample in masked.items()
     ]
-    gathered = group.gather(mine)
-    return [item for share in gathered for item in share] if group.is_first else []
 
 
 def _describe_memory(store: ExemplarStore) -> dict[str, object]:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from exemplar_store import exchange_cli, generations_cli
-from exemplar_store.errors import Damaged, StoreError
+from exemplar_store.errors import Damaged, StoreError, shown
 from exemplar_store.options import AsJson, Limit, OfClass, OfCodec, OfStage, StorePath, class_id, print_json
 
 app = typer.Typer(
@@ -47,9 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _refuse(f"{error.filename or 'output'}: {error.strerror}", REFUSED)
     except typer.exceptions.TyperException as error:
-        return _refuse(error.format_message(), REFUSED)
+        return _refuse(_in_one_line(error), REFUSED)
     except (typer.Abort, KeyboardInterrupt):
         return _refuse("interrupted", 130)
+
+
+def _in_one_line(error: typer.exceptions.TyperException) -> str:
+    """What typer says of a wrong command line, and the wrong value, which it leaves out."""
+    from pydantic import ValidationError
+
+    message = " ".join(error.format_message().split())
+    cause = error.__cause__
+    return f"{message}; got {shown(cause.errors()[0]['input'])!r}" if isinstance(cause, ValidationError) else message
 
 
 def _refuse(message: str, code: int) -> int:
@@ -184,12 +193,13 @@ def verify(
         for line in found.problems:
             sys.stderr.write(f"exemplar-store: {line}\n")
         how = "every byte" if full else "checksums of metadata, presence and size of files (every byte: --full)"
-        sys.stdout.write(
-            f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
-            f"{found.bytes:,} bytes; checked {how}\n"
-            if found.generation >= 0
-            else ""
-        )
+        if found.generation >= 0:
+            sys.stdout.write(
+                f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
+                f"{found.bytes:,} bytes; checked: {how}\n"
+            )
+        if found.older:
+            sys.stdout.write(f"older generations that are kept, checked too: {', '.join(map(str, found.older))}\n")
         if found.leftovers:
             sys.stdout.write(
                 f"{len(found.leftovers)} leftovers of interrupted commits; harmless, the next commit removes them\n"

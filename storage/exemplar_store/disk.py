@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from exemplar_store.errors import Damaged, StoreBusy, StoreError
@@ -87,7 +87,7 @@ def check_inside(root: Path, path: Path, size: int | None = None) -> int:
     """
     try:
         status = path.lstat()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged(f"{path}: is missing") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
@@ -121,14 +121,14 @@ def names_in(directory: Path) -> list[str]:
     Raises:
         StoreError: it cannot be listed.
     """
-    with suppress(FileNotFoundError):
-        try:
-            return sorted(entry.name for entry in directory.iterdir())
-        except NotADirectoryError as error:
-            raise Damaged(f"{directory}: is not a directory") from error
-        except PermissionError as error:
-            raise StoreError(f"{directory}: {error.strerror}") from error
-    return []
+    try:
+        return sorted(entry.name for entry in directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError as error:
+        raise Damaged(f"{directory}: is not a directory") from error
+    except OSError as error:
+        raise StoreError(f"{directory}: {error.strerror}") from error
 
 
 def usage(path: Path) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exemplar_store import disk
 from exemplar_store.errors import StoreError
-from exemplar_store.generations import generation_numbers, read_info, read_snapshot, sealed_record
+from exemplar_store.generations import generation_numbers, read_info, read_snapshot
 from exemplar_store.records import Generation
 from exemplar_store.segment_reader import SegmentReader
 from exemplar_store.transaction import publish, remove_unreachable, told, unreachable
@@ -41,6 +41,7 @@ def roll_back(path: Path | str, number: int) -> Generation:
     Raises:
         StoreBusy: another process is committing.
         StoreError: the generation is gone, or is the head.
+        BudgetTooSmall: its number has more digits now, and the budget does not hold them.
         Damaged: the generation, or a segment of it, is.
     """
     root = Path(path).absolute()
@@ -53,14 +54,7 @@ def roll_back(path: Path | str, number: int) -> Generation:
         for ref in target.generation.segments:
             SegmentReader(root, ref).close()
         generation = target.generation.model_copy(update={"number": numbers[-1] + 1})
-        longer = len(sealed_record(generation)) - len(sealed_record(target.generation))
-        if target.used_bytes + longer > target.info.budget_bytes:
-            raise StoreError(
-                f"{root}: generation {generation.number} would take {target.used_bytes + longer} bytes, "
-                f"its budget is {target.info.budget_bytes}; it cannot hold what generation {number} held"
-            )
-        (root / "tmp").mkdir(exist_ok=True)
-        publish(root, generation)
+        publish(target, generation)
         remove_unreachable(read_snapshot(root))
     return generation
 

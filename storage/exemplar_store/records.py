@@ -15,7 +15,7 @@ import google_crc32c
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exemplar_store.codecs import Encoding
-from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat, shown
+from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat, first_problem, shown
 
 FORMAT: Literal["masked-exemplar-store"] = "masked-exemplar-store"
 VERSION = (1, 1)
@@ -200,9 +200,7 @@ def parse_record(kind: type[AnyRecord], fields: dict[str, Any], where: str) -> A
     except RecursionError as error:
         raise Damaged(f"{where}: nested too deeply") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise Damaged(f"{where}: field {shown(field)} is {shown(first['input'])!r}: {first['msg']}") from error
+        raise Damaged(f"{where}: field {first_problem(error)}") from error
 
 
 def _check_version(fields: dict[str, Any], where: str) -> None:

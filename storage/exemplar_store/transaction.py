@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from exemplar_store import disk
 from exemplar_store.candidates import Candidate
-from exemplar_store.errors import CommitConflict, Damaged, StoreError
+from exemplar_store.errors import BudgetTooSmall, CommitConflict, Damaged, StoreError
 from exemplar_store.exemplar import EncodedExemplar
 from exemplar_store.generations import Snapshot, generation_numbers, generation_path, retained, sealed_record
 from exemplar_store.records import Generation
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from exemplar_store.segment_writer import Segment  # brings zarr, which those who only remove do not need
 
 Order = tuple[int, int, int, int]
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -92,15 +95,27 @@ def write_segment(root: Path, segment: Segment) -> None:
     disk.sync_directory(root / "tmp")
 
 
-def publish(root: Path, generation: Generation) -> None:
-    """Make a generation the head. This is the commit.
+def publish(before: Snapshot, generation: Generation) -> None:
+    """Make a generation the head. This is the commit, and the last look at the budget.
+
+    Args:
+        before: the store at any of its generations.
 
     Raises:
+        BudgetTooSmall: what is reachable from the generation would exceed the budget.
         CommitConflict: there is a generation of this number.
     """
+    root, budget, record = before.root, before.info.budget_bytes, sealed_record(generation)
+    size = before.info_bytes + len(record) + sum(ref.bytes for ref in generation.segments)
+    if size > budget:
+        raise BudgetTooSmall(
+            f"{root}: generation {generation.number} would take {size} bytes, budget_bytes is {budget}; "
+            "it was not committed"
+        )
     unpublished = root / "tmp" / f"{generation.number:08d}.json"
+    unpublished.parent.mkdir(exist_ok=True)
     disk.remove(unpublished)
-    disk.write_file(unpublished, sealed_record(generation))
+    disk.write_file(unpublished, record)
     try:
         disk.publish(unpublished, generation_path(root, generation.number))
     except FileExistsError as error:
@@ -115,7 +130,7 @@ def unreachable(head: Snapshot, keep: int | None = None) -> list[Path]:
     Args:
         keep: how many generations to keep, instead of what the store says.
     """
-    root, kept = head.root, retained(head, keep)
+    root, kept = head.root, retained(head, keep).snapshots
     numbers = {one.generation.number for one in kept}
     segments = {ref.name for one in kept for ref in one.generation.segments}
     return [
@@ -127,6 +142,8 @@ def unreachable(head: Snapshot, keep: int | None = None) -> list[Path]:
 
 def remove_unreachable(head: Snapshot, keep: int | None = None) -> None:
     """Remove all that `unreachable` names, what refers to others first. A segment is gone at once or not at all."""
+    for error in retained(head, keep).damaged:
+        log.warning("%s; this older generation is given up", error)
     segments, tmp = head.root / "segments", head.root / "tmp"
     for path in unreachable(head, keep):
         if path.parent == segments:

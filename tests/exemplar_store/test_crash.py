@@ -198,6 +198,7 @@ def test_readers_and_a_writer_at_once(small_store: ExemplarStore, encode_class: 
         )
         seen.add(reader.snapshot.generation.number)
         reader.close()
+        assert verify(small_store.path).problems == []
     assert StoreReader(small_store.path).snapshot.generation.number == 39 and len(seen) > 5
 
 

@@ -73,9 +73,9 @@ def test_the_budget_decides_how_many_come_in(folder: Path, capsys: pytest.Captur
     ("line", "message"),
     [
         ({"label": 0}, "line 2: has no image, text or tokens"),
-        ({"image": "red.png"}, "line 2: label"),
-        ({"label": 0, "image": "red.png", "colour": 1}, "line 2: colour: Extra inputs"),
-        ({"label": -1, "image": "red.png"}, "line 2: label"),
+        ({"image": "red.png"}, "line 2: label: Field required"),
+        ({"label": 0, "image": "red.png", "colour": 1}, "line 2: colour is '1': Extra inputs"),
+        ({"label": -1, "image": "red.png"}, "line 2: label is '-1': Input should be greater"),
         ({"label": "name", "image": "red.png"}, "some classes are numbers and some are names"),
         ({"label": 0, "image": "none.png"}, "line 2: image 'none.png': No such file"),
         ({"label": 0, "image": "broken.jpg"}, "line 2: image 'broken.jpg': cannot identify"),
@@ -87,7 +87,7 @@ def test_the_budget_decides_how_many_come_in(folder: Path, capsys: pytest.Captur
         ({"label": 0, "text": "a", "tokens": [1]}, "has a text and tokens"),
         ({"label": 0, "text": "a"}, "line 2: has a text; give --tokenizer"),
         ({"label": 0, "image": "red.png", "sample_id": 0}, "sample 0"),
-        ({"label": 0, "image": "red.png", "answer": "\ud800"}, "line 2: the line: Invalid JSON"),
+        ({"label": 0, "image": "red.png", "answer": "\ud800"}, "line 2: the line is '{"),
     ],
 )
 def test_mistakes_get_one_line_and_make_no_store(
@@ -119,6 +119,12 @@ def test_options_that_make_no_sense(
     assert run(folder, *options) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and not (folder.parent / "store").exists()
+
+
+def test_a_folder_without_samples_makes_no_store(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples(folder)
+    assert run(folder) == 2 and "samples.jsonl: holds no samples" in capsys.readouterr().err
+    assert not (folder.parent / "store").exists()
 
 
 def test_a_store_that_exists_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

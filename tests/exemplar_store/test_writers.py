@@ -162,7 +162,7 @@ def test_one_failing_writer_makes_the_whole_commit_vanish(
         plan = store.plan(3, new[group.rank :: 4])
         with pytest.MonkeyPatch.context() as patch:
             if group.rank == failing:
-                patch.setattr("exemplar_store.store.write_segment", fail)
+                patch.setattr("exemplar_store.shared_head.write_segment", fail)
             own = group.rank == failing and isinstance(error, MemoryError)
             with pytest.raises(MemoryError if own else StoreError, match=None if own else message.format(failing)):
                 store.commit(plan)
