@@ -43,8 +43,13 @@ def make_attempt(run: RunFolder, folder: StageFolder, launcher: Launcher, watch:
     """One attempt at a stage, to its end; the state that follows from it is written and returned.
 
     Raises:
-        UserError: the attempt ended with a mistake that the user can mend.
+        UserError: the attempt ended with a mistake that the user can mend, or results of the stage were changed.
     """
+    if changed := folder.damage():
+        # Later stages and the memory build upon what was there: doing it again would not give the same.
+        raise UserError(
+            f"{folder.path}: {', '.join(changed)} changed since the stage was done; bring it back, or begin another run"
+        )
     state = replace(folder.state, status="running", attempt=folder.new_attempt(), reason=None)
     folder.write_state(state)
     begun = time.time()

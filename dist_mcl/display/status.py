@@ -65,8 +65,8 @@ def _row(folder: StageFolder, is_live: bool, queue: Queue) -> Row:
     status: str = state.status
     if folder.is_done():
         status = "done"
-    elif state.status == "done":
-        status = "damaged"  # a result was changed or removed since
+    elif folder.damage():
+        status = "damaged"
     in_queue = queue.get(state.job) if state.job else None
     if status == "running" and not is_live and in_queue is None:
         status = "interrupted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -59,6 +60,32 @@ def test_the_store_of_another_run(finished_run: Path, tmp_path: Path) -> None:
     before = digest(folder)
     assert f"belongs to run '{run_id}'" in refused(run_command(folder))
     assert digest(folder) == before
+
+
+def test_a_store_that_vanished_is_not_replaced_by_an_empty_one(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished_run, folder)
+    shutil.rmtree(folder / "exemplars")
+    assert "is missing, but stages [1, 2, 3] are in this run's memory" in refused(run_command(folder))
+    assert not (folder / "exemplars").exists()
+
+
+def test_a_result_that_was_changed_is_not_sealed_again(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished_run, folder)
+    (folder / "stages" / "02" / "metrics.json").write_text("{}")
+    done = subprocess.run(run_command(folder), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "metrics.json changed since the stage was done" in done.stderr
+    status = subprocess.run(mcl("status", folder, "--json"), capture_output=True, text=True, check=True)
+    assert [row["status"] for row in json.loads(status.stdout)] == ["done", "damaged", "done"]
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"run_id": 1}'])
+def test_a_plan_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    assert "plan.json: is damaged" in refused(mcl("status", tmp_path))
+    assert "holds no run" in refused(mcl("status", tmp_path / "plan.json"))
 
 
 def test_a_folder_with_something_else_in_it(tmp_path: Path) -> None:
