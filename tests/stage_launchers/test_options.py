@@ -49,7 +49,7 @@ def test_what_cannot_be_started_is_refused(
 
 def test_srun_is_refused_outside_an_allocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    with pytest.raises(LauncherError, match="srun is not found|not inside an allocation"):
+    with pytest.raises(LauncherError, match=r"srun is not found|not inside an allocation"):
         create_launcher("slurm").launch(Job(("true",), 1, tmp_path))
 
 
