@@ -47,6 +47,11 @@ def test_what_cannot_be_started_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LauncherError, match="launcher local: cannot start no-such-program"):
+        create_launcher("local").launch(Job(("no-such-program",), 2, tmp_path))
+
+
 def test_srun_is_refused_outside_an_allocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(LauncherError, match=r"srun is not found|not inside an allocation"):
