@@ -21,6 +21,7 @@ from dist_mcl.training.learner import Pool
 from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.train import train
+from stage_launchers import die_with_launcher
 
 CLASSES = 3
 
@@ -66,6 +67,7 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
 
 
 if __name__ == "__main__":
+    die_with_launcher()
     stop_signals = StopSignals()
     stop_signals.install()
     Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
