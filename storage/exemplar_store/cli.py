@@ -16,7 +16,18 @@ import typer
 
 from exemplar_store import exchange_cli, generations_cli
 from exemplar_store.errors import Damaged, StoreError, shown
-from exemplar_store.options import AsJson, Limit, OfClass, OfCodec, OfStage, StorePath, class_id, print_json
+from exemplar_store.options import (
+    AsJson,
+    Limit,
+    OfClass,
+    OfCodec,
+    OfStage,
+    StorePath,
+    WithTexts,
+    WithTokenizer,
+    class_id,
+    print_json,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -117,21 +128,8 @@ def show(
     label: OfClass = None,
     stage: OfStage = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="With --grid: at most this many per class.")] = 6,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokenizer",
-            envvar="EXEMPLAR_STORE_TOKENIZER",
-            help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
-        ),
-    ] = None,
-    texts: Annotated[
-        Path | None,
-        typer.Option(
-            "--texts",
-            help="JSON lines with sample_id and text: the whole texts, to name the words that were dropped.",
-        ),
-    ] = None,
+    tokenizer: WithTokenizer = None,
+    texts: WithTexts = None,
 ) -> None:
     """Draw exemplars to a PNG: kept tokens in place, dropped ones hatched, dropped words struck through."""
     from exemplar_store import gallery

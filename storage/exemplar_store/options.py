@@ -21,6 +21,22 @@ OfStage = Annotated[int | None, typer.Option("--stage", help="Only exemplars tha
 OfCodec = Annotated[str | None, typer.Option("--codec", help="Only exemplars with tokens in this codec.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
 
+WithTokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        envvar="EXEMPLAR_STORE_TOKENIZER",
+        help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
+    ),
+]
+WithTexts = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts",
+        help="JSON lines with sample_id and text: the whole texts, to name the words that were dropped.",
+    ),
+]
+
 
 def class_id(reader: StoreReader, label: str | None) -> int | None:
     """The class that the user means by number or name."""
