@@ -9,6 +9,7 @@ from typing import Any
 
 import deepspeed
 import torch
+from deepspeed import DeepSpeedEngine
 from deepspeed.utils import (
     lazy_init_hp_params_optimizer_state,
     safe_get_full_optimizer_state,
@@ -34,7 +35,7 @@ class Engine:
         optimizer: the AdamW inside the engine; DeepSpeed may have put flat shards in the place of the parameters.
     """
 
-    deepspeed: deepspeed.DeepSpeedEngine
+    deepspeed: DeepSpeedEngine
     model: Classifier
     optimizer: torch.optim.AdamW
 

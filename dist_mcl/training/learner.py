@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dist_mcl.config import Training
-from dist_mcl.exemplars import stripe, swap_text
+from dist_mcl.exemplars import micro_batches, swap_text
 from dist_mcl.exemplars.replay import Entry, Fresh
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.engine import Engine
@@ -82,16 +82,14 @@ class Learner:
         Raises:
             PeerLostError: another process is gone or did not come in time.
         """
-        micro_batches = stripe(batch, 0, 1, self.config.micro_batch_size)
-        if self.config.gradient_sum == "ordered":
-            return self._in_order(step, micro_batches)
-        return self._by_deepspeed(step, micro_batches)
+        parts = micro_batches(batch, self.config.micro_batch_size)
+        return self._in_order(step, parts) if self.config.gradient_sum == "ordered" else self._by_deepspeed(step, parts)
 
-    def _in_order(self, step: int, micro_batches: Sequence[Sequence[Entry]]) -> list[float]:
+    def _in_order(self, step: int, parts: Sequence[Sequence[Entry]]) -> list[float]:
         model = self.engine.model
         found = batch_gradient(
-            lambda number: self._loss(model, step, number, micro_batches[number]),
-            len(micro_batches),
+            lambda number: self._loss(model, step, number, parts[number]),
+            len(parts),
             model.trainable(),
             self.group,
         )
@@ -101,11 +99,11 @@ class Learner:
         engine.step()
         return found.losses
 
-    def _by_deepspeed(self, step: int, micro_batches: Sequence[Sequence[Entry]]) -> list[float]:
+    def _by_deepspeed(self, step: int, parts: Sequence[Sequence[Entry]]) -> list[float]:
         engine = self.engine.deepspeed
         mine = []
-        for number in range(self.group.rank, len(micro_batches), self.group.world_size):
-            loss = self._loss(engine, step, number, micro_batches[number])
+        for number in range(self.group.rank, len(parts), self.group.world_size):
+            loss = self._loss(engine, step, number, parts[number])
             engine.backward(loss)
             engine.step()
             mine.append(loss.detach().float())

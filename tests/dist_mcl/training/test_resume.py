@@ -49,7 +49,7 @@ def test_the_stop_file_saves_and_ends_all(tmp_path: Path) -> None:
 def test_a_second_signal_leaves_no_time_to_save(tmp_path: Path) -> None:
     handle = start(tmp_path, 1, checkpoint={"every_steps": 1, "keep": 100}, epochs=100)
     wait_until(lambda: committed(tmp_path) != [], handle)
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGUSR1, signal.SIGCONT):  # so both come within one step
         os.kill(pid(tmp_path, 0), number)
     assert handle.wait(timeout=300) == 85
     yielded = json.loads((tmp_path / "yielded.json").read_text())
