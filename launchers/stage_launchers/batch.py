@@ -21,6 +21,7 @@ class BatchJob:
         title: first line of the script, for who reads it.
         argv: the program that runs the stage; started once, on the first node. Its exit code decides:
             0 done; 85 saved, back into the queue; 75 not ready, back into the queue after a while; else failed.
+        directory: where the program runs; relative paths in `argv` and in the profile's lines start here.
         script: where the script is kept.
         log: where the script's output goes; on a filesystem that the nodes share.
     """
@@ -28,6 +29,7 @@ class BatchJob:
     name: str
     title: str
     argv: Sequence[str]
+    directory: Path
     script: Path
     log: Path
 
@@ -48,7 +50,8 @@ def render(job: BatchJob, profile: Profile) -> str:
         title=job.title,
         command=shlex.join(job.argv),
         script=job.script.resolve(),
-        log=job.log.resolve(),
+        log=str(job.log.resolve()),
+        directory=str(job.directory.resolve()),
         profile=profile,
     )
 

@@ -14,9 +14,8 @@ from stage_launchers.profile import Profile, load_profile
 
 def script_of(folder: Path, profile: Profile) -> str:
     argv = ("python", "-m", "program", "--run", "runs/it's mine")
-    return render(
-        BatchJob("mcl-02", "Stage 2 of run mine", argv, folder / "stage.sbatch", folder / "100%.log"), profile
-    )
+    job = BatchJob("mcl-02", "Stage 2 of run mine", argv, folder, folder / "stage.sbatch", folder / "100%.log")
+    return render(job, profile)
 
 
 def test_a_script_has_what_the_profile_asks_for_and_nothing_else(tmp_path: Path) -> None:
@@ -31,6 +30,8 @@ def test_a_script_has_what_the_profile_asks_for_and_nothing_else(tmp_path: Path)
         "#SBATCH --time=2-00:00:00",
         "#SBATCH --requeue",
         "#SBATCH --signal=USR1@300",
+        f"#SBATCH --output={tmp_path}/100%%.log",
+        f"#SBATCH --chdir={tmp_path}",
         "module load cuda gcc",
         "python -m program --run 'runs/it'\"'\"'s mine'",
     ):

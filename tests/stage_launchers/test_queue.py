@@ -33,7 +33,7 @@ def script(folder: Path, name: str, *codes: int, profile: Profile = QUICK) -> Pa
     stage.mkdir()
     argv = (sys.executable, str(PROGRAM), str(stage), *map(str, codes))
     path = stage / "stage.sbatch"
-    path.write_text(render(BatchJob(name, name, argv, path, stage / "batch.log"), profile))
+    path.write_text(render(BatchJob(name, name, argv, Path.cwd(), path, stage / "batch.log"), profile))
     return path
 
 
