@@ -45,7 +45,7 @@ class Engine:
         All ranks must call this, after at least one step. The result does not depend on how the state is sharded.
         """
         self._link_shards()
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for name, parameter in self._trainable():
             tensors[f"parameter.{name}"] = parameter
             for moment in _MOMENTS:
