@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -28,6 +28,7 @@ from exemplar_store import (
     encode,
     whole_image_bytes,
 )
+from exemplar_store.communicator import on_first
 
 
 class RanksDisagreeError(RuntimeError):
@@ -56,7 +57,7 @@ def memorise(
     if stage not in store.head.stages:
         mine = _choose(model, samples, run.experiment, codecs, group, progress)
         store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names))))
-    return group.broadcast(_describe_memory(store) if group.is_first else None)
+    return on_first(group, lambda: _describe_memory(store))
 
 
 def _choose(
@@ -66,25 +67,28 @@ def _choose(
     codecs: Mapping[str, Codec],
     group: ProcessGroup,
     progress: ProgressFile,
-) -> list[EncodedExemplar]:
-    """Mask and encode this rank's samples as candidates, ranked among the samples of all ranks."""
+) -> Iterator[EncodedExemplar]:
+    """Mask this rank's samples, rank them among the samples of all ranks, and code them as candidates.
+
+    They are coded as they are taken, by the store, which lets all ranks know if that fails on one.
+    """
     quality = experiment.exemplars.jpeg_quality
     masked, features = _look(model, samples, experiment, group, progress)
     ids = np.array([sample.id for sample in samples])
     targets = np.array([sample.target for sample in samples])
     ranks, scores = _rank(features, ids, targets)
     _check_agreement(ranks, group)
-    return [
+    return (
         encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
         for index, sample in masked.items()
-    ]
+    )
 
 
 def _describe_memory(store: ExemplarStore) -> dict[str, object]:
     """What the newest generation holds, and a digest over its ids, ranks and masks."""
     digest = hashlib.sha256()
     with closing(StoreReader(store.path)) as reader:
-        for exemplar in reader.read_many(range(len(reader))):
+        for exemplar in reader.read_all():
             digest.update(f"{exemplar.label} {exemplar.rank} {exemplar.sample_id}".encode())
             for name in sorted(exemplar.tokens):
                 digest.update(exemplar.tokens[name].positions.tobytes())

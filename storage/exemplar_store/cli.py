@@ -17,6 +17,7 @@ import typer
 from exemplar_store import exchange_cli, generations_cli
 from exemplar_store.errors import Damaged, StoreError, shown
 from exemplar_store.options import (
+    DAMAGED,
     AsJson,
     Limit,
     OfClass,
@@ -39,7 +40,7 @@ app = typer.Typer(
 app.add_typer(exchange_cli.app)
 app.add_typer(generations_cli.app)
 
-DAMAGED, REFUSED = 1, 2
+REFUSED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,6 +139,8 @@ def show(
 
     if grid == (index is not None):
         raise typer.BadParameter("give either the number of an exemplar or --grid")
+    if output.suffix.lower() != ".png":
+        raise typer.BadParameter(f"--output: {output} is drawn as PNG; give a name that ends in .png")
     reader = StoreReader(store)
     words = read_words(tokenizer, texts)
     if index is None:

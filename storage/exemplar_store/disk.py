@@ -67,13 +67,16 @@ def exclusive(path: Path) -> Iterator[None]:
 
     Raises:
         StoreBusy: another process holds it.
+        StoreError: the filesystem has no such locks.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR)  # NFS locks exclusively only what is open for writing
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreBusy(f"{path.parent}: another process is committing to this store; wait for it") from error
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be locked: {error.strerror}; use a filesystem with flock") from error
         yield
     finally:
         os.close(descriptor)
@@ -119,8 +122,11 @@ def names_in(directory: Path) -> list[str]:
     """Sorted names in a directory; none if it does not exist.
 
     Raises:
+        Damaged: it is a symbolic link, which may lead anywhere, or no directory.
         StoreError: it cannot be listed.
     """
+    if directory.is_symlink():
+        raise Damaged(f"{directory}: is a symbolic link; a store's folders are inside it")
     try:
         return sorted(entry.name for entry in directory.iterdir())
     except FileNotFoundError:

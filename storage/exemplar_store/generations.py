@@ -90,25 +90,37 @@ def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
         StoreError: the generation asked for is gone.
     """
     info, info_bytes = read_info(root)
-    numbers = generation_numbers(root)
-    if not numbers:
-        raise Damaged(f"{root / 'generations'}: holds no generation; every store has one from its creation on")
-    if number is not None and not 0 <= number <= numbers[-1]:
-        raise StoreError(f"{root}: there is no generation {number}, the store is at {numbers[-1]}")
-    if number is not None and number not in numbers:
-        raise StoreError(f"{root}: generation {number} is gone, the store is at {numbers[-1]}; open it again")
-    path = generation_path(root, numbers[-1] if number is None else number)
+    while True:
+        numbers = generation_numbers(root)
+        if not numbers:
+            raise Damaged(f"{root / 'generations'}: holds no generation; every store has one from its creation on")
+        if number is not None and not 0 <= number <= numbers[-1]:
+            raise StoreError(f"{root}: there is no generation {number}, the store is at {numbers[-1]}")
+        if number is not None and number not in numbers:
+            raise StoreError(f"{root}: generation {number} is gone, the store is at {numbers[-1]}; open it again")
+        try:
+            generation, size = _read_generation(root, info, numbers[-1] if number is None else number)
+        except Damaged:
+            if generation_numbers(root)[-1:] == numbers[-1:]:
+                raise  # else a commit has superseded and removed it meanwhile
+        else:
+            used_bytes = info_bytes + size + sum(ref.bytes for ref in generation.segments)
+            return Snapshot(root, info, generation, info_bytes, used_bytes)
+
+
+def _read_generation(root: Path, info: StoreInfo, number: int) -> tuple[Generation, int]:
+    """A generation and the size of its file in bytes."""
+    path = generation_path(root, number)
     data = read_inside(root, path)
     generation = parse_record(Generation, unseal(data, str(path)), str(path))
-    if generation.number != int(path.stem) or generation.store != info.uuid:
+    if generation.number != number or generation.store != info.uuid:
         raise Damaged(
             f"{path}: says it is generation {generation.number} of store {shown(generation.store)}; it was moved "
             "here from elsewhere"
         )
     if len({ref.name for ref in generation.segments}) != len(generation.segments):
         raise Damaged(f"{path}: names a segment twice")
-    used_bytes = info_bytes + len(data) + sum(ref.bytes for ref in generation.segments)
-    return Snapshot(root, info, generation, info_bytes, used_bytes)
+    return generation, len(data)
 
 
 @dataclass(frozen=True)

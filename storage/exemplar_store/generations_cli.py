@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exemplar_store.errors import StoreError
-from exemplar_store.options import AsJson, StorePath, print_json
+from exemplar_store.options import DAMAGED, AsJson, StorePath, print_json
 
 if TYPE_CHECKING:
     from exemplar_store.communicator import Communicator
@@ -38,16 +38,17 @@ def du(store: StorePath, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: exemplar-store log runs/quickstart/exemplars")
 def log(store: StorePath, as_json: AsJson = False) -> None:
-    """The generations on disk, oldest first, and what each of them changed."""
+    """The generations on disk, oldest first, and what each of them changed. Exit code 1 if one is damaged."""
     from exemplar_store.history import generation_log
 
     records = generation_log(store)
     if as_json:
         print_json(records)
-        return
-    from exemplar_store.tables import print_log
+    else:
+        from exemplar_store.tables import print_log
 
-    print_log(records)
+        print_log(records)
+    raise typer.Exit(DAMAGED if any("problem" in one for one in records) else 0)
 
 
 @app.command(epilog="Example: exemplar-store diff runs/quickstart/exemplars 2 3")

@@ -9,7 +9,7 @@ from exemplar_store.errors import StoreError
 from exemplar_store.generations import generation_numbers, read_info, read_snapshot
 from exemplar_store.records import Generation
 from exemplar_store.segment_reader import SegmentReader
-from exemplar_store.transaction import publish, remove_unreachable, told, unreachable
+from exemplar_store.transaction import publish, remove_unreachable, tidy, told, unreachable
 
 
 def collect_garbage(path: Path | str, dry_run: bool = False) -> dict[str, int]:
@@ -55,7 +55,7 @@ def roll_back(path: Path | str, number: int) -> Generation:
             SegmentReader(root, ref).close()
         generation = target.generation.model_copy(update={"number": numbers[-1] + 1})
         publish(target, generation)
-        remove_unreachable(read_snapshot(root))
+        tidy(read_snapshot(root))
     return generation
 
 

@@ -14,6 +14,8 @@ from exemplar_store.errors import shown
 if TYPE_CHECKING:
     from exemplar_store.reader import StoreReader
 
+DAMAGED = 1  # exit code of a command that found damage
+
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OfClass = Annotated[str | None, typer.Option("--label", help="Only this class: its number or its name.")]

@@ -21,6 +21,7 @@ FORMAT: Literal["masked-exemplar-store"] = "masked-exemplar-store"
 VERSION = (1, 1)
 KNOWN_FEATURES: frozenset[str] = frozenset()
 SEGMENT_ATTRIBUTE = "masked_exemplar_segment"
+MAX_SIDES = 8  # of a token grid
 
 _SEAL = re.compile(rb',"crc32c":"([0-9a-f]{8})"}')
 _SEAL_BYTES = 21
@@ -77,7 +78,7 @@ class StoreInfo(Record):
     required_features: tuple[str, ...]
     uuid: str
     run_id: str
-    budget_bytes: Annotated[int, Field(gt=0)]
+    budget_bytes: Annotated[int, Field(gt=0, lt=1 << 63)]
     policy: BudgetPolicy = BudgetPolicy()
     keep_generations: Annotated[int, Field(ge=1, lt=1 << 31)] = 1
 
@@ -125,7 +126,7 @@ class ModalityRecord(Record):
     """A modality of a segment and how many sides its grids have."""
 
     name: Name
-    sides: Annotated[int, Field(ge=1, le=8)]
+    sides: Annotated[int, Field(ge=1, le=MAX_SIDES)]
 
 
 class EncodingRecord(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +70,7 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", text.strip())
     if match is None or match[2].upper() not in UNITS:
         raise StoreError(f"budget is {text!r}; write a size such as 300kB, 512KiB or 30MB")
-    return round(float(match[1]) * UNITS[match[2].upper()])
+    return round(Decimal(match[1]) * UNITS[match[2].upper()])
 
 
 def read_samples(folder: Path) -> tuple[list[Sample], dict[int, str]]:

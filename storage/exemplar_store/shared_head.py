@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -15,11 +14,17 @@ from exemplar_store.errors import BudgetTooSmall, CommitConflict, GroupBroken, S
 from exemplar_store.generations import Snapshot, read_snapshot
 from exemplar_store.records import SegmentRef
 from exemplar_store.segment_writer import build_segment
-from exemplar_store.transaction import load, make_room, publish, remove_unreachable, told, write_segment
+from exemplar_store.transaction import (
+    check_readable,
+    load,
+    publish,
+    remove_unreachable,
+    tidy,
+    told,
+    write_segment,
+)
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 
 class SharedHead:
@@ -67,7 +72,7 @@ class SharedHead:
         """
         self.check(admission)
         try:
-            self.on_first(lambda: make_room(self.snapshot, keep))
+            self.on_first(lambda: remove_unreachable(self.snapshot, keep))  # an earlier try may have left some
             segments = self._write_segments(admission)
             generation = admission.change.generation(admission.chosen, [*admission.layout.kept, *segments])
             self.on_first(lambda: publish(self.snapshot, generation))
@@ -81,7 +86,7 @@ class SharedHead:
                 f"{error}; the store is at generation {self.number}, {admission.change} can be committed again"
             ) from error
         self._look(lambda: read_snapshot(self.snapshot.root))
-        self.on_first(lambda: self._tidy(keep))
+        self.on_first(lambda: tidy(self.snapshot, keep))
 
     def on_first(self, work: Callable[[], T]) -> T:
         """Do ``work`` on the first process; its result, or its error, on every process.
@@ -100,10 +105,13 @@ class SharedHead:
         """That an admission may become the next head.
 
         Raises:
+            StoreError: it was planned for another store.
             CommitConflict: it was planned on another head.
             BudgetTooSmall: it would exceed the budget.
         """
         root, budget = self.snapshot.root, self.snapshot.info.budget_bytes
+        if admission.change.snapshot.info.uuid != self.snapshot.info.uuid:
+            raise StoreError(f"{root}: {admission.change} was planned for another store; plan it with this one")
         if self.number != admission.base:
             raise CommitConflict(
                 f"{root}: generation {self.number} was committed after this one was planned on "
@@ -131,6 +139,7 @@ class SharedHead:
             segment = build_segment(exemplars, admission.change.segment_stage, rank)
             with told():
                 write_segment(self.snapshot.root, segment)
+            check_readable(self.snapshot.root, segment.ref)
             return segment.ref
 
         return [ref for ref in together(self.group, write) if ref is not None]
@@ -140,18 +149,6 @@ class SharedHead:
         self._look(lambda: read_snapshot(self.snapshot.root))
         with suppress(StoreError):
             self.on_first(lambda: remove_unreachable(self.snapshot))
-
-    def _tidy(self, keep: int | None) -> None:
-        """The commit is made: if its predecessor cannot be removed now, it will be later."""
-        try:
-            remove_unreachable(self.snapshot, keep)
-        except OSError as error:
-            log.warning(
-                "%s: generation %d is committed, but cleaning up failed: %s; the next open tries again",
-                self.snapshot.root,
-                self.number,
-                error,
-            )
 
     def _look(self, read: Callable[[], Snapshot]) -> None:
         """Take up a snapshot that the first process reads; the others may see older names in a shared folder."""

@@ -65,6 +65,8 @@ class ExemplarStore:
         store_uuid = str(uuid.uuid4())
         if budget_bytes <= 0:
             raise BudgetTooSmall(f"budget_bytes is {budget_bytes}; it must be positive")
+        if budget_bytes >= 1 << 63:
+            raise StoreError("budget_bytes is more than 2^63 - 1, the largest number that a store holds")
         info = sealed_record(new_info(store_uuid, run_id, budget_bytes, policy, keep_generations))
         first = sealed_record(empty_generation(store_uuid))
         if len(info) + len(first) > budget_bytes:
@@ -72,7 +74,7 @@ class ExemplarStore:
                 f"budget_bytes is {budget_bytes}; an empty store already takes {len(info) + len(first)} bytes"
             )
         with told(f"; the store {root} was not created"):
-            if root.exists() and (not root.is_dir() or disk.names_in(root)):
+            if root.exists() and (not root.is_dir() or disk.names_in(root.resolve())):
                 raise StoreError(f"{root}: exists and is not empty; open it, or give another folder")
             root.parent.mkdir(parents=True, exist_ok=True)
             create_folder(root, info, first)

@@ -149,7 +149,10 @@ def _note(found: Verification, check: Callable[[int], object], number: int) -> N
 def _list_strangers(found: Verification, head: Snapshot) -> None:
     """What lies in the store's folder and is not reachable from a generation that is kept."""
     expected, generations = {"store.json", "generations", "segments", "tmp"}, found.path / "generations"
-    strangers = [found.path / name for name in names_in(found.path) if name not in expected]
+    strangers = [found.path / name for name in names_in(found.path.resolve()) if name not in expected]
     strangers += [generations / name for name in names_in(generations) if not is_generation_file(name)]
     found.problems += [f"{path}: does not belong to a store; move it elsewhere" for path in strangers]
-    found.leftovers += [str(path.relative_to(found.path)) for path in unreachable(head)]
+    try:
+        found.leftovers += [str(path.relative_to(found.path)) for path in unreachable(head)]
+    except StoreError as error:
+        found.problems.append(str(error))

@@ -192,6 +192,7 @@ def test_verify_exits_with_1_only_for_damage(capsys: Capture, small_store: Exemp
         (["show", "{store}", "1", "--grid"], "either the number of an exemplar or --grid"),
         (["show", "{store}", "99"], "there is no exemplar 99"),
         (["show", "{store}", "0", "-o", "{tmp}/none/x.png"], "give another file with -o"),
+        (["show", "{store}", "0", "-o", "{tmp}/x.jpg"], "x.jpg is drawn as PNG; give a name that ends in .png"),
         (["show", "{store}", "0", "--tokenizer", "{tmp}"], "no tokenizer.json or vocab.txt"),
     ],
 )

@@ -17,6 +17,7 @@ from numcodecs.zstd import compress, decompress
 
 from exemplar_store import Damaged, ExemplarStore, NotAStore, StoreError, StoreReader, UnsupportedFormat, verify
 from exemplar_store.generations import generation_path
+from exemplar_store.maintenance import collect_garbage, roll_back
 from exemplar_store.records import SEGMENT_ATTRIBUTE, crc_text, file_checksum, seal, unseal
 from exemplar_store.segment_reader import SegmentReader
 
@@ -322,3 +323,21 @@ def test_links_and_odd_files_are_refused(small_store: ExemplarStore, tmp_path: P
     with pytest.raises(Damaged, match="is not a regular file"):
         StoreReader(small_store.path)
     assert "is not a regular file" in verify(small_store.path, full=True).problems[0]
+
+
+@pytest.mark.parametrize("name", ["segments", "tmp", "generations"])
+def test_folders_that_lead_elsewhere_are_refused_and_nothing_is_removed_there(
+    small_store: ExemplarStore, tmp_path: Path, name: str
+) -> None:
+    """Opening a store for writing removes leftovers; a link must not make somebody else's files leftovers."""
+    folder, elsewhere = small_store.path / name, tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    (elsewhere / "mine").mkdir()
+    (elsewhere / "mine" / "thesis.txt").write_text("years")
+    folder.symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    for use in (ExemplarStore.open, collect_garbage, lambda path: roll_back(path, 1)):
+        with pytest.raises(Damaged, match=f"{name}: is a symbolic link"):
+            use(small_store.path)
+    assert sorted(elsewhere.rglob("*")) == before
+    assert any(f"{name}: is a symbolic link" in problem for problem in verify(small_store.path).problems)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -289,3 +291,28 @@ def test_evicting_first_with_many_writers(
 
     assert run_writers(2, write) == [0, 0]
     assert verify(path, full=True).problems == [] and ExemplarStore.open(path).head.stages == (1, 2, 3, 4, 5)
+
+
+def test_a_damaged_segment_of_an_older_generation_is_not_taken_for_the_new_one(
+    kept_store: ExemplarStore, encode_class: EncodeClass
+) -> None:
+    now, name = held(kept_store.path), kept_store.head.segments[0].name
+    roll_back(kept_store.path, 3)
+    payload = kept_store.path / "segments" / name / "payload/c/0"
+    payload.write_bytes(payload.read_bytes()[:-5] + b"flips")
+    store = ExemplarStore.open(kept_store.path)
+    store.commit(store.plan(4, encode_class([4], 4, 4)))  # makes the very segment that generation 4 still holds
+    assert store.head.segments[0].name == name and held(store.path) == now
+    assert verify(store.path, full=True).problems == [] == verify(store.path).leftovers
+
+
+def test_rolling_back_stands_even_if_cleaning_up_fails(
+    kept_store: ExemplarStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path) -> None:
+        if path.parent.name == "generations":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(disk, "remove", refuse)
+    assert roll_back(kept_store.path, 3).number == 5
+    assert "generation 5 is committed, but cleaning up failed" in caplog.text

@@ -133,3 +133,12 @@ def test_mistakes_get_one_line_and_exit_code_2(
     code, out, err = run(capsys, *[argument.format(tmp=tmp_path, store=store.path) for argument in arguments])
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_log_of_a_damaged_generation_goes_on_and_exits_with_1(capsys: Capture, store: ExemplarStore) -> None:
+    older = store.path / "generations" / "00000002.json"
+    older.write_bytes(older.read_bytes()[:-1])
+    code, out, err = run(capsys, "log", store.path)
+    assert (code, err) == (1, "") and "00000002.json" in out and "3 (head)" in out
+    code, out, err = run(capsys, "log", store.path, "--json")
+    assert (code, err) == (1, "") and [one["generation"] for one in json.loads(out)] == [2, 3]

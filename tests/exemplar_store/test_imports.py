@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,10 @@ def test_the_budget_decides_how_many_come_in(folder: Path, capsys: pytest.Captur
         ({"label": 0, "image": "../secret.png"}, "'../secret.png' lies outside the folder"),
         ({"label": 0, "image": "/etc/passwd"}, "'/etc/passwd' lies outside the folder"),
         ({"label": 0, "image": "link.png"}, "'link.png' lies outside the folder"),
+        ({"label": 0, "image": "loop.png"}, "line 2: image 'loop.png'"),
+        ({"label": 0, "image": "pipe.png"}, "line 2: image 'pipe.png' is no file"),
+        ({"label": 0, "image": "more"}, "line 2: image 'more' is no file"),
+        ({"label": 0, "image": "a\0b.png"}, "line 2: image 'a\\x00b.png': "),
         ({"label": 0, "image": "red.png", "kept": [4]}, "kept is [4]; the numbers must ascend and be below 4"),
         ({"label": 0, "image": "red.png", "kept": [2, 1]}, "kept is [2, 1]"),
         ({"label": 0, "text": "a", "tokens": [1]}, "has a text and tokens"),
@@ -95,6 +100,8 @@ def test_mistakes_get_one_line_and_make_no_store(
 ) -> None:
     Image.new("RGB", (32, 32)).save(folder.parent / "secret.png")
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    os.mkfifo(folder / "pipe.png")  # reading it would wait for ever
     samples(folder, {"label": 0, "image": "red.png"}, line)
     assert run(folder) == 2
     err = capsys.readouterr().err
@@ -107,6 +114,8 @@ def test_mistakes_get_one_line_and_make_no_store(
     [
         (["--budget", "many"], "budget is 'many'; write a size such as"),
         (["--budget", "400"], "budget_bytes is 400"),
+        (["--budget", 400 * "9" + "GB"], "budget_bytes is more than 2^63 - 1"),
+        (["--size", "1000000"], "--size"),
         (["--budget", "900"], "raise the budget"),
         (["--size", "30"], "size is 30; it must be a multiple of the patch of 16"),
         (["--tokenizer", "none.json"], "none.json: No such file"),
