@@ -48,7 +48,9 @@ def log(store: StorePath, as_json: AsJson = False) -> None:
         from exemplar_store.tables import print_log
 
         print_log(records)
-    raise typer.Exit(DAMAGED if any("problem" in one for one in records) else 0)
+    problems = [one["problem"] for one in records if "problem" in one]
+    sys.stderr.writelines(f"exemplar-store: {problem}\n" for problem in problems)
+    raise typer.Exit(DAMAGED if problems else 0)
 
 
 @app.command(epilog="Example: exemplar-store diff runs/quickstart/exemplars 2 3")

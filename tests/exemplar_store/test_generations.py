@@ -316,3 +316,12 @@ def test_rolling_back_stands_even_if_cleaning_up_fails(
     monkeypatch.setattr(disk, "remove", refuse)
     assert roll_back(kept_store.path, 3).number == 5
     assert "generation 5 is committed, but cleaning up failed" in caplog.text
+
+
+def test_rolling_back_writes_nothing_through_a_link(kept_store: ExemplarStore, tmp_path: Path) -> None:
+    (kept_store.path / "tmp").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "00000005.json").write_text("mine")
+    (kept_store.path / "tmp").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Damaged, match="tmp: is a symbolic link"):
+        roll_back(kept_store.path, 3)
+    assert (tmp_path / "elsewhere" / "00000005.json").read_text() == "mine"

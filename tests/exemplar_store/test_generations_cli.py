@@ -139,6 +139,7 @@ def test_log_of_a_damaged_generation_goes_on_and_exits_with_1(capsys: Capture, s
     older = store.path / "generations" / "00000002.json"
     older.write_bytes(older.read_bytes()[:-1])
     code, out, err = run(capsys, "log", store.path)
-    assert (code, err) == (1, "") and "00000002.json" in out and "3 (head)" in out
+    assert code == 1 and out.splitlines()[1].split() == ["2", "damaged"] and "3 (head)" in out
+    assert f"{older}: does not end in its checksum" in err and err.count("\n") == 1
     code, out, err = run(capsys, "log", store.path, "--json")
-    assert (code, err) == (1, "") and [one["generation"] for one in json.loads(out)] == [2, 3]
+    assert code == 1 and [one["generation"] for one in json.loads(out)] == [2, 3] and str(older) in err
