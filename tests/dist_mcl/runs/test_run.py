@@ -58,7 +58,15 @@ def test_killed_in_stage_3_the_run_continues_to_the_same_result(finished_run: Pa
     assert result(folder) == result(finished_run)
 
 
-@pytest.mark.parametrize(("kind", "processes"), [("local", 1), ("local", 4), ("deepspeed", 2), ("mpi", 2)])
+@pytest.mark.parametrize(
+    ("kind", "processes"),
+    [
+        ("local", 1),
+        pytest.param("local", 4, marks=pytest.mark.slow),
+        pytest.param("deepspeed", 2, marks=pytest.mark.slow),
+        pytest.param("mpi", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_any_launcher_and_number_of_processes_give_the_same_bits(
     finished_run: Path, tmp_path: Path, kind: str, processes: int
 ) -> None:
@@ -68,6 +76,7 @@ def test_any_launcher_and_number_of_processes_give_the_same_bits(
     assert result(tmp_path / "other") == result(finished_run)
 
 
+@pytest.mark.slow
 def test_a_stage_started_by_hand(finished_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(finished_run, folder)
@@ -82,6 +91,7 @@ def test_a_stage_started_by_hand(finished_run: Path, tmp_path: Path) -> None:
     assert stage.state.attempt == 2
 
 
+@pytest.mark.slow
 def test_cancelled_the_run_saves_and_continues(finished_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cancelled"
     process = subprocess.Popen(run_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
