@@ -3,13 +3,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint bench-store bench-train setup models clean
+.PHONY: quickstart test test-all lint bench-store bench-train setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
 
 test: setup models
 	$(BIN)/pytest
+
+test-all: setup models
+	$(BIN)/pytest -m 'not network'
 
 lint: setup
 	$(BIN)/ruff check .

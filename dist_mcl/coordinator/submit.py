@@ -7,14 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from stage_launchers.batch import BatchJob, render
-from stage_launchers.profile import Profile, load_profile
-from stage_launchers.queue import cancel, query, release, submit
-
 from dist_mcl.errors import UserError
 from dist_mcl.files import write_text
 from dist_mcl.run_folder import RunFolder, RunLock, StageFolder
 from stage_launchers import LauncherError
+from stage_launchers.batch import BatchJob, render
+from stage_launchers.profile import Profile, load_profile
+from stage_launchers.queue import cancel, query, release, submit
 
 
 def load_cluster(path: Path) -> Profile:
@@ -136,6 +135,7 @@ def _script(run: RunFolder, folder: StageFolder, profile: Profile) -> str:
         name=f"{run.experiment.name}-{folder.number}",
         title=f"Stage {folder.number} of {len(run.plan.stages)} of {run.path.name}",
         argv=argv,
+        directory=Path.cwd(),
         script=_script_path(run, folder.number),
         log=_slurm_folder(run) / f"stage-{folder.number:02d}.log",
     )

@@ -12,6 +12,7 @@ report.html       the report
 
 from __future__ import annotations
 
+import json
 import tempfile
 import uuid
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ import yaml
 
 from dist_mcl import config
 from dist_mcl.errors import UserError
-from dist_mcl.files import read_json, sync_folder, write_json, write_text
+from dist_mcl.files import sync_folder, write_json, write_text
 from dist_mcl.run_folder.stage import StageFolder
 
 
@@ -100,7 +101,7 @@ class RunFolder:
         if not cls.exists(path):
             raise UserError(f"{path}: holds no run (no plan.json); start one with `mcl run CONFIG`")
         try:
-            plan = Plan(**read_json(path / "plan.json"))
+            plan = Plan(**json.loads((path / "plan.json").read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise UserError(f"{path / 'plan.json'}: is damaged, or of another version ({error})") from error
         return cls(path, config.load(path / "experiment.yaml"), plan)

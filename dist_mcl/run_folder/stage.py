@@ -125,14 +125,12 @@ class StageFolder:
 
     def is_done(self) -> bool:
         """Whether the manifest is there and every file in it is unchanged."""
-        return self._is_sealed() and not self.damage()
+        return (self.path / "MANIFEST.json").is_file() and not self.damage()
 
     def damage(self) -> list[str]:
         """Names of results that were changed or removed since the stage was done; none while it is not."""
-        return damaged_files(self.path, read_json(self.path / "MANIFEST.json")["sha256"]) if self._is_sealed() else []
-
-    def _is_sealed(self) -> bool:
-        return (self.path / "MANIFEST.json").is_file()
+        manifest = read_json(self.path / "MANIFEST.json")
+        return [] if manifest is None else damaged_files(self.path, manifest["sha256"])
 
 
 def damaged_files(folder: Path, digests: dict[str, str]) -> list[str]:

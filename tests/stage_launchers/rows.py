@@ -23,6 +23,7 @@ class Row:
         nodes: nodes to ask for.
         processes: processes on each node.
         prefix: command of the test cluster under which the coordinator runs; none outside the cluster.
+        marks: of its tests.
     """
 
     name: str
@@ -32,13 +33,22 @@ class Row:
     nodes: int = 1
     processes: int = 2
     prefix: tuple[str, ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
+SLURM = (pytest.mark.slow, pytest.mark.xdist_group("slurm"))
 ROWS = (
     Row("local", "local"),
     Row("deepspeed", "deepspeed"),
     Row("open-mpi", "mpi", needs=("mpirun",)),
-    Row("slurm", "slurm", nodes=2, processes=1, prefix=("salloc", "--quiet", "--nodes=2", "--ntasks-per-node=1")),
+    Row(
+        "slurm",
+        "slurm",
+        nodes=2,
+        processes=1,
+        prefix=("salloc", "--quiet", "--nodes=2", "--ntasks-per-node=1"),
+        marks=SLURM,
+    ),
 )
 
 

@@ -109,7 +109,7 @@ class Bench:
         return [process.pid for process in alive(member for pid in left for member in tree(pid))]
 
 
-@pytest.fixture(params=ROWS, ids=lambda row: row.name)
+@pytest.fixture(params=[pytest.param(row, id=row.name, marks=row.marks) for row in ROWS])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     row: Row = request.param
     require(*row.needs)

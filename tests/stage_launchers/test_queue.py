@@ -16,6 +16,8 @@ from stage_launchers.profile import Profile
 from stage_launchers.queue import QueuedJob, ask_to_stop, cancel, query, requeue, submit, submit_chain
 from tests.stage_launchers.conftest import Cluster
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
 PROGRAM = Path(__file__).with_name("slurm_stage.py")
 QUICK = Profile(signal_seconds=10, time="5")
 BOTH_NODES = Profile(signal_seconds=10, time="5", nodes=2)

@@ -107,6 +107,8 @@ def test_first_host(nodelist: str, host: str) -> None:
     assert first_host(nodelist) == host
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("slurm")
 def test_first_host_is_the_one_that_slurm_finds(cluster: Cluster) -> None:
     for nodelist, host in NODELISTS.items():
         assert cluster.run("scontrol", "show", "hostnames", nodelist).split()[0] == host

@@ -16,6 +16,8 @@ from dist_mcl.scenario.tables import shipped_folder
 
 from .conftest import mcl, run_command
 
+pytestmark = pytest.mark.xdist_group("runs")
+
 
 def refused(command: list[str], env: dict[str, str] | None = None) -> str:
     """The one line of a refusal."""

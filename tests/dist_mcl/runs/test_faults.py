@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import random
 import signal
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 
 import psutil
+import pytest
 
 from dist_mcl.run_folder import RunFolder
-from exemplar_store import StoreReader, verify
+from exemplar_store import verify
 
-from .conftest import finish, run_command
+from .conftest import finish, result, run_command
+
+pytestmark = pytest.mark.slow
 
 KILLS = 20
 # An attempt begins to train after about half of this, on an idle machine of two cores.
 SECONDS_TO_LIVE = 12.0
 # Each kill is one lost attempt, and here none of them is to be the last.
 SETTINGS = {"launcher__retries": "1000", "training__checkpoint__every_steps": "2"}
-
-
-def result(path: Path) -> dict[str, object]:
-    """What must be equal, bit for bit: adapters, losses, accuracies, and every exemplar's bytes."""
-    run = RunFolder.open(path)
-    found: dict[str, object] = {}
-    for stage in run.stages():
-        for file in sorted(stage.adapter.iterdir()):
-            found[f"{stage.number} {file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        found[f"{stage.number} loss"] = stage.record("train")["loss"]
-        found[f"{stage.number} confusion"] = stage.record("evaluate")["confusion"]
-        memory = stage.record("memorise")
-        found[f"{stage.number} memory"] = (memory["digest"], memory["exemplars"], memory["classes"])
-    with closing(StoreReader(run.store)) as reader:
-        for exemplar in reader.read_many(range(len(reader))):
-            tokens = b"".join(part.values.tobytes() for _, part in sorted(exemplar.tokens.items()))
-            found[f"exemplar {exemplar.sample_id}"] = hashlib.sha256(tokens).hexdigest()
-    return found
 
 
 def kill_one(coordinator: subprocess.Popen[bytes], chance: random.Random) -> str:

@@ -14,16 +14,11 @@ from dist_mcl.run_folder import RunFolder, StageFolder, read_progress
 from stage_launchers.queue import ask_to_stop, query, requeue
 from tests.stage_launchers.conftest import Cluster, cluster, login  # noqa: F401 - fixtures
 
-from .conftest import QUICKSTART, finish, mcl, settings
-from .test_faults import result
+from .conftest import finish, mcl, result, submit
 
-PROFILE = Path(__file__).parents[3] / "slurm" / "profiles" / "test-cluster.yaml"
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
 SECONDS = 400.0
-
-
-def submit(folder: Path, *more: str, **overrides: str) -> subprocess.CompletedProcess[str]:
-    command = mcl("submit", QUICKSTART, *settings(**overrides), "--run", folder, "--cluster", PROFILE, *more)
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def wait_for(condition: Callable[[], bool], folder: Path) -> None:
@@ -43,14 +38,6 @@ def start_again_now(cluster: Cluster, job: int, folder: Path) -> None:  # noqa: 
     """Slurm lets two minutes pass after a requeue."""
     wait_for(lambda: (query([job])[job].state, query([job])[job].reason) == ("PENDING", "BeginTime"), folder)
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
-
-
-def test_a_dry_run_prints_the_scripts_and_writes_nothing(tmp_path: Path) -> None:
-    done = submit(tmp_path / "run", "--dry-run")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("#SBATCH --nodes=2") == 3
-    assert "--stage 3 --nodes 2 --processes 1" in done.stdout
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_chain_survives_all_interruptions(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
@@ -105,14 +92,3 @@ def test_a_cancelled_run_saves_and_can_be_submitted_again(login: Cluster, tmp_pa
     again = submit(folder, training__epochs="4")
     assert again.returncode == 0, again.stderr
     wait_for(lambda: all(stage.is_done() for stage in stages), folder)
-
-
-@pytest.mark.parametrize("profile", ["partition: [a, b]", "nodes: none", "partitoin: main"])
-def test_a_wrong_profile_is_refused_by_field(tmp_path: Path, profile: str) -> None:
-    (tmp_path / "profile.yaml").write_text(profile)
-    command = mcl("submit", QUICKSTART, "--run", tmp_path / "run", "--cluster", tmp_path / "profile.yaml")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert profile.split(":")[0] in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "run").exists()
