@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stage_launchers.local import LocalHandle
-
 from stage_launchers import Job, LocalLauncher
+from stage_launchers.kinds.local import LocalHandle
 
 PROGRAM = Path(__file__).with_name("small_stage.py")
 # 5 steps per epoch of 4 micro-batches each; clipping is at work in all of them.
