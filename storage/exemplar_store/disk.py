@@ -118,15 +118,24 @@ def read_inside(root: Path, path: Path, size: int | None = None, limit: int = MA
         raise StoreError(f"{path}: {error.strerror}") from error
 
 
+def refuse_link(folder: Path) -> None:
+    """A store's folder may be no link: what is removed or written there would be somebody else's.
+
+    Raises:
+        Damaged: it is one.
+    """
+    if folder.is_symlink():
+        raise Damaged(f"{folder}: is a symbolic link; a store's folders are inside it")
+
+
 def names_in(directory: Path) -> list[str]:
     """Sorted names in a directory; none if it does not exist.
 
     Raises:
-        Damaged: it is a symbolic link, which may lead anywhere, or no directory.
+        Damaged: it is a symbolic link or no directory.
         StoreError: it cannot be listed.
     """
-    if directory.is_symlink():
-        raise Damaged(f"{directory}: is a symbolic link; a store's folders are inside it")
+    refuse_link(directory)
     try:
         return sorted(entry.name for entry in directory.iterdir())
     except FileNotFoundError:

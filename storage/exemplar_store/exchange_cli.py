@@ -64,9 +64,7 @@ def import_(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store to create.", show_default=False)],
     budget: Annotated[str, typer.Option(help="Bytes that the store may take, e.g. 30MB.", show_default=False)],
     run_id: Annotated[str, typer.Option("--run", help="Name of the run that the store will belong to.")] = "import",
-    size: Annotated[
-        int, typer.Option(min=1, max=8192, help="Side in pixels of the square that pictures are cut to.")
-    ] = 224,
+    size: Annotated[int, typer.Option(min=1, max=8192, help="Side in pixels that pictures are cut to.")] = 224,
     patch: Annotated[int, typer.Option(min=1, max=256, help="Side of a patch in pixels.")] = 16,
     quality: Annotated[int, typer.Option(min=1, max=95, help="JPEG quality of the patches.")] = 90,
     tokenizer: Annotated[

@@ -203,9 +203,8 @@ def make_folders(root: Path) -> None:
     """Make the folders that copies of a store often leave out when they are empty.
 
     Raises:
-        Damaged: one is a symbolic link: what is removed in it would be somebody else's.
+        Damaged: one is a symbolic link.
     """
     for path in (root / "segments", root / "tmp"):
-        if path.is_symlink():
-            raise Damaged(f"{path}: is a symbolic link; a store's folders are inside it")
+        disk.refuse_link(path)
         path.mkdir(exist_ok=True)

@@ -235,6 +235,12 @@ def attributes(change: Change) -> Change:
         ("table/zarr.json", lambda fields: fields["attributes"].update(rows=["x"]), Damaged, "rows are"),
         ("table/zarr.json", set_field("data_type", "object"), Damaged, "data_type is"),
         ("table/zarr.json", set_field("codecs", [{"name": "gzip"}]), Damaged, "codecs is"),
+        (
+            "table/zarr.json",
+            lambda fields: fields["codecs"][0].update(configuration={"endian": "big"}),
+            Damaged,
+            "bytes codec is",
+        ),
         ("score/zarr.json", set_field("chunk_grid", None), Damaged, "chunk_shape is null"),
         ("payload/zarr.json", set_field("shape", [1 << 60]), Damaged, "shape is"),
         ("payload/zarr.json", set_field("codecs", [{"name": "bytes"}]), Damaged, "codecs is"),
@@ -258,6 +264,15 @@ def test_forged_segments(
 def test_absurd_numbers_of_exemplars_allocate_nothing(small_store: ExemplarStore) -> None:
     change_json(small_store, "zarr.json", lambda fields: None, count=10**14)
     with pytest.raises(Damaged, match="do not hold 100000000000000 scores"):
+        StoreReader(small_store.path)
+
+
+def test_a_table_may_not_be_much_larger_than_what_is_on_disk(
+    small_store: ExemplarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """zstd makes little of many rows of zeros."""
+    monkeypatch.setattr("exemplar_store.segment_reader.MAX_TABLE", 8 * 14)  # one exemplar's
+    with pytest.raises(Damaged, match=r"table/zarr\.json: claims \d+ bytes of table, allowed are 112"):
         StoreReader(small_store.path)
 
 
