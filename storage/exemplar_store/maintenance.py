@@ -9,7 +9,7 @@ from exemplar_store.errors import StoreError
 from exemplar_store.generations import generation_numbers, read_info, read_snapshot
 from exemplar_store.records import Generation
 from exemplar_store.segment_reader import SegmentReader
-from exemplar_store.transaction import publish, remove_unreachable, tidy, told, unreachable
+from exemplar_store.transaction import publish, remove_unreachable, tidy, told, unreachable, warn_of_given_up
 
 
 def collect_garbage(path: Path | str, dry_run: bool = False) -> dict[str, int]:
@@ -24,7 +24,9 @@ def collect_garbage(path: Path | str, dry_run: bool = False) -> dict[str, int]:
     """
     root = Path(path).absolute()
     if dry_run:
-        return _sizes(root, unreachable(read_snapshot(root)))
+        head = read_snapshot(root)
+        warn_of_given_up(head)
+        return _sizes(root, unreachable(head))
     read_info(root)
     with told(), disk.exclusive(root / "store.json"):
         head = read_snapshot(root)

@@ -164,13 +164,18 @@ def unreachable(head: Snapshot, keep: int | None = None) -> list[Path]:
     ]
 
 
+def warn_of_given_up(head: Snapshot, keep: int | None = None) -> None:
+    """Older generations that are damaged are not kept: what they held cannot be known."""
+    for error in retained(head, keep).damaged:
+        log.warning("%s; this older generation is given up", error)
+
+
 def remove_unreachable(head: Snapshot, keep: int | None = None) -> None:
     """Remove all that `unreachable` names, what refers to others first. A segment is gone at once or not at all.
 
     The head is made durable before: a crash may have come between its link and that.
     """
-    for error in retained(head, keep).damaged:
-        log.warning("%s; this older generation is given up", error)
+    warn_of_given_up(head, keep)
     make_folders(head.root)
     segments, tmp = head.root / "segments", head.root / "tmp"
     leaving = unreachable(head, keep)

@@ -325,3 +325,12 @@ def test_rolling_back_writes_nothing_through_a_link(kept_store: ExemplarStore, t
     with pytest.raises(Damaged, match="tmp: is a symbolic link"):
         roll_back(kept_store.path, 3)
     assert (tmp_path / "elsewhere" / "00000005.json").read_text() == "mine"
+
+
+def test_garbage_says_which_generation_it_gives_up(kept_store: ExemplarStore, caplog: pytest.LogCaptureFixture) -> None:
+    older = kept_store.path / "generations" / "00000003.json"
+    older.write_bytes(older.read_bytes()[:-1])
+    listed = collect_garbage(kept_store.path, dry_run=True)
+    assert "generations/00000003.json" in listed and older.exists()
+    assert f"{older}: does not end in its checksum" in caplog.text and "is given up" in caplog.text
+    assert collect_garbage(kept_store.path) == listed and verify(kept_store.path).problems == []
