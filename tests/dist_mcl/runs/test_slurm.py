@@ -81,14 +81,14 @@ def test_a_failing_stage_stops_those_after_it_and_status_says_why(login: Cluster
 
 
 def test_a_cancelled_run_saves_and_can_be_submitted_again(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
-    folder = tmp_path / "run"
-    assert submit(folder, training__epochs="4").returncode == 0
+    folder = tmp_path / "run"  # with enough epochs to be still in training when the wish arrives
+    assert submit(folder, training__epochs="60").returncode == 0
     stages = RunFolder.open(folder).stages()
     wait_for(lambda: is_training(stages[0], 1), folder)
     subprocess.run(mcl("cancel", folder), check=True)
     jobs = [int(str(stage.state.job)) for stage in stages]
     wait_for(lambda: all(query([job])[job].is_over for job in jobs), folder)
     assert [stage.state.status for stage in stages] == ["cancelled"] * 3
-    again = submit(folder, training__epochs="4")
+    again = submit(folder, training__epochs="60")
     assert again.returncode == 0, again.stderr
     wait_for(lambda: all(stage.is_done() for stage in stages), folder)
