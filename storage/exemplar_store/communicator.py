@@ -86,7 +86,7 @@ def together(communicator: Communicator, work: Callable[[], T]) -> list[T]:
 
     Raises:
         StoreError: it failed somewhere; the error of the lowest rank that failed.
-        GroupBroken: a process has died.
+        GroupBroken: a process has died or was interrupted.
     """
     mine: BaseException | None = None
     outcome: _Outcome[Any]
