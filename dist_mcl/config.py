@@ -248,8 +248,25 @@ class Experiment(_Section):
         return self
 
     def result_fields(self) -> dict[str, Any]:
-        """All fields that decide the result, as plain values: everything but the name and the launcher."""
-        return self.model_dump(mode="json", exclude={"name", "launcher"})
+        """All fields that decide the result, as plain values: see `is_part_of_result` for the others."""
+        values = self.model_dump(mode="json")
+        for path in _NO_PART_OF_RESULT:
+            *sections, field = path.split(".")
+            section = values
+            for name in sections:
+                section = section[name]
+            del section[field]
+        return values
+
+
+# How a run is called and launched, and how it goes about to survive: may be changed when it is continued.
+_NO_PART_OF_RESULT = ("name", "launcher", "training.checkpoint", "training.step_timeout")
+
+
+def is_part_of_result(override: str) -> bool:
+    """Whether an override such as `"exemplars.budget=2MiB"` makes another run of an experiment."""
+    path = override.partition("=")[0].strip()
+    return not any(path == field or path.startswith(f"{field}.") for field in _NO_PART_OF_RESULT)
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:

@@ -93,9 +93,9 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
     assert config.load(again) == experiment
 
 
-def test_launcher_and_name_do_not_decide_the_result(file: Path) -> None:
-    one = config.load(file, ["launcher.processes=1", "name=a"]).result_fields()
-    two = config.load(file, ["launcher.processes=2", "name=b"]).result_fields()
+def test_launcher_name_and_checkpoints_do_not_decide_the_result(file: Path) -> None:
+    one = config.load(file, ["launcher.processes=1", "name=a", "training.step_timeout=7"]).result_fields()
+    two = config.load(file, ["launcher.processes=2", "name=b", "training.checkpoint.every_steps=2"]).result_fields()
     assert one == two
     other = config.load(file, ["training.learning_rate=0.5"]).result_fields()
     assert config.differing_fields(one, other) == ["training.learning_rate is 0.002 here and 0.5 there"]
