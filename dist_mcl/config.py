@@ -136,7 +136,9 @@ class Training(_Section):
         "weights, bit for bit when all use as many threads each; "
         "deepspeed: its own reduction, less traffic for large adapters, equal but for rounding",
     )
-    zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
+    zero_stage: Literal[0, 1, 2, 3] = Field(
+        2, description="what DeepSpeed shards: nothing, optimiser, + gradients, + the frozen backbone"
+    )
     deepspeed: Annotated[dict[str, Any], BeforeValidator(deepspeed_json.read)] = Field(
         {}, description="more of DeepSpeed's own configuration, or the path of a JSON file with it"
     )
@@ -165,6 +167,12 @@ class Training(_Section):
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stage_3_adds_up_by_itself(self) -> Training:
+        if self.zero_stage == 3 and self.gradient_sum != "deepspeed":
+            raise ValueError("zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed with it")
         return self
 
     @property

@@ -30,7 +30,7 @@ def save(backbone: nn.Module, folder: Path) -> None:
     """Write the adapter that `backbone` carries into `folder`. Equal adapters give equal bytes.
 
     Raises:
-        ValueError: `backbone` carries no adapter.
+        ValueError: `backbone` carries no adapter, or one that is not whole on this rank.
     """
     parameters = adapter_parameters(backbone)
     if not parameters:
@@ -40,6 +40,8 @@ def save(backbone: nn.Module, folder: Path) -> None:
     text = json.dumps(configs[ADAPTER_NAME].to_dict(), indent=2, sort_keys=True, default=sorted)  # sets have no order
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     tensors = {_name_in_file(name): value.detach().cpu().contiguous() for name, value in parameters.items()}
+    if empty := [name for name, value in tensors.items() if not value.numel()]:
+        raise ValueError(f"{empty[0]} is empty: gather sharded parameters before they are saved")
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
 
 

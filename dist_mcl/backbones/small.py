@@ -7,13 +7,15 @@ layers run on the packed tokens, attention pads to the longest sample of the bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
@@ -89,11 +91,16 @@ class SmallBackbone(nn.Module):
             OSError, SafetensorError: a file is missing or damaged.
             RuntimeError: the weights are of another model.
         """
-        backbone = cls(BertConfig.from_pretrained(minilm), PatchEncoder())
+        backbone = cls.untrained(minilm)
         state = {name: value.float() for name, value in load_file(weights).items()}
         embeddings = {name: value for name, value in minilm_state(minilm).items() if name.startswith(MINILM_PART)}
         backbone.load_state_dict({**state, **embeddings})
-        return backbone.eval()
+        return backbone
+
+    @classmethod
+    def untrained(cls, minilm: Path) -> SmallBackbone:
+        """The backbone of `from_pretrained` with random weights."""
+        return cls(BertConfig.from_pretrained(minilm), PatchEncoder()).eval()
 
     @classmethod
     def tiny(cls, seed: int = 0) -> SmallBackbone:
@@ -215,6 +222,23 @@ def minilm_state(folder: Path) -> dict[str, Tensor]:
         for name, value in saved.items()
         if not name.startswith("pooler.") and name != "embeddings.position_ids"
     }
+
+
+@contextmanager
+def open_weights(minilm: Path, weights: Path = WEIGHTS) -> Iterator[Callable[[str], Tensor]]:
+    """What `SmallBackbone.from_pretrained` loads, one fp32 tensor after the other, by its name in the backbone.
+
+    Raises:
+        OSError, SafetensorError: a file is missing or damaged, or has no such tensor.
+    """
+    with safe_open(weights, "pt") as ours, safe_open(minilm / "model.safetensors", "pt") as theirs:
+
+        def read(name: str) -> Tensor:
+            is_theirs = name.startswith(MINILM_PART)
+            value: Tensor = theirs.get_tensor(name.removeprefix("bert.")) if is_theirs else ours.get_tensor(name)
+            return value.float() if value.is_floating_point() else value
+
+        yield read
 
 
 def _pack(parts: dict[str, tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Sequences]:

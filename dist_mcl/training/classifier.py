@@ -78,11 +78,17 @@ class Classifier(nn.Module):
         return model
 
     def save(self, folder: Path) -> None:
-        """Write adapter, pooler and head; the frozen backbone is not written."""
+        """Write adapter, pooler and head; the frozen backbone is not written.
+
+        Raises:
+            ValueError: they are not whole on this rank.
+        """
         adapters.save(self.backbone, folder)
         pooler = {f"pooler.{name}": value for name, value in self.backbone.pooler.state_dict().items()}
         head = {f"head.{name}": value for name, value in self.head.state_dict().items()}
         tensors = {name: value.detach().cpu().contiguous() for name, value in {**pooler, **head}.items()}
+        if empty := [name for name, value in tensors.items() if not value.numel()]:
+            raise ValueError(f"{empty[0]} is empty: gather sharded parameters before they are saved")
         save_file(tensors, folder / _HEAD_FILE)
 
     def forward(self, batch: Batch) -> Tensor:
