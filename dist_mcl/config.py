@@ -127,6 +127,14 @@ class Training(_Section):
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest", description="fp32 matrix products: exact, or with bf16 factors where the processor has them"
     )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="of the frozen backbone's matrices and its matrix products; what trains, its gradients and its "
+        "optimiser are fp32 in any case",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="less memory, more time: compute activations again for the backward pass"
+    )
     balanced_softmax: bool = Field(
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
     )

@@ -20,8 +20,8 @@ ADAPTER_NAME = "default"  # PEFT's; it is not part of the names in a folder
 def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Sequence[str], seed: int) -> BaseTuner:
     """Wrap the targets in adapter layers, in place, and freeze every other parameter of the backbone.
 
-    What else is to be trained, such as a head inside `backbone`, must be unfrozen afterwards. Equal seeds give equal
-    adapters on every process; torch's global generator is left as it was.
+    The adapter's parameters are fp32. What else is to be trained, such as a head inside `backbone`, must be unfrozen
+    afterwards. Equal seeds give equal adapters on every process; torch's global generator is left as it was.
 
     Args:
         backbone: carries no adapter yet.
@@ -46,7 +46,10 @@ def inject(backbone: nn.Module, config: PeftConfig, seed: int) -> BaseTuner:
     tuner = SSFModel if isinstance(config, SSFConfig) else LoraModel
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return tuner(backbone, config, ADAPTER_NAME)
+        attached = tuner(backbone, config, ADAPTER_NAME)
+    for parameter in adapter_parameters(backbone).values():
+        parameter.data = parameter.data.float()  # PEFT takes the dtype of the layer, which may be a low precision
+    return attached
 
 
 def adapter_parameters(backbone: nn.Module) -> dict[str, nn.Parameter]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from dist_mcl.backbones import SmallBackbone
 from dist_mcl.backbones.small import open_weights
 from dist_mcl.config import Experiment
@@ -17,13 +19,24 @@ def load_backbone(experiment: Experiment, group: ProcessGroup) -> SmallBackbone:
     Raises:
         UserError: its weights are missing.
     """
-    is_tiny, seed = experiment.model.backbone == "tiny", experiment.seed
-    if experiment.training.zero_stage < 3:
-        return SmallBackbone.tiny(seed) if is_tiny else SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2"))
-    config = deepspeed_config(experiment.training, group.world_size)
-    if is_tiny:  # made, not read: it is a few megabytes, and the values depend on making all of it
-        made = SmallBackbone.tiny(seed).state_dict()
-        return shard_while_loading(lambda: SmallBackbone.tiny(seed), made.__getitem__, config)
+    is_bf16 = experiment.training.precision == "bf16"
+
+    def in_precision(backbone: SmallBackbone) -> SmallBackbone:
+        return backbone.use_bf16() if is_bf16 else backbone
+
+    if experiment.training.zero_stage == 3:
+        return _sharded(experiment, in_precision, deepspeed_config(experiment.training, group.world_size))
+    if experiment.model.backbone == "tiny":
+        return in_precision(SmallBackbone.tiny(experiment.seed))
+    return in_precision(SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2")))
+
+
+def _sharded(
+    experiment: Experiment, in_precision: Callable[[SmallBackbone], SmallBackbone], config: Mapping[str, object]
+) -> SmallBackbone:
+    if experiment.model.backbone == "tiny":  # made, not read: it is a few megabytes, and a seed makes all of it at once
+        made = SmallBackbone.tiny(experiment.seed).state_dict()
+        return shard_while_loading(lambda: in_precision(SmallBackbone.tiny(experiment.seed)), made.__getitem__, config)
     minilm = model_dir("all-minilm-l6-v2")
     with open_weights(minilm) as read:
-        return shard_while_loading(lambda: SmallBackbone.untrained(minilm), read, config)
+        return shard_while_loading(lambda: in_precision(SmallBackbone.untrained(minilm)), read, config)

@@ -31,6 +31,9 @@ def shard_while_loading(
         build: makes the backbone; its weights are thrown away one by one as they are made.
         read: a weight or buffer by its name in the backbone, whole.
         config: DeepSpeed's, with ZeRO stage 3.
+
+    Raises:
+        RuntimeError: the weights are of another model.
     """
     with init_empty_weights(include_buffers=False):
         backbone = build()
@@ -43,8 +46,11 @@ def shard_while_loading(
 
 
 def _fill(module: nn.Module, prefix: str, read: Callable[[str], Tensor]) -> None:
-    for name, _ in list(module.named_parameters(recurse=False)):
-        setattr(module, name, nn.Parameter(read(prefix + name).clone(), requires_grad=False))
+    for name, made in list(module.named_parameters(recurse=False)):
+        value = read(prefix + name).to(made.dtype, copy=True)
+        if value.shape != made.shape:
+            raise RuntimeError(f"size mismatch for {prefix}{name}: {tuple(value.shape)}, not {tuple(made.shape)}")
+        setattr(module, name, nn.Parameter(value, requires_grad=False))
     for name, buffer in module.named_buffers(recurse=False):
         if name not in module._non_persistent_buffers_set:
             buffer.copy_(read(prefix + name))
