@@ -18,8 +18,8 @@ TRAINING = {"epochs": 2, "batch_size": 8, "micro_batch_size": 2, "learning_rate"
 EVERY_STEP = {"every_steps": 1}
 
 
-def start(folder: Path, processes: int, **training: object) -> LocalHandle:
-    """Begin, or continue, to train in a folder."""
+def start(folder: Path, processes: int, largest_file: int | None = None, **training: object) -> LocalHandle:
+    """Begin, or continue, to train in a folder, where writing fails beyond so many bytes of a file."""
     folder.mkdir(exist_ok=True)
     experiment = {
         "name": "test",
@@ -28,7 +28,8 @@ def start(folder: Path, processes: int, **training: object) -> LocalHandle:
         "launcher": {"processes": processes},
     }
     argv = (sys.executable, str(PROGRAM), str(folder), json.dumps(experiment))
-    return LocalLauncher().launch(Job(argv, processes, folder, {"OMP_NUM_THREADS": "1"}))
+    limit = {} if largest_file is None else {"LARGEST_FILE": str(largest_file)}
+    return LocalLauncher().launch(Job(argv, processes, folder, {"OMP_NUM_THREADS": "1", **limit}))
 
 
 def finish(folder: Path, processes: int, **training: object) -> tuple[list[float], dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -83,6 +84,8 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
 
 if __name__ == "__main__":
     die_with_launcher()
+    if limit := os.environ.get("LARGEST_FILE"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
     stop_signals = StopSignals()
     stop_signals.install()
     Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))

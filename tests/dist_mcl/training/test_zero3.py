@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 from safetensors.torch import load_file
 
 from dist_mcl.backbones import SmallBackbone
+from dist_mcl.config import Training
+from dist_mcl.training.engine import deepspeed_config
+from dist_mcl.training.process_group import join_process_group
+from dist_mcl.training.zero3 import shard_while_loading
 
 from .small_runs import EVERY_STEP, committed, finish, start, wait_until
 
@@ -36,6 +41,32 @@ def test_the_same_training_from_sharded_weights(undisturbed: Path, alone: Result
         # Masks, and predictions; one rank has no batch of its own in these passes.
         assert (tmp_path / f"passes-{rank}.json").read_text() == (undisturbed / "passes-0.json").read_text()
         assert json.loads((tmp_path / f"share-{rank}.json").read_text()) == pytest.approx(backbone / 2, rel=0.01)
+
+
+def load(rank: int, told: str) -> None:
+    """Shard a tiny backbone, and tell the most of it that lay here in one piece, and what each module has."""
+    group = join_process_group(step_timeout=60)
+    state, built, at_once = SmallBackbone.tiny().state_dict(), [], [0]
+
+    def build() -> SmallBackbone:
+        built.append(SmallBackbone.tiny())
+        return built[0]
+
+    def read(name: str) -> torch.Tensor:
+        at_once.append(sum(value.numel() for value in built[0].parameters() if not value.is_meta))
+        return state[name]
+
+    shard_while_loading(build, read, deepspeed_config(Training(**ZERO_3), group.world_size))
+    modules = [sum(value.numel() for value in module.parameters(False)) for module in SmallBackbone.tiny().modules()]
+    Path(told).write_text(json.dumps({"at_once": max(at_once), "modules": modules}))
+    torch.distributed.destroy_process_group()
+
+
+def test_no_rank_ever_holds_more_than_one_module(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(load, (str(tmp_path / "told"),))
+    told = json.loads((tmp_path / "told").read_text())
+    pooler = 32 * 32 + 32  # it trains, and is sharded later
+    assert 0 < told["at_once"] <= max(told["modules"]) + pooler < sum(told["modules"])
 
 
 def test_killed_and_continued_by_another_number_of_processes(alone: Result, tmp_path: Path) -> None:
