@@ -18,6 +18,7 @@ ZERO_3 = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_with_a_sharded_backbone_learns_and_remembers(finished_run: Path, tmp_path: Path) -> None:
     finish(tmp_path / "run", **ZERO_3)
     whole, sharded = RunFolder.open(finished_run), RunFolder.open(tmp_path / "run")
