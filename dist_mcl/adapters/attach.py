@@ -17,11 +17,17 @@ from dist_mcl.config import LoRAAdapter, SSFAdapter
 ADAPTER_NAME = "default"  # PEFT's; it is not part of the names in a folder
 
 
-def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Sequence[str], seed: int) -> BaseTuner:
+def attach(
+    backbone: nn.Module,
+    config: SSFAdapter | LoRAAdapter,
+    targets: Sequence[str],
+    seed: int,
+    dtype: torch.dtype | None = None,
+) -> BaseTuner:
     """Wrap the targets in adapter layers, in place, and freeze every other parameter of the backbone.
 
-    The adapter's parameters are fp32. What else is to be trained, such as a head inside `backbone`, must be unfrozen
-    afterwards. Equal seeds give equal adapters on every process; torch's global generator is left as it was.
+    What else is to be trained, such as a head inside `backbone`, must be unfrozen afterwards. Equal seeds give equal
+    adapters on every process; torch's global generator is left as it was.
 
     Args:
         backbone: carries no adapter yet.
@@ -29,6 +35,7 @@ def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Seque
         targets: full names of modules inside `backbone`, `nn.Linear` or `nn.LayerNorm`. LoRA is defined for linear
             maps and takes those alone.
         seed: of the initial values.
+        dtype: of the adapter's parameters; that of the layer which they are on when left out.
 
     Returns:
         The tuner around `backbone`: PEFT's switches (`disable_adapter_layers`, `merge_adapter`, ...).
@@ -36,10 +43,10 @@ def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Seque
     Raises:
         ValueError: `backbone` carries an adapter already, a target is not in it or can not be wrapped.
     """
-    return inject(backbone, _peft_config(backbone, config, targets), seed)
+    return inject(backbone, _peft_config(backbone, config, targets), seed, dtype)
 
 
-def inject(backbone: nn.Module, config: PeftConfig, seed: int) -> BaseTuner:
+def inject(backbone: nn.Module, config: PeftConfig, seed: int, dtype: torch.dtype | None = None) -> BaseTuner:
     """`attach` for a configuration in PEFT's own form."""
     if adapter_parameters(backbone):
         raise ValueError("the backbone carries an adapter already")
@@ -48,7 +55,7 @@ def inject(backbone: nn.Module, config: PeftConfig, seed: int) -> BaseTuner:
         torch.manual_seed(seed)
         attached = tuner(backbone, config, ADAPTER_NAME)
     for parameter in adapter_parameters(backbone).values():
-        parameter.data = parameter.data.float()  # PEFT takes the dtype of the layer, which may be a low precision
+        parameter.data = parameter.data.to(dtype or parameter.dtype)
     return attached
 
 

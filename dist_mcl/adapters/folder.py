@@ -45,7 +45,7 @@ def save(backbone: nn.Module, folder: Path) -> None:
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
 
 
-def load(backbone: nn.Module, folder: Path) -> BaseTuner:
+def load(backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> BaseTuner:
     """Attach the adapter of `folder` to `backbone`, to be used or trained on; what `attach` says holds here too.
 
     Raises:
@@ -57,7 +57,7 @@ def load(backbone: nn.Module, folder: Path) -> BaseTuner:
         raise ValueError("the backbone carries an adapter already")
     config, tensors = _read_config(folder / CONFIG_FILE), _read_tensors(folder / WEIGHTS_FILE)
     try:
-        tuner = inject(backbone, config, seed=0)
+        tuner = inject(backbone, config, seed=0, dtype=dtype)
     except ValueError as error:
         raise UserError(_belongs_elsewhere(folder, "its modules are not there")) from error
     parameters = {_name_in_file(name): value for name, value in adapter_parameters(backbone).items()}

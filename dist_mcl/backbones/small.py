@@ -127,7 +127,7 @@ class SmallBackbone(nn.Module):
     def use_bf16(self) -> SmallBackbone:
         """From now on keep the encoder's matrices and embeddings in bf16, and compute with bf16 factors.
 
-        The vectors of the encoder, the patch encoder and the pooler stay fp32; adapters that are attached are fp32.
+        The vectors of the encoder, the patch encoder and the pooler stay fp32.
         """
         for name, parameter in self.named_parameters():
             if parameter.ndim > 1 and not name.startswith(("patch_encoder.", "pooler.")):

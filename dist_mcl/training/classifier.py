@@ -59,7 +59,7 @@ class Classifier(nn.Module):
     @classmethod
     def begin(cls, backbone: SmallBackbone, adapter: SSFAdapter | LoRAAdapter, seed: int) -> Classifier:
         """Attach a new adapter; the same seed gives the same values on every rank. The head has no rows yet."""
-        adapters.attach(backbone, adapter, backbone.adapter_targets, seed)
+        adapters.attach(backbone, adapter, backbone.adapter_targets, seed, torch.float32)
         return cls(backbone)
 
     @classmethod
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         Raises:
             UserError: the folder does not fit the backbone.
         """
-        adapters.load(backbone, folder)
+        adapters.load(backbone, folder, torch.float32)
         model = cls(backbone)
         saved = load_file(folder / _HEAD_FILE)
         model.head.weight = nn.Parameter(saved.pop("head.weight"))

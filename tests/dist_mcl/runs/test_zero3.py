@@ -11,6 +11,7 @@ from exemplar_store import verify
 
 from .conftest import finish
 
+pytestmark = pytest.mark.xdist_group("runs")
 ZERO_3 = {
     "training__zero_stage": "3",
     "training__gradient_sum": "deepspeed",

@@ -44,6 +44,16 @@ def test_only_frozen_matrices_are_bf16(adapter: SSFAdapter | LoRAAdapter) -> Non
     assert 0.98 < nn.functional.cosine_similarity(*flat, dim=0) < 1
 
 
+def test_what_a_stage_saved_is_not_rounded_by_the_next(tmp_path: Path) -> None:
+    model = classifier(SSFAdapter(), SmallBackbone.tiny().use_bf16())
+    with torch.no_grad():
+        for parameter in model.trainable():
+            parameter.add_(1e-4)  # no bf16 number any more
+    model.save(tmp_path)
+    again = Classifier.resume(SmallBackbone.tiny().use_bf16(), tmp_path)
+    assert all(torch.equal(*pair) for pair in zip(model.trainable(), again.trainable(), strict=True))
+
+
 def test_bf16_is_the_same_for_any_number_of_processes(alone: Result, tmp_path: Path) -> None:
     losses, digests = finish(tmp_path / "one", 1, precision="bf16")
     assert finish(tmp_path / "two", 2, precision="bf16") == (losses, digests)
