@@ -127,6 +127,14 @@ class Training(_Section):
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest", description="fp32 matrix products: exact, or with bf16 factors where the processor has them"
     )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="of the frozen backbone's matrices and its matrix products; what trains, its gradients and its "
+        "optimiser are fp32 in any case",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="less memory, more time: compute activations again for the backward pass"
+    )
     balanced_softmax: bool = Field(
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
     )
@@ -136,7 +144,9 @@ class Training(_Section):
         "weights, bit for bit when all use as many threads each; "
         "deepspeed: its own reduction, less traffic for large adapters, equal but for rounding",
     )
-    zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
+    zero_stage: Literal[0, 1, 2, 3] = Field(
+        2, description="what DeepSpeed shards: nothing, optimiser, + gradients, + the frozen backbone"
+    )
     deepspeed: Annotated[dict[str, Any], BeforeValidator(deepspeed_json.read)] = Field(
         {}, description="more of DeepSpeed's own configuration, or the path of a JSON file with it"
     )
@@ -165,6 +175,12 @@ class Training(_Section):
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stage_3_adds_up_by_itself(self) -> Training:
+        if self.zero_stage == 3 and self.gradient_sum != "deepspeed":
+            raise ValueError("zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed with it")
         return self
 
     @property
@@ -248,8 +264,25 @@ class Experiment(_Section):
         return self
 
     def result_fields(self) -> dict[str, Any]:
-        """All fields that decide the result, as plain values: everything but the name and the launcher."""
-        return self.model_dump(mode="json", exclude={"name", "launcher"})
+        """All fields that decide the result, as plain values: see `is_part_of_result` for the others."""
+        values = self.model_dump(mode="json")
+        for path in _NO_PART_OF_RESULT:
+            *sections, field = path.split(".")
+            section = values
+            for name in sections:
+                section = section[name]
+            del section[field]
+        return values
+
+
+# How a run is called and launched, and how it goes about to survive: may be changed when it is continued.
+_NO_PART_OF_RESULT = ("name", "launcher", "training.checkpoint", "training.step_timeout")
+
+
+def is_part_of_result(override: str) -> bool:
+    """Whether an override such as `"exemplars.budget=2MiB"` makes another run of an experiment."""
+    path = override.partition("=")[0].strip()
+    return not any(path == field or path.startswith(f"{field}.") for field in _NO_PART_OF_RESULT)
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:

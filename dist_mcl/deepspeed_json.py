@@ -12,7 +12,7 @@ _DECIDED_ELSEWHERE = {
     "optimizer": "AdamW by training.learning_rate and training.weight_decay",
     "scheduler": "a warm-up and a cosine by training.warmup",
 }
-_NOT_SUPPORTED = ("fp16", "bf16", "bfloat16", "torch_autocast")
+_PRECISIONS = ("fp16", "bf16", "bfloat16", "torch_autocast")
 
 
 def read(value: object) -> object:
@@ -45,10 +45,10 @@ def check(given: Mapping[str, Any], decided: Mapping[str, tuple[object, str]]) -
     for key, reason in _DECIDED_ELSEWHERE.items():
         if key in given:
             raise ValueError(f"deepspeed.{key}: it is {reason}; remove it")
-    for key in _NOT_SUPPORTED:
+    for key in _PRECISIONS:
         section = given.get(key)
         if isinstance(section, Mapping) and section.get("enabled", True):
-            raise ValueError(f"deepspeed.{key}: training is in fp32 only; remove it")
+            raise ValueError(f"deepspeed.{key}: it is training.precision that decides; remove it")
     for key, (value, field) in decided.items():
         theirs = _find(given, key)
         if theirs not in (None, "auto", value):

@@ -29,6 +29,7 @@ def finish_run(run: RunFolder, watch: Watch) -> None:
         StageFailedError: anything else that ended a stage; the message says where the logs are.
     """
     with RunLock(run.path):
+        run.save_experiment()
         run.stop_file.unlink(missing_ok=True)
         launcher = _launcher(run)
         for folder in run.stages():

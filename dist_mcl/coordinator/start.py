@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from dist_mcl.config import Experiment
+from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
@@ -23,7 +23,7 @@ _LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
 
 def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
     """`runs/NAME`, with the overrides in the name: another configuration is another run."""
-    chosen = [item.strip() for item in overrides if not item.strip().startswith(("name=", "launcher."))]
+    chosen = [item.strip() for item in overrides if is_part_of_result(item)]
     parts = [experiment.name, *sorted(re.sub(r"[^A-Za-z0-9._=+-]", "_", item) for item in chosen)]
     name = "-".join(parts)
     if len(name) > _LONGEST_NAME:

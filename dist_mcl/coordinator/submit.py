@@ -49,6 +49,7 @@ def submit_run(run: RunFolder, cluster: Path) -> dict[int, int]:
     try:
         with RunLock(run.path):
             _refuse_if_queued(run)
+            run.save_experiment()
             run.stop_file.unlink(missing_ok=True)
             folder = _slurm_folder(run)
             folder.mkdir(exist_ok=True)

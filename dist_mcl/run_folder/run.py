@@ -1,6 +1,6 @@
 """The folder of one run.
 
-experiment.yaml   the configuration, complete
+experiment.yaml   the configuration, complete, as the run was last continued with
 plan.json         which classes arrive in which stage, and what a stage waits for; written once, when the run begins
 exemplars/        the exemplar store (absent when exemplars.budget is 0)
 stages/<nn>/      see `dist_mcl.run_folder.stage`
@@ -81,8 +81,7 @@ class RunFolder:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             built = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
             built.chmod(0o755)
-            experiment = self.experiment.model_dump(mode="json")
-            write_text(built / "experiment.yaml", yaml.safe_dump(experiment, sort_keys=False))
+            self._write_experiment(built)
             write_json(built / "plan.json", asdict(self.plan))
             built.rename(self.path)
             sync_folder(self.path.parent)
@@ -90,6 +89,21 @@ class RunFolder:
             raise UserError(
                 f"{self.path}: the run folder cannot be made: {error.strerror}; choose one with --run"
             ) from error
+
+    def save_experiment(self) -> None:
+        """Let workers see what was changed of a run that goes on; call it with the run's lock held.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        try:
+            self._write_experiment(self.path)
+        except OSError as error:
+            raise UserError(f"{self.path / 'experiment.yaml'}: cannot be written: {error.strerror}") from error
+
+    def _write_experiment(self, folder: Path) -> None:
+        experiment = self.experiment.model_dump(mode="json")
+        write_text(folder / "experiment.yaml", yaml.safe_dump(experiment, sort_keys=False))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

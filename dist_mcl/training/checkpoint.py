@@ -92,6 +92,8 @@ class Checkpoints:
             OSError, SafetensorError: it could not be written; what was committed before is unharmed.
         """
         tensors = engine.state()
+        if empty := [name for name, value in tensors.items() if not value.numel()]:
+            raise ValueError(f"{empty[0]} is empty")
         if self._group.is_first:
             self._write(step, {**tensors, _LOSSES: torch.tensor(losses, dtype=torch.float64)})
             self._prune()

@@ -12,6 +12,7 @@ import torch
 from deepspeed import DeepSpeedEngine
 from deepspeed.utils import (
     lazy_init_hp_params_optimizer_state,
+    safe_get_full_fp32_param,
     safe_get_full_optimizer_state,
     safe_set_full_optimizer_state,
 )
@@ -22,6 +23,8 @@ from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.gradients import GivenGradient
 from dist_mcl.training.process_group import ProcessGroup
 
+# With DeepSpeed's own limits of 1e9 parameters a smaller model would be whole on every rank within each step.
+_ZERO_3_MEMORY = {"stage3_max_live_parameters": 10**8, "stage3_max_reuse_distance": 0}
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -47,7 +50,7 @@ class Engine:
         self._link_shards()
         tensors: dict[str, Tensor] = {}
         for name, parameter in self._trainable():
-            tensors[f"parameter.{name}"] = parameter
+            tensors[f"parameter.{name}"] = safe_get_full_fp32_param(parameter) if self._is_stage_3 else parameter
             for moment in _MOMENTS:
                 tensors[f"{moment}.{name}"] = self._moment(parameter, moment)
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -57,10 +60,9 @@ class Engine:
 
         The parameters themselves must have been in the model when the engine was made: see `load_parameters`.
         """
-        for group in self.optimizer.param_groups:
-            for shard in group["params"]:
-                moments = {moment: torch.zeros_like(shard) for moment in _MOMENTS}
-                self.optimizer.state[shard] = {"step": torch.tensor(float(step)), **moments}
+        for shard in self._shards():
+            moments = {moment: torch.zeros_like(shard) for moment in _MOMENTS}
+            self.optimizer.state[shard] = {"step": torch.tensor(float(step)), **moments}
         self._link_shards()
         for name, parameter in self._trainable():
             for moment in _MOMENTS:
@@ -72,7 +74,7 @@ class Engine:
 
     def _link_shards(self) -> None:
         # DeepSpeed does this by itself after the first step, but too early for any parameter group except the first.
-        if self._is_sharded():
+        if self._is_sharded() and not self._is_stage_3:
             zero = self.deepspeed.optimizer
             for parameters, shard in zip(zero.bit16_groups, zero.single_partition_of_fp32_groups, strict=True):
                 lazy_init_hp_params_optimizer_state(parameters, shard, self.optimizer.state)
@@ -81,6 +83,15 @@ class Engine:
         if self._is_sharded():
             return safe_get_full_optimizer_state(parameter, name)
         return self.optimizer.state[parameter][name]
+
+    def _shards(self) -> list[Tensor]:
+        if self._is_stage_3:  # whose parameter groups are empty but while they step
+            return list(self.deepspeed.optimizer.fp32_partitioned_groups_flat)
+        return [shard for group in self.optimizer.param_groups for shard in group["params"]]
+
+    @property
+    def _is_stage_3(self) -> bool:
+        return bool(self.deepspeed.zero_optimization_stage() == 3)
 
     def _is_sharded(self) -> bool:
         return self.deepspeed.optimizer is not self.optimizer
@@ -114,13 +125,24 @@ def start_engine(model: Classifier, config: Training, steps: int, begun: int, gr
         lr=config.learning_rate,
     )
     factor = _learning_rate_factor(config, steps)
+    if config.zero_stage == 3:
+        _announce_uncalled_parameters(model)
     engine, *_ = deepspeed.initialize(
         model=GivenGradient(model) if config.gradient_sum == "ordered" else model,
         optimizer=optimizer,
         lr_scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(begun + step)),
-        config=_deepspeed_config(config, group.world_size),
+        config=deepspeed_config(config, group.world_size),
     )
     return Engine(engine, model, optimizer)
+
+
+def _announce_uncalled_parameters(model: nn.Module) -> None:
+    # DeepSpeed gathers a module's own parameters when it is called; a `ParameterDict` never is, whoever reads it is.
+    for module in model.modules():
+        for child in module.children():
+            if isinstance(child, nn.ParameterDict):
+                for parameter in child.parameters():
+                    deepspeed.zero.register_external_parameter(module, parameter)
 
 
 def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
@@ -134,11 +156,12 @@ def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float
     return factor
 
 
-def _deepspeed_config(config: Training, world_size: int) -> dict[str, object]:
+def deepspeed_config(config: Training, world_size: int) -> dict[str, object]:
+    """The whole configuration that DeepSpeed gets: the user's, completed."""
     slots = config.batch_size // config.micro_batch_size
     # Progress goes to the run folder; DeepSpeed's own lines every few steps would only fill the logs.
     merged: dict[str, Any] = {"steps_per_print": 2**31, **config.deepspeed}
-    zero = {**merged.get("zero_optimization", {}), "stage": config.zero_stage}
+    zero = {**_ZERO_3_MEMORY, **merged.get("zero_optimization", {}), "stage": config.zero_stage}
     if "offload_optimizer" in zero:
         merged.setdefault("zero_force_ds_cpu_optimizer", False)  # torch's AdamW runs on the CPU, too
     # Summed in order, DeepSpeed sees one finished gradient per step, from rank 0: the other ranks bring zeros. Sums of

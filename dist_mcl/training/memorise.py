@@ -18,7 +18,8 @@ from dist_mcl.run_folder import ProgressFile, RunFolder
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import BATCH_SIZE, shard
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
     Codec,
     EncodedExemplar,
@@ -107,7 +108,7 @@ def _describe_memory(store: ExemplarStore) -> dict[str, object]:
         }
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _look(
     model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup, progress: ProgressFile
 ) -> tuple[dict[int, Sample], NDArray[np.float32]]:
@@ -115,11 +116,17 @@ def _look(
     model.eval()
     masked: dict[int, Sample] = {}
     mine: dict[int, NDArray[np.float32]] = {}
-    for number, chunk in shard(samples, group):
+
+    def features_and_masked(chunk: list[Sample]) -> tuple[NDArray[np.float32], list[Sample]]:
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
-        mine[number] = model.backbone(batch).float().cpu().numpy()
-        for offset, (sample, scores) in enumerate(zip(chunk, model.backbone.token_scores(batch), strict=True)):
-            masked[number * BATCH_SIZE + offset] = mask_sample(sample, scores, experiment.exemplars, experiment.seed)
+        features = model.backbone(batch).float().cpu().numpy()
+        config, seed = experiment.exemplars, experiment.seed
+        pairs = zip(chunk, model.backbone.token_scores(batch), strict=True)
+        return features, [mask_sample(sample, scores, config, seed) for sample, scores in pairs]
+
+    for number, (features, kept) in each_batch(features_and_masked, samples, group, is_sharded(model)):
+        mine[number] = features
+        masked.update(enumerate(kept, start=number * BATCH_SIZE))
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
     chunks = {number: features for share in group.gather(mine) for number, features in share.items()}
     return masked, np.concatenate([chunks[number] for number in sorted(chunks)])

@@ -28,6 +28,7 @@ from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
 from dist_mcl.training.learner import Pool
+from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.preemption import StopRequests
@@ -35,6 +36,7 @@ from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import train
+from dist_mcl.training.zero3 import callable_in_parts
 
 
 class SupersededError(RuntimeError):
@@ -96,11 +98,13 @@ class StageRun:
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
         model.to(self.group.device)
         self.progress.begin("prepare")
-        fresh = prepare(model.backbone, self._fresh, self.group)
         stored = self._memory()
-        memory = prepare(model.backbone, stored or [], self.group)
-        masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
+        with callable_in_parts(model):
+            fresh = prepare(model.backbone, self._fresh, self.group)
+            memory = prepare(model.backbone, stored or [], self.group)
+            masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
         pool = Pool(fresh, masked, memory)
+        size = sum(parameter.numel() for parameter in model.trainable())  # before they may be sharded
         self.progress.begin("train")
         losses = train(
             model,
@@ -113,16 +117,17 @@ class StageRun:
             self._checkpoints(stored),
             self.stop,
         )
-        if self.group.is_first:
-            self._check_current()
-            self._publish(model)
-        self.group.barrier()
+        with callable_in_parts(model):
+            if self.group.is_first:
+                self._check_current()
+                self._publish(model)
+            self.group.barrier()
         self._model = model
         return {
             "loss": losses,
             "fresh_samples": len(fresh),
             "exemplars": len(memory),
-            "trainable_parameters": sum(parameter.numel() for parameter in model.trainable()),
+            "trainable_parameters": size,
             "processes": self.group.world_size,
         }
 
@@ -130,12 +135,16 @@ class StageRun:
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
         codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
-        return memorise(self._trained(), self._fresh, self.run, self.folder.number, codecs, self.group, self.progress)
+        model, number = self._trained(), self.folder.number
+        with callable_in_parts(model):
+            return memorise(model, self._fresh, self.run, number, codecs, self.group, self.progress)
 
     def _evaluate(self) -> dict[str, object]:
         seen = self._stages[: self.folder.number]
         samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
-        targets, predictions = predict(self._trained(), samples, self._rows, self.group, self.progress)
+        model = self._trained()
+        with callable_in_parts(model):
+            targets, predictions = predict(model, samples, self._rows, self.group, self.progress)
         confusion = confusion_counts(targets.numpy(), predictions.numpy(), len(self._rows_of(seen)))
         accuracy, items = matrix_row(confusion, [self._rows_of([stage]) for stage in seen])
         return {"accuracy": accuracy.tolist(), "items": items.tolist(), "confusion": confusion.tolist()}
@@ -181,9 +190,7 @@ class StageRun:
         return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
 
     def _backbone(self) -> SmallBackbone:
-        if self._experiment.model.backbone == "tiny":
-            return SmallBackbone.tiny(self._experiment.seed)
-        return SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2"))
+        return load_backbone(self._experiment, self.group)
 
     def _trained(self) -> Classifier:
         if not hasattr(self, "_model"):  # training was done by an earlier attempt

@@ -55,6 +55,8 @@ def train(
     batches = _stage_batches(pool, experiment, stage)
     engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints)
     model.train()
+    if config.activation_checkpointing:
+        model.backbone.checkpoint_activations()
     prior = _log_prior(batches, pool, rows, config).to(group.device)
     objective = Objective(pool, rows.to(group.device), prior)
     learn = Learner(engine, objective, config, (experiment.seed, stage), group)

@@ -54,6 +54,7 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
             "training={gradient_sum: deepspeed, batch_size: 48}",
             "is 3 micro-batches of training.micro_batch_size 16, and 2 pro",
         ),
+        ("training.zero_stage=3", "zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed"),
         ("name=../elsewhere", "name: String should match pattern"),
         ("nonsense", "--set nonsense: write it as a.b=value"),
         ("seed.x=3", "seed: Input should be a valid integer"),
@@ -93,9 +94,9 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
     assert config.load(again) == experiment
 
 
-def test_launcher_and_name_do_not_decide_the_result(file: Path) -> None:
-    one = config.load(file, ["launcher.processes=1", "name=a"]).result_fields()
-    two = config.load(file, ["launcher.processes=2", "name=b"]).result_fields()
+def test_launcher_name_and_checkpoints_do_not_decide_the_result(file: Path) -> None:
+    one = config.load(file, ["launcher.processes=1", "name=a", "training.step_timeout=7"]).result_fields()
+    two = config.load(file, ["launcher.processes=2", "name=b", "training.checkpoint.every_steps=2"]).result_fields()
     assert one == two
     other = config.load(file, ["training.learning_rate=0.5"]).result_fields()
     assert config.differing_fields(one, other) == ["training.learning_rate is 0.002 here and 0.5 there"]
@@ -122,7 +123,7 @@ def test_launcher_and_name_do_not_decide_the_result(file: Path) -> None:
             "gradient_allreduce_op is 'mean', but 'sum' follows from training.gradient_sum",
         ),
         ("{optimizer: {type: Lion}}", "deepspeed.optimizer: it is AdamW by training.learning_rate and"),
-        ("{fp16: {enabled: true}}", "deepspeed.fp16: training is in fp32 only; remove it"),
+        ("{fp16: {enabled: true}}", "deepspeed.fp16: it is training.precision that decides; remove it"),
         ("nowhere.json", "training.deepspeed: nowhere.json: cannot read the DeepSpeed configuration: No such file"),
         ("3", "training.deepspeed: Input should be a valid dictionary, got 3"),
     ],

@@ -28,7 +28,7 @@ def test_what_was_begun_can_be_opened(run: RunFolder) -> None:
 
 
 def test_another_experiment_is_refused_by_field(run: RunFolder) -> None:
-    run.check_same_experiment(Experiment(name="other", launcher={"processes": 1}))
+    run.check_same_experiment(Experiment(name="other", launcher={"processes": 1}, training={"step_timeout": 9}))
     with pytest.raises(UserError, match=r"exemplars\.budget is 7 here and 524288 there; choose another folder"):
         run.check_same_experiment(Experiment(name="small", exemplars={"budget": 7}))
 

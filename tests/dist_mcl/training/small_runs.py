@@ -18,18 +18,29 @@ TRAINING = {"epochs": 2, "batch_size": 8, "micro_batch_size": 2, "learning_rate"
 EVERY_STEP = {"every_steps": 1}
 
 
-def start(folder: Path, processes: int, **training: object) -> LocalHandle:
-    """Begin, or continue, to train in a folder."""
+def start(folder: Path, processes: int, largest_file: int | None = None, **training: object) -> LocalHandle:
+    """Begin, or continue, to train in a folder, where writing fails beyond so many bytes of a file."""
     folder.mkdir(exist_ok=True)
-    experiment = {"name": "test", "training": {**TRAINING, **training}, "launcher": {"processes": processes}}
+    experiment = {
+        "name": "test",
+        "model": {"backbone": "tiny"},
+        "training": {**TRAINING, **training},
+        "launcher": {"processes": processes},
+    }
     argv = (sys.executable, str(PROGRAM), str(folder), json.dumps(experiment))
-    return LocalLauncher().launch(Job(argv, processes, folder, {"OMP_NUM_THREADS": "1"}))
+    limit = {} if largest_file is None else {"LARGEST_FILE": str(largest_file)}
+    return LocalLauncher().launch(Job(argv, processes, folder, {"OMP_NUM_THREADS": "1", **limit}))
 
 
 def finish(folder: Path, processes: int, **training: object) -> tuple[list[float], dict[str, str]]:
     """Train to the end; returns losses, which must be equal on all ranks, and digests of the adapter's files."""
     code = start(folder, processes, **training).wait(timeout=400)
     assert code == 0, (folder / "rank-0.log").read_text()
+    return result(folder, processes)
+
+
+def result(folder: Path, processes: int) -> tuple[list[float], dict[str, str]]:
+    """What `finish` returned of a training that has ended."""
     losses = [json.loads((folder / f"losses-{rank}.json").read_text()) for rank in range(processes)]
     assert all(its == losses[0] for its in losses)
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "adapter").iterdir()}

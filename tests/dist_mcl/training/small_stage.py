@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -11,16 +12,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from dist_mcl.backbones import SmallBackbone
-from dist_mcl.config import Experiment, SSFAdapter
+from dist_mcl.config import Experiment
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Sample, Tokens
 from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
+from dist_mcl.training.evaluate import predict
 from dist_mcl.training.learner import Pool
+from dist_mcl.training.load import load_backbone
+from dist_mcl.training.masking import mask_all
 from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.train import train
+from dist_mcl.training.zero3 import callable_in_parts
 from stage_launchers import die_with_launcher
 
 CLASSES = 3
@@ -45,15 +49,21 @@ def made_up(count: int, words: int, seed: int) -> list[Sample]:
 
 def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
     group = join_process_group(experiment.training.step_timeout)
-    model = Classifier.begin(SmallBackbone.tiny(), SSFAdapter(), seed=0)
+    model = Classifier.begin(load_backbone(experiment, group), experiment.model.adapter, seed=0)
     model.head.grow(CLASSES, seed=1)
     # The backbone draws nothing at random, other backbones may: that, too, must not depend on who computes what.
-    model.backbone.register_forward_hook(lambda module, given, features: nn.functional.dropout(features, 0.2))
+    model.backbone.register_forward_hook(
+        lambda module, given, features: nn.functional.dropout(features, 0.2, module.training)
+    )
     fresh = made_up(20, words=4, seed=0)
+    with callable_in_parts(model):
+        masked = mask_all(model, fresh, experiment, group)
+    rows = class_rows(list(range(CLASSES)))
+    silent = ProgressFile(None)
     losses = train(
         model,
         Pool(fresh, fresh, made_up(4, words=2, seed=1)),
-        class_rows(list(range(CLASSES))),
+        rows,
         experiment,
         1,
         group,
@@ -62,12 +72,20 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
         StopRequests(signals, folder / "STOP", folder, group),
     )
     (folder / f"losses-{group.rank}.json").write_text(json.dumps(losses))
-    if group.is_first:
-        model.save(folder / "adapter")
+    with callable_in_parts(model):
+        if group.is_first:
+            model.save(folder / "adapter")
+        _, predictions = predict(model, fresh, rows, group, silent)
+    kept = [tokens.positions.tolist() for sample in masked for tokens in sample.tokens.values()]
+    (folder / f"passes-{group.rank}.json").write_text(json.dumps({"kept": kept, "predictions": predictions.tolist()}))
+    share = sum(getattr(value, "ds_tensor", value).numel() for value in model.backbone.parameters())
+    (folder / f"share-{group.rank}.json").write_text(json.dumps(share))
 
 
 if __name__ == "__main__":
     die_with_launcher()
+    if limit := os.environ.get("LARGEST_FILE"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
     stop_signals = StopSignals()
     stop_signals.install()
     Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))

@@ -75,3 +75,33 @@ def test_a_process_that_hangs_ends_the_step(tmp_path: Path) -> None:
     os.kill(pid(tmp_path, 1), signal.SIGSTOP)
     assert handle.wait(timeout=120) == 1
     assert "PeerLostError: rank 0 lost another process in a training step" in (tmp_path / "rank-0.log").read_text()
+
+
+def test_a_loss_that_is_not_finite_ends_all_ranks(tmp_path: Path) -> None:
+    handle = start(tmp_path, 2, checkpoint=EVERY_STEP, learning_rate=1e30)
+    assert handle.wait(timeout=300) == 1
+    logs = "".join((tmp_path / f"rank-{rank}.log").read_text() for rank in range(2))
+    assert "FloatingPointError: the loss is nan at step 2; lower training.learning_rate" in logs
+    assert committed(tmp_path) == [1]
+    for rank in range(2):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid(tmp_path, rank), 0)
+
+
+def test_a_full_disk_harms_nothing_that_was_committed(alone: Result, tmp_path: Path) -> None:
+    handle = start(tmp_path, 2, checkpoint={"every_steps": 3})
+    wait_until(lambda: committed(tmp_path) == [3], handle)
+    handle.stop(grace=0)
+    size = (tmp_path / "checkpoint" / "3" / "trained.safetensors").stat().st_size
+    assert start(tmp_path, 2, size // 2, checkpoint={"every_steps": 2}).wait(timeout=300) == 1
+    assert "File too large" in (tmp_path / "rank-0.log").read_text()
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["3"]
+    assert finish(tmp_path, 2) == alone
+
+
+def test_the_optimizers_state_may_lie_on_the_cpu(alone: Result, tmp_path: Path) -> None:
+    offload = {"zero_optimization": {"offload_optimizer": {"device": "cpu"}}}
+    handle = start(tmp_path, 2, checkpoint=EVERY_STEP, deepspeed=offload)
+    wait_until(lambda: 4 in committed(tmp_path), handle)
+    handle.stop(grace=0)
+    assert finish(tmp_path, 1, checkpoint=EVERY_STEP, deepspeed=offload) == alone
