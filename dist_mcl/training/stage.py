@@ -76,7 +76,6 @@ class StageRun:
         for step, work in steps.items():
             if self.group.broadcast(self.folder.record(step) is None):
                 self.stop.obey()
-                self.progress.begin(step)
                 begun = time.time()
                 record = work()
                 if self.group.is_first:
@@ -132,6 +131,7 @@ class StageRun:
         }
 
     def _memorise(self) -> dict[str, object]:
+        self.progress.begin("memorise")
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
         codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
@@ -140,6 +140,7 @@ class StageRun:
             return memorise(model, self._fresh, self.run, number, codecs, self.group, self.progress)
 
     def _evaluate(self) -> dict[str, object]:
+        self.progress.begin("evaluate")
         seen = self._stages[: self.folder.number]
         samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
         model = self._trained()
