@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint bench-store setup models clean
+.PHONY: quickstart test test-all lint bench-store bench-train setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
@@ -11,11 +11,17 @@ quickstart: setup models
 test: setup models
 	$(BIN)/pytest
 
+test-all: setup models
+	$(BIN)/pytest -m 'not network'
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-train: setup models
+	$(BIN)/python -W ignore benchmarks/training.py --json bench-train.json
 
 bench-store: setup models
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -19,7 +19,7 @@ from exemplar_store import Avif, Jxl, Predicted, Raw, UnsupportedFormat, Webp, W
 from store_bench.containers import ArrowFile, Lance, Mds, Safetensors, WebDataset
 from store_bench.files import NumpyArchives, WholeJpegs
 from store_bench.layout import IMAGE, TEXT, Item, Layout
-from store_bench.measure import Measurement, measure
+from store_bench.measure import BATCH, Measurement, measure
 from store_bench.own import THREADS, OwnStore, Tensorstore, ZarrPython
 from store_bench.pictures import SIDE, pictured
 from store_bench.table import print_table
@@ -55,6 +55,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write the layouts; a temporary folder if left out")
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     options = parser.parse_args()
+    if options.exemplars < BATCH:
+        parser.error(f"--exemplars is {options.exemplars}; at least {BATCH} are needed, a batch")
+    if options.rounds < 1:
+        parser.error(f"--rounds is {options.rounds}; at least 1 is needed")
     items = [
         Item(one.exemplar, encode(one.exemplar, {"image": IMAGE, "text": TEXT}), one.picture)
         for one in pictured(options.exemplars)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -16,6 +17,9 @@ from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.packages.commands import app as models_app
 from dist_mcl.scenario.commands import app as data_app
 from exemplar_store import StoreError
+
+if TYPE_CHECKING:
+    from dist_mcl.run_folder import RunFolder
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,6 +37,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
 ]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder, for example runs/quickstart")]
+RunOption = Annotated[Path | None, typer.Option("--run", help="run folder; runs/NAME when left out")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -40,21 +45,72 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 def run(
     config_file: ConfigFile,
     overrides: Overrides = None,
-    folder: Annotated[Path | None, typer.Option("--run", help="run folder; runs/NAME when left out")] = None,
+    folder: RunOption = None,
+    launcher: Annotated[str | None, typer.Option(help="local, deepspeed or mpi; as --set launcher.kind=")] = None,
 ) -> None:
     """Run an experiment, or continue it where it was interrupted.
 
     Example: mcl run configs/quickstart.yaml --set exemplars.budget=1MiB
     """
-    experiment = config.load(config_file, overrides or [])
-    from dist_mcl.coordinator import default_folder, finish_run, open_or_begin
-    from dist_mcl.display import StageBars, describe_start
+    changes = [*(overrides or []), *([f"launcher.kind={launcher}"] if launcher else [])]
+    experiment = config.load(config_file, changes)
+    from dist_mcl.coordinator import default_folder, open_or_begin
 
-    begun = open_or_begin(folder or default_folder(experiment, overrides or []), experiment)
-    Console().print(describe_start(begun), soft_wrap=True, highlight=False)
-    with StageBars(len(begun.plan.stages)) as bars:
-        finish_run(begun, bars.show)
-    _write_report(begun.path)
+    _finish(open_or_begin(folder or default_folder(experiment, changes), experiment))
+
+
+@app.command()
+def submit(
+    config_file: ConfigFile,
+    cluster: Annotated[Path, typer.Option(help="profile of the cluster, for example slurm/profiles/gpu.yaml")],
+    overrides: Overrides = None,
+    folder: RunOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the batch scripts and submit nothing")] = False,
+) -> None:
+    """Hand a run to Slurm: one job per stage, each waiting for the one before.
+
+    Example: mcl submit configs/quickstart.yaml --cluster slurm/profiles/gpu.yaml
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl import coordinator
+
+    profile = coordinator.load_cluster(cluster)
+    place = folder or coordinator.default_folder(experiment, overrides or [])
+    scripts = coordinator.batch_scripts(coordinator.open_or_plan(place, experiment), profile)
+    if dry_run:
+        print("\n".join(scripts.values()), end="")
+    else:
+        _say_submitted(place, coordinator.submit_run(coordinator.open_or_begin(place, experiment), cluster))
+
+
+@app.command()
+def cancel(run_folder: RunArgument) -> None:
+    """Ask a run to save and stop; `mcl run`, `mcl submit` or `mcl retry` continues it.
+
+    Example: mcl cancel runs/quickstart
+    """
+    from dist_mcl.coordinator import cancel, withdraw
+    from dist_mcl.run_folder import RunFolder
+
+    withdraw(cancel(RunFolder.open(run_folder)))
+    print(f"{run_folder}: asked to stop after the step in work; `mcl status {run_folder} --watch` shows when it has")
+
+
+@app.command()
+def retry(run_folder: RunArgument, stage: Annotated[int, typer.Option(help="number of the stage, from 1")]) -> None:
+    """Try a stage again that failed or was cancelled, and go on from there.
+
+    Example: mcl retry runs/quickstart --stage 3
+    """
+    from dist_mcl.coordinator import profile_copy, reopen, submit_run
+    from dist_mcl.run_folder import RunFolder
+
+    begun = RunFolder.open(run_folder)
+    was_submitted = reopen(begun, stage)
+    if was_submitted:
+        _say_submitted(begun.path, submit_run(begun, profile_copy(begun)))
+    else:
+        _finish(begun)
 
 
 @app.command()
@@ -70,18 +126,31 @@ def report(run_folder: RunArgument) -> None:
 def status(
     run_folder: RunArgument,
     as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="look again every second until it has ended")] = False,
 ) -> None:
     """Say how far a run has got.
 
-    Example: mcl status runs/quickstart
+    Example: mcl status runs/quickstart --watch
     """
-    from dist_mcl.display import status_rows, status_table
+    from dist_mcl.coordinator.submit import queue_states
+    from dist_mcl.display import status_rows, status_table, watch_status
+    from dist_mcl.run_folder import RunFolder
 
-    rows = status_rows(run_folder)
-    if as_json:
-        print(json.dumps(rows, indent=1))
+    begun = RunFolder.open(run_folder)
+
+    def look() -> list[dict[str, object]]:
+        try:
+            return status_rows(begun, queue_states(begun))
+        except UserError as error:
+            print(f"mcl: {error}; the jobs are shown without their state", file=sys.stderr)
+            return status_rows(begun)
+
+    if watch:
+        watch_status(look)
+    elif as_json:
+        print(json.dumps(look(), indent=1))
     else:
-        Console().print(status_table(rows))
+        Console().print(status_table(look()))
 
 
 @config_app.command()
@@ -119,6 +188,24 @@ def _version(
     if version:
         print(__version__)
         raise typer.Exit
+
+
+def _finish(begun: RunFolder) -> None:
+    from dist_mcl.coordinator import finish_run
+    from dist_mcl.display import StageBars, describe_start
+
+    # As for Ctrl-C: workers save what they have before this process ends.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    Console().print(describe_start(begun), soft_wrap=True, highlight=False)
+    with StageBars(len(begun.plan.stages)) as bars:
+        finish_run(begun, bars.show)
+    _write_report(begun.path)
+
+
+def _say_submitted(run: Path, jobs: dict[int, int]) -> None:
+    for stage, job in jobs.items():
+        print(f"stage {stage} is job {job}")
+    print(f"{run}: `mcl status {run} --watch` shows how it goes")
 
 
 def _write_report(path: Path) -> None:

@@ -13,9 +13,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from dist_mcl import deepspeed_json
 from dist_mcl.errors import UserError
+from stage_launchers import launcher_kinds
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -36,7 +46,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_switch_is_no_number(cls, values: object) -> object:
+        # Python takes True for 1, and YAML takes yes and on for True.
+        given = values if isinstance(values, dict) else {}
+        for name, value in given.items():
+            if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
+                raise ValueError(f"{name} is no switch, write a value other than {str(value).lower()}")
+        return values
 
 
 class Data(_Section):
@@ -84,12 +104,22 @@ class Model(_Section):
     adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
 
 
+class Checkpointing(_Section):
+    """When a stage saves what it has trained so far, to continue from there after a stop. Either limit is enough."""
+
+    every_steps: int | None = Field(None, ge=1, description="optimiser steps between two checkpoints")
+    every_seconds: float | None = Field(300, gt=0, description="seconds between two checkpoints")
+    keep: int = Field(2, ge=1, description="how many of a stage's newest checkpoints stay on disk")
+
+
 class Training(_Section):
     """How one stage is trained. Batch sizes count fresh and replayed samples together."""
 
     epochs: int = Field(3, ge=1, description="passes over the fresh samples of a stage")
     batch_size: int = Field(32, ge=1, description="samples per optimiser step over all processes")
-    micro_batch_size: int = Field(16, ge=1, description="samples per forward pass of one process")
+    micro_batch_size: int = Field(
+        16, ge=1, description="samples per forward pass; the batch is cut into these whatever the number of processes"
+    )
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup: Share = Field(0.1, description="share of the steps with a rising learning rate")
@@ -97,10 +127,47 @@ class Training(_Section):
     matmul_precision: Literal["highest", "high", "medium"] = Field(
         "highest", description="fp32 matrix products: exact, or with bf16 factors where the processor has them"
     )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="of the frozen backbone's matrices and its matrix products; what trains, its gradients and its "
+        "optimiser are fp32 in any case",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="less memory, more time: compute activations again for the backward pass"
+    )
     balanced_softmax: bool = Field(
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
     )
-    zero_stage: Literal[0, 1, 2] = Field(2, description="what DeepSpeed shards: nothing, optimiser, + gradients")
+    gradient_sum: Literal["ordered", "deepspeed"] = Field(
+        "ordered",
+        description="ordered: micro-batches are summed in their order, so any number of processes trains the same "
+        "weights, bit for bit when all use as many threads each; "
+        "deepspeed: its own reduction, less traffic for large adapters, equal but for rounding",
+    )
+    zero_stage: Literal[0, 1, 2, 3] = Field(
+        2, description="what DeepSpeed shards: nothing, optimiser, + gradients, + the frozen backbone"
+    )
+    deepspeed: Annotated[dict[str, Any], BeforeValidator(deepspeed_json.read)] = Field(
+        {}, description="more of DeepSpeed's own configuration, or the path of a JSON file with it"
+    )
+    checkpoint: Checkpointing = Checkpointing()
+    step_timeout: float = Field(
+        300, gt=0, description="seconds after which a step that waits for another process fails"
+    )
+
+    @model_validator(mode="after")
+    def _deepspeed_does_not_contradict(self) -> Training:
+        deepspeed_json.check(
+            self.deepspeed,
+            {
+                "train_batch_size": (self.batch_size, "training.batch_size"),
+                "train_micro_batch_size_per_gpu": (self.micro_batch_size, "training.micro_batch_size"),
+                "gradient_clipping": (self.gradient_clipping, "training.gradient_clipping"),
+                "gradient_allreduce_op": (self.allreduce_op, "training.gradient_sum"),
+                "zero_optimization.stage": (self.zero_stage, "training.zero_stage"),
+            },
+        )
+        return self
 
     @model_validator(mode="after")
     def _batch_is_whole_micro_batches(self) -> Training:
@@ -109,6 +176,36 @@ class Training(_Section):
                 f"batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _stage_3_adds_up_by_itself(self) -> Training:
+        if self.zero_stage == 3 and self.gradient_sum != "deepspeed":
+            raise ValueError("zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed with it")
+        return self
+
+    @property
+    def allreduce_op(self) -> Literal["sum", "mean"]:
+        """What DeepSpeed does with the gradients that the processes bring."""
+        return "sum" if self.gradient_sum == "ordered" else "mean"
+
+    def check_processes(self, processes: int) -> None:
+        """See that there is work for every process in each step.
+
+        Raises:
+            ValueError: there is not.
+        """
+        slots = self.batch_size // self.micro_batch_size
+        if processes > slots or (self.gradient_sum == "deepspeed" and slots % processes):
+            need = "at least as many" if self.gradient_sum == "ordered" else "a multiple of that"
+            raise ValueError(
+                f"training.batch_size {self.batch_size} is {slots} micro-batches of training.micro_batch_size "
+                f"{self.micro_batch_size}, and {processes} processes need {need}; "
+                f"lower training.micro_batch_size or launcher.processes"
+            )
+        turns = -(-slots // processes)
+        deepspeed_json.check(
+            self.deepspeed, {"gradient_accumulation_steps": (turns, f"the batch and {processes} processes")}
+        )
 
 
 class Exemplars(_Section):
@@ -128,11 +225,25 @@ class Exemplars(_Section):
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 
 
+def _launcher_kind(value: str) -> str:
+    if value not in launcher_kinds():
+        raise ValueError(f"choose one of {', '.join(launcher_kinds())}")
+    return value
+
+
 class Launcher(_Section):
     """How the processes of a stage are started. Changing it does not make another run."""
 
-    kind: Literal["local"] = "local"
-    processes: int = Field(2, ge=1)
+    kind: Annotated[str, AfterValidator(_launcher_kind)] = Field(
+        "local", description=f"what starts the processes of a stage: {', '.join(launcher_kinds())}"
+    )
+    nodes: int = Field(1, ge=1)
+    processes: int = Field(2, ge=1, description="processes on each node")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of a process; its share of the cores when left out"
+    )
+    retries: int = Field(1, ge=0, description="how often a stage is tried again whose processes or nodes vanished")
+    options: dict[str, Any] = Field({}, description="of this kind of launcher, see docs/launchers.md")
 
 
 class Experiment(_Section):
@@ -149,17 +260,29 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
-        per_step = self.training.micro_batch_size * self.launcher.processes
-        if self.training.batch_size % per_step:
-            raise ValueError(
-                f"training.batch_size {self.training.batch_size} is not a multiple of training.micro_batch_size x "
-                f"launcher.processes = {per_step}"
-            )
+        self.training.check_processes(self.launcher.nodes * self.launcher.processes)
         return self
 
     def result_fields(self) -> dict[str, Any]:
-        """All fields that decide the result, as plain values: everything but the name and the launcher."""
-        return self.model_dump(mode="json", exclude={"name", "launcher"})
+        """All fields that decide the result, as plain values: see `is_part_of_result` for the others."""
+        values = self.model_dump(mode="json")
+        for path in _NO_PART_OF_RESULT:
+            *sections, field = path.split(".")
+            section = values
+            for name in sections:
+                section = section[name]
+            del section[field]
+        return values
+
+
+# How a run is called and launched, and how it goes about to survive: may be changed when it is continued.
+_NO_PART_OF_RESULT = ("name", "launcher", "training.checkpoint", "training.step_timeout")
+
+
+def is_part_of_result(override: str) -> bool:
+    """Whether an override such as `"exemplars.budget=2MiB"` makes another run of an experiment."""
+    path = override.partition("=")[0].strip()
+    return not any(path == field or path.startswith(f"{field}.") for field in _NO_PART_OF_RESULT)
 
 
 def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from exemplar_store import Exemplar
 from store_bench.layout import Item, Layout, Reader
 
 BATCH = 64
+WRITES = 3
 BATCHES, SINGLES = 4, 64  # reads of a layout before it is the next one's turn
 BUDGET = 30_000_000  # bytes
 LOSS = 12  # mean absolute error of a pixel that JPEG may make
@@ -68,10 +70,12 @@ def measure(layouts: Sequence[Layout], items: Sequence[Item], folder: Path, roun
 def _write(layout: Layout, items: Sequence[Item], folder: Path) -> Measurement:
     prepared = layout.prepare(items)
     seconds: list[float] = []
-    _timed(seconds, layout.write, folder, prepared)
+    for _ in range(WRITES):
+        shutil.rmtree(folder, ignore_errors=True)
+        _timed(seconds, layout.write, folder, prepared)
     files = [path for path in folder.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
-    return Measurement(layout, len(items), size, len(files), seconds[0])
+    return Measurement(layout, len(items), size, len(files), statistics.median(seconds))
 
 
 def _read(one: Measurement, reader: Reader, dice: np.random.Generator) -> None:

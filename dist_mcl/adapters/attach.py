@@ -17,7 +17,13 @@ from dist_mcl.config import LoRAAdapter, SSFAdapter
 ADAPTER_NAME = "default"  # PEFT's; it is not part of the names in a folder
 
 
-def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Sequence[str], seed: int) -> BaseTuner:
+def attach(
+    backbone: nn.Module,
+    config: SSFAdapter | LoRAAdapter,
+    targets: Sequence[str],
+    seed: int,
+    dtype: torch.dtype | None = None,
+) -> BaseTuner:
     """Wrap the targets in adapter layers, in place, and freeze every other parameter of the backbone.
 
     What else is to be trained, such as a head inside `backbone`, must be unfrozen afterwards. Equal seeds give equal
@@ -29,6 +35,7 @@ def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Seque
         targets: full names of modules inside `backbone`, `nn.Linear` or `nn.LayerNorm`. LoRA is defined for linear
             maps and takes those alone.
         seed: of the initial values.
+        dtype: of the adapter's parameters; that of the layer which they are on when left out.
 
     Returns:
         The tuner around `backbone`: PEFT's switches (`disable_adapter_layers`, `merge_adapter`, ...).
@@ -36,17 +43,20 @@ def attach(backbone: nn.Module, config: SSFAdapter | LoRAAdapter, targets: Seque
     Raises:
         ValueError: `backbone` carries an adapter already, a target is not in it or can not be wrapped.
     """
-    return inject(backbone, _peft_config(backbone, config, targets), seed)
+    return inject(backbone, _peft_config(backbone, config, targets), seed, dtype)
 
 
-def inject(backbone: nn.Module, config: PeftConfig, seed: int) -> BaseTuner:
+def inject(backbone: nn.Module, config: PeftConfig, seed: int, dtype: torch.dtype | None = None) -> BaseTuner:
     """`attach` for a configuration in PEFT's own form."""
     if adapter_parameters(backbone):
         raise ValueError("the backbone carries an adapter already")
     tuner = SSFModel if isinstance(config, SSFConfig) else LoraModel
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return tuner(backbone, config, ADAPTER_NAME)
+        attached = tuner(backbone, config, ADAPTER_NAME)
+    for parameter in adapter_parameters(backbone).values():
+        parameter.data = parameter.data.to(dtype or parameter.dtype)
+    return attached
 
 
 def adapter_parameters(backbone: nn.Module) -> dict[str, nn.Parameter]:

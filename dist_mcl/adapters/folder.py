@@ -30,7 +30,7 @@ def save(backbone: nn.Module, folder: Path) -> None:
     """Write the adapter that `backbone` carries into `folder`. Equal adapters give equal bytes.
 
     Raises:
-        ValueError: `backbone` carries no adapter.
+        ValueError: `backbone` carries no adapter, or one that is not whole on this rank.
     """
     parameters = adapter_parameters(backbone)
     if not parameters:
@@ -40,10 +40,12 @@ def save(backbone: nn.Module, folder: Path) -> None:
     text = json.dumps(configs[ADAPTER_NAME].to_dict(), indent=2, sort_keys=True, default=sorted)  # sets have no order
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     tensors = {_name_in_file(name): value.detach().cpu().contiguous() for name, value in parameters.items()}
+    if empty := [name for name, value in tensors.items() if not value.numel()]:
+        raise ValueError(f"{empty[0]} is empty: gather sharded parameters before they are saved")
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
 
 
-def load(backbone: nn.Module, folder: Path) -> BaseTuner:
+def load(backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> BaseTuner:
     """Attach the adapter of `folder` to `backbone`, to be used or trained on; what `attach` says holds here too.
 
     Raises:
@@ -55,7 +57,7 @@ def load(backbone: nn.Module, folder: Path) -> BaseTuner:
         raise ValueError("the backbone carries an adapter already")
     config, tensors = _read_config(folder / CONFIG_FILE), _read_tensors(folder / WEIGHTS_FILE)
     try:
-        tuner = inject(backbone, config, seed=0)
+        tuner = inject(backbone, config, seed=0, dtype=dtype)
     except ValueError as error:
         raise UserError(_belongs_elsewhere(folder, "its modules are not there")) from error
     parameters = {_name_in_file(name): value for name, value in adapter_parameters(backbone).items()}

@@ -7,13 +7,15 @@ layers run on the packed tokens, attention pads to the longest sample of the bat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
@@ -76,6 +78,7 @@ class SmallBackbone(nn.Module):
         self.image_columns = nn.Embedding(_IMAGE_GRID[1], config.hidden_size)
         self.image_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+        self._is_bf16 = False
 
     @classmethod
     def from_pretrained(cls, minilm: Path, weights: Path = WEIGHTS) -> SmallBackbone:
@@ -89,11 +92,16 @@ class SmallBackbone(nn.Module):
             OSError, SafetensorError: a file is missing or damaged.
             RuntimeError: the weights are of another model.
         """
-        backbone = cls(BertConfig.from_pretrained(minilm), PatchEncoder())
+        backbone = cls.untrained(minilm)
         state = {name: value.float() for name, value in load_file(weights).items()}
         embeddings = {name: value for name, value in minilm_state(minilm).items() if name.startswith(MINILM_PART)}
         backbone.load_state_dict({**state, **embeddings})
-        return backbone.eval()
+        return backbone
+
+    @classmethod
+    def untrained(cls, minilm: Path) -> SmallBackbone:
+        """The backbone of `from_pretrained` with random weights."""
+        return cls(BertConfig.from_pretrained(minilm), PatchEncoder()).eval()
 
     @classmethod
     def tiny(cls, seed: int = 0) -> SmallBackbone:
@@ -115,6 +123,21 @@ class SmallBackbone(nn.Module):
         """Names of the linear and normalisation layers that adapters go on: SSF's places, arXiv 2210.08823."""
         layers = range(self.bert.config.num_hidden_layers)
         return ["image_projection", *(f"bert.encoder.layer.{i}.{name}" for i in layers for name in _LAYER_TARGETS)]
+
+    def use_bf16(self) -> SmallBackbone:
+        """From now on keep the encoder's matrices and embeddings in bf16, and compute with bf16 factors.
+
+        The vectors of the encoder, the patch encoder and the pooler stay fp32.
+        """
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1 and not name.startswith(("patch_encoder.", "pooler.")):
+                parameter.data = parameter.data.bfloat16()
+        self._is_bf16 = True
+        return self
+
+    def checkpoint_activations(self) -> None:
+        """From now on keep only the layers' inputs for the backward pass, and compute the rest again there."""
+        self.bert.activation_checkpointing_enable()
 
     @torch.no_grad()
     def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
@@ -159,9 +182,10 @@ class SmallBackbone(nn.Module):
         return output
 
     def forward(self, batch: Batch) -> Tensor:
-        """Pooled features (B, hidden_size): the class token's last state through a linear map and tanh."""
-        hidden, sequences = self.embed(batch)
-        return torch.tanh(self.pooler(self.encode(hidden, sequences.layout)[sequences.places["class"]]))
+        """Pooled features (B, hidden_size) in fp32: the class token's last state through a linear map and tanh."""
+        with self._autocast():
+            hidden, sequences = self.embed(batch)
+            return torch.tanh(self.pooler(self.encode(hidden, sequences.layout)[sequences.places["class"]]).float())
 
     @torch.no_grad()
     def token_scores(self, batch: Batch, layer: int = -1) -> list[TokenScores]:
@@ -173,21 +197,24 @@ class SmallBackbone(nn.Module):
         Args:
             layer: index of the encoder layer, negative from the end.
         """
-        hidden, sequences = self.embed(batch)
         layers = cast(list[BertLayer], list(self.bert.encoder.layer))
-        for block in layers[: layers.index(layers[layer])]:
-            hidden = block(hidden[None], layout=sequences.layout)[0]
+        with self._autocast():
+            hidden, sequences = self.embed(batch)
+            for block in layers[: layers.index(layers[layer])]:
+                hidden = block(hidden[None], layout=sequences.layout)[0]
         attention = cast(BertSelfAttention, layers[layer].attention.self)
         return _scores(self._head_mean(attention, hidden, sequences.layout), batch, sequences)
 
     def _head_mean(self, attention: BertSelfAttention, hidden: Tensor, layout: Layout) -> Tensor:
         # (B, longest, longest): one layer only, so the square is small
         width = attention.attention_head_size
-        query, key = (
-            layout.pad(linear(hidden).float().view(len(hidden), -1, width)).transpose(1, 2)
-            for linear in (attention.query, attention.key)
-        )
+        with self._autocast():
+            heads = [linear(hidden).float() for linear in (attention.query, attention.key)]
+        query, key = (layout.pad(one.view(len(hidden), -1, width)).transpose(1, 2) for one in heads)
         return attention_weights(query, key, layout.visible, attention.scaling).mean(1)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.pooler.weight.device.type, torch.bfloat16, enabled=self._is_bf16)
 
     def _embed_words(self, ids: Tensor, positions: Tensor) -> Tensor:
         if len(positions) and int(positions.max()) >= self.bert.config.max_position_embeddings:
@@ -215,6 +242,23 @@ def minilm_state(folder: Path) -> dict[str, Tensor]:
         for name, value in saved.items()
         if not name.startswith("pooler.") and name != "embeddings.position_ids"
     }
+
+
+@contextmanager
+def open_weights(minilm: Path, weights: Path = WEIGHTS) -> Iterator[Callable[[str], Tensor]]:
+    """What `SmallBackbone.from_pretrained` loads, one fp32 tensor after the other, by its name in the backbone.
+
+    Raises:
+        OSError, SafetensorError: a file is missing or damaged, or has no such tensor.
+    """
+    with safe_open(weights, "pt") as ours, safe_open(minilm / "model.safetensors", "pt") as theirs:
+
+        def read(name: str) -> Tensor:
+            is_theirs = name.startswith(MINILM_PART)
+            value: Tensor = theirs.get_tensor(name.removeprefix("bert.")) if is_theirs else ours.get_tensor(name)
+            return value.float() if value.is_floating_point() else value
+
+        yield read
 
 
 def _pack(parts: dict[str, tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Sequences]:

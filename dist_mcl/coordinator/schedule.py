@@ -1,4 +1,4 @@
-"""Run the stages of a run one after the other, from the first that is not done."""
+"""Bring stages to their end: start attempts, and decide what follows each."""
 
 from __future__ import annotations
 
@@ -7,62 +7,89 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
+from dist_mcl.coordinator.outcome import judge, next_state
 from dist_mcl.errors import StageFailedError, UserError
-from dist_mcl.files import read_json
 from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, StageState, read_progress
-from stage_launchers import Job, LocalLauncher
+from stage_launchers import Job, Launcher, LauncherError, create_launcher
 
 Watch = Callable[[StageFolder, Progress], None]
 _POLL_SECONDS = 0.1
+# Workers that are told to end may be within a step and have a checkpoint to write.
+_SECONDS_TO_SAVE = 60.0
 
 
 def finish_run(run: RunFolder, watch: Watch) -> None:
     """Run every stage that is not done; `watch` is called again and again while one runs.
+
+    An attempt whose processes or nodes vanished is made again `launcher.retries` times.
 
     Raises:
         UserError: a mistake that the user can mend, or another coordinator works on this run.
         StageFailedError: anything else that ended a stage; the message says where the logs are.
     """
     with RunLock(run.path):
+        run.save_experiment()
+        run.stop_file.unlink(missing_ok=True)
+        launcher = _launcher(run)
         for folder in run.stages():
             if folder.is_done():
                 continue
-            _attempt(run, folder, watch)
+            folder.write_state(replace(folder.state, failures=0, job=None))
+            while (state := make_attempt(run, folder, launcher, watch)).status != "done":
+                refuse_unless_open(folder, state)
 
 
-def _attempt(run: RunFolder, folder: StageFolder, watch: Watch) -> None:
-    before = folder.state
-    state = StageState("running", before.attempt + 1, None, before.seconds)
-    attempt = folder.attempt(state.attempt)
-    attempt.mkdir(parents=True)
+def make_attempt(run: RunFolder, folder: StageFolder, launcher: Launcher, watch: Watch) -> StageState:
+    """One attempt at a stage, to its end; the state that follows from it is written and returned.
+
+    Raises:
+        UserError: the attempt ended with a mistake that the user can mend, or results of the stage were changed.
+    """
+    if changed := folder.damage():
+        # Later stages and the memory build upon what was there: doing it again would not give the same.
+        raise UserError(
+            f"{folder.path}: {', '.join(changed)} changed since the stage was done; bring it back, or begin another run"
+        )
+    state = replace(folder.state, status="running", attempt=folder.new_attempt(), reason=None)
     folder.write_state(state)
     begun = time.time()
-    code = _run_workers(run, folder, state.attempt, watch)
+    code = _run_workers(run, folder, state.attempt, launcher, watch)
+    outcome = judge(folder, state.attempt, code)
     state = replace(state, seconds=state.seconds + time.time() - begun)
-    if code == 0 and folder.is_done():
-        folder.write_state(replace(state, status="done"))
-        return
-    is_users, reason = _first_error(attempt) or (False, f"a process ended with exit code {code}")
-    folder.write_state(replace(state, status="failed", reason=reason))
-    if is_users:
-        raise UserError(reason)
-    raise StageFailedError(f"stage {folder.number} failed: {reason}; its logs are in {attempt}")
+    state = next_state(state, outcome, run.experiment.launcher.retries, run.stop_file.exists())
+    folder.write_state(state)
+    if outcome.kind == "mistake":
+        raise UserError(str(outcome.reason))
+    return state
 
 
-def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, watch: Watch) -> int:
-    processes = run.experiment.launcher.processes
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    argv = [sys.executable, "-m", "dist_mcl.worker"]
-    argv += ["--run", str(run.path.resolve()), "--stage", str(folder.number), "--attempt", str(attempt)]
-    job = Job(
-        argv=tuple(argv),
-        processes=processes,
-        log_dir=folder.attempt(attempt),
-        env={"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
-    )
-    handle = LocalLauncher().launch(job)
+def refuse_unless_open(folder: StageFolder, state: StageState) -> None:
+    """Stop here unless the stage may be tried again.
+
+    Raises:
+        StageFailedError: it failed for good, or was cancelled.
+    """
+    logs = folder.attempt(state.attempt)
+    if state.status == "cancelled":
+        raise StageFailedError(f"stage {folder.number} was cancelled; the same command continues it")
+    if state.status == "failed":
+        raise StageFailedError(f"stage {folder.number} failed: {state.reason}; its logs are in {logs}")
+
+
+def _launcher(run: RunFolder) -> Launcher:
+    wanted = run.experiment.launcher
+    try:
+        return create_launcher(wanted.kind, wanted.options)
+    except LauncherError as error:
+        raise UserError(str(error)) from error
+
+
+def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, launcher: Launcher, watch: Watch) -> int:
+    try:
+        handle = launcher.launch(_job(run, folder, attempt))
+    except LauncherError as error:
+        raise UserError(str(error)) from error
     try:
         while (code := handle.poll()) is None:
             progress = read_progress(folder.attempt(attempt) / "progress.json")
@@ -70,13 +97,21 @@ def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, watch: Watch
                 watch(folder, progress)
             time.sleep(_POLL_SECONDS)
     except BaseException:  # Ctrl-C as well: no worker may outlive its coordinator
-        handle.stop()
+        handle.stop(_SECONDS_TO_SAVE)
         raise
     return code
 
 
-def _first_error(attempt: Path) -> tuple[bool, str] | None:
-    """Whether it is the user's mistake, and the reason, of the earliest report: later ones say that a peer has gone."""
-    records = [record for path in attempt.glob("error-*.json") if (record := read_json(path))]
-    first = min(records, key=lambda record: record["time"], default=None)
-    return None if first is None else (bool(first["users_mistake"]), str(first["reason"]))
+def _job(run: RunFolder, folder: StageFolder, attempt: int) -> Job:
+    wanted = run.experiment.launcher
+    threads = wanted.threads or max(1, (os.cpu_count() or 1) // wanted.processes)
+    argv = [sys.executable, "-m", "dist_mcl.worker"]
+    argv += ["--run", str(run.path.resolve()), "--stage", str(folder.number), "--attempt", str(attempt)]
+    return Job(
+        argv=tuple(argv),
+        processes=wanted.processes,
+        nodes=wanted.nodes,
+        name=f"{run.experiment.name}-{folder.number}",
+        log_dir=folder.attempt(attempt),
+        env={"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
+    )

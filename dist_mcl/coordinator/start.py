@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from dist_mcl.config import Experiment
+from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
-from dist_mcl.run_folder import RunFolder
+from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.reader import Scenes, open_split
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
 
+_LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
+
 
 def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
     """`runs/NAME`, with the overrides in the name: another configuration is another run."""
-    chosen = [item.strip() for item in overrides if not item.strip().startswith(("name=", "launcher."))]
+    chosen = [item.strip() for item in overrides if is_part_of_result(item)]
     parts = [experiment.name, *sorted(re.sub(r"[^A-Za-z0-9._=+-]", "_", item) for item in chosen)]
-    return Path("runs") / "-".join(parts)
+    name = "-".join(parts)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Path("runs") / name
 
 
 def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
     """The run in `path`, begun now if there is none.
+
+    Raises:
+        UserError: as `open_or_plan`, or the folder or the store cannot be made.
+    """
+    run = open_or_plan(path, experiment)
+    if not RunFolder.exists(path):
+        run.write()
+    _open_store(run)
+    return run
+
+
+def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
+    """The run in `path`, or the one that would begin there; nothing is written.
 
     Raises:
         UserError: the folder holds a run of another configuration or the store of another run, data or models are
@@ -35,14 +54,13 @@ def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
     if RunFolder.exists(path):
         run = RunFolder.open(path)
         run.check_same_experiment(experiment)
-        _open_store(run)
         return RunFolder(path, experiment, run.plan)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: is not empty and holds no run; choose another folder with --run")
-    return _begin(path, experiment)
+    return _plan(path, experiment)
 
 
-def _begin(path: Path, experiment: Experiment) -> RunFolder:
+def _plan(path: Path, experiment: Experiment) -> RunFolder:
     train, test = (open_split(experiment.data, split, experiment.seed) for split in ("train", "test"))
     groups = class_incremental(sorted(set(train.labels.tolist())), experiment.scenario.stages, experiment.seed)
     tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
@@ -50,9 +68,7 @@ def _begin(path: Path, experiment: Experiment) -> RunFolder:
     train.check()
     if experiment.exemplars.budget:
         _check_budget(experiment, train, tokenizer)
-    run = RunFolder.create(path, experiment, list(train.classes), [list(group) for group in groups])
-    _open_store(run)
-    return run
+    return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
 
 
 def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenizer) -> None:
@@ -73,14 +89,28 @@ def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenize
 
 
 def _open_store(run: RunFolder) -> None:
-    """Make the store where there is none yet, and refuse one that belongs to another run."""
+    """Make the store of a run that has not memorised anything yet, and refuse one that is not this run's memory."""
     budget = run.experiment.exemplars.budget
     if not budget:
         return
+    memorised = {folder.number for folder in run.stages() if folder.record("memorise")}
     try:
         if run.store.exists():
-            ExemplarStore.open(run.store, run_id=run.plan.run_id)
+            _check_remembers(ExemplarStore.open(run.store, run_id=run.plan.run_id), memorised)
+        elif memorised:
+            raise UserError(
+                f"{run.store}: is missing, but stages {sorted(memorised)} are in this run's memory; bring it back, or "
+                f"remove {run.path} and begin again"
+            )
         else:
             ExemplarStore.create(run.store, budget_bytes=budget, run_id=run.plan.run_id)
     except StoreError as error:
         raise UserError(str(error)) from error
+
+
+def _check_remembers(store: ExemplarStore, memorised: set[int]) -> None:
+    if lost := memorised - set(store.head.stages):
+        raise UserError(
+            f"{store.path}: knows nothing of stages {sorted(lost)}, which this run has memorised; bring the store back "
+            f"that did (`exemplar-store log`, `rollback`), or begin another run"
+        )

@@ -3,7 +3,16 @@
 from dist_mcl.exemplars.augment import swap_text
 from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.exemplars.mask import mask_sample
-from dist_mcl.exemplars.replay import Fresh, Replayed, epoch_batches, stripe
+from dist_mcl.exemplars.replay import Fresh, Replayed, epoch_batches, micro_batches
 from dist_mcl.exemplars.select import herding
 
-__all__ = ["ExemplarDataset", "Fresh", "Replayed", "epoch_batches", "herding", "mask_sample", "stripe", "swap_text"]
+__all__ = [
+    "ExemplarDataset",
+    "Fresh",
+    "Replayed",
+    "epoch_batches",
+    "herding",
+    "mask_sample",
+    "micro_batches",
+    "swap_text",
+]

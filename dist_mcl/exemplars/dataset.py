@@ -32,6 +32,7 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
 
     Attributes:
         targets: int64 (n,), class ids.
+        generation: number of the generation that it reads.
 
     Raises:
         StoreError: the store cannot be read, or the generation is gone.
@@ -40,6 +41,7 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
     def __init__(self, path: Path, generation: int | None = None, threads: int = 1) -> None:
         self._reader = StoreReader(path, generation, threads)
         self.targets: NDArray[np.int64] = self._reader.labels
+        self.generation: int = self._reader.snapshot.generation.number
 
     def __len__(self) -> int:
         return len(self._reader)

@@ -67,21 +67,15 @@ def epoch_batches(
     return [[order[(step * batch_size + slot) % len(order)] for slot in range(batch_size)] for step in range(steps)]
 
 
-def stripe(batch: Sequence[Entry], rank: int, world: int, micro_batch_size: int) -> list[list[Entry]]:
-    """The micro-batches of one global batch that one process takes, in the order of its accumulation steps.
-
-    The batch is cut into slots of `micro_batch_size` consecutive entries, and slot s goes to process s % world. So one
-    process that accumulates two steps sees the same micro-batches as two processes that take one each.
+def micro_batches(batch: Sequence[Entry], size: int) -> list[list[Entry]]:
+    """A global batch, cut into micro-batches of `size` consecutive entries: the same ones for any number of processes.
 
     Raises:
-        ValueError: the batch is not a whole number of micro-batches for each process, or there is no such process.
+        ValueError: the batch is not a whole number of micro-batches.
     """
-    if not 0 <= rank < world:
-        raise ValueError(f"rank {rank} is not one of {world} processes")
-    if len(batch) % (world * micro_batch_size):
-        raise ValueError(f"a batch of {len(batch)} is not a multiple of {world} processes x {micro_batch_size} samples")
-    starts = range(rank * micro_batch_size, len(batch), world * micro_batch_size)
-    return [list(batch[start : start + micro_batch_size]) for start in starts]
+    if len(batch) % size:
+        raise ValueError(f"a batch of {len(batch)} is not a multiple of {size} samples")
+    return [list(batch[start : start + size]) for start in range(0, len(batch), size)]
 
 
 def _replay_entries(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from importlib.metadata import version
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,23 @@ from dist_mcl.modalities.image import unpatchify
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
-from dist_mcl.run_folder import STEPS, RunFolder
+from dist_mcl.run_folder import STEPS, RunFolder, StageFolder
 from dist_mcl.tokens import Tokens
 from exemplar_store import StoreReader
 
 _PACKAGES = ("dist-mcl", "torch", "deepspeed", "transformers", "peft", "zarr", "numcodecs", "numpy", "pillow")
 _PER_CLASS_IN_GALLERY = 4
+_WORDPIECE_JOINS = "##"
 
 
 def collect(run: RunFolder) -> ReportData:
-    """What the finished stages of a run have to show.
+    """What the finished stages of a run have to show, up to the first that is not finished or was damaged since.
 
     Raises:
         UserError: no stage is finished yet.
         StoreError: the run's store cannot be read.
     """
-    finished = [_records(run, number) for number in range(1, len(run.plan.stages) + 1) if run.stage(number).is_done()]
+    finished = [_records(folder) for folder in takewhile(StageFolder.is_done, run.stages())]
     if not finished:
         raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
     metrics = [records["evaluate"] for records in finished]
@@ -42,15 +44,15 @@ def collect(run: RunFolder) -> ReportData:
         stages=[_stage(run, number, records) for number, records in enumerate(finished, start=1)],
         budget=run.experiment.exemplars.budget,
         classes=_classes(run, metrics[-1]["confusion"], memory["classes"]),
-        whole_image_bytes=memory["whole_image_bytes"],
-        gallery=_gallery(run) if memory["exemplars"] and "image" in run.experiment.data.modalities else [],
+        # Without pictures the record says 0.
+        whole_image_bytes=memory["whole_image_bytes"] or None,
+        gallery=_gallery(run, len(finished)) if memory["exemplars"] and _has_pictures(run) else [],
         config=yaml.safe_dump(run.experiment.model_dump(mode="json"), sort_keys=False),
         versions={name: version(name) for name in _PACKAGES},
     )
 
 
-def _records(run: RunFolder, number: int) -> dict[str, dict[str, Any]]:
-    folder = run.stage(number)
+def _records(folder: StageFolder) -> dict[str, dict[str, Any]]:
     return {step: folder.record(step) or {} for step in STEPS}
 
 
@@ -81,10 +83,16 @@ def _classes(run: RunFolder, confusion: list[list[int]], kept: dict[str, dict[st
     ]
 
 
-def _gallery(run: RunFolder) -> list[ExemplarPicture]:
+def _has_pictures(run: RunFolder) -> bool:
+    return "image" in run.experiment.data.modalities
+
+
+def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
     tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
     with closing(StoreReader(run.store)) as reader:
-        shown = [index for index in range(len(reader)) if reader.ranks[index] < _PER_CLASS_IN_GALLERY]
+        # A stage that memorised and did not finish is in the store already, but not in this report.
+        known = (reader.stages <= stages) & (reader.ranks < _PER_CLASS_IN_GALLERY)
+        shown = np.flatnonzero(known).tolist()
         shown.sort(key=lambda index: (run.plan.class_order.index(int(reader.labels[index])), reader.ranks[index]))
         return [
             ExemplarPicture(
@@ -107,4 +115,9 @@ def _kept(tokens: Tokens) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 def _words(tokens: Tokens, tokenizer: TextTokenizer) -> list[Word]:
     pieces = dict(zip(tokens.positions.tolist(), tokenizer.pieces(tokens), strict=True))
-    return [Word(pieces.get(place), place in pieces) for place in range(tokens.grid[0])]
+    return [_word(pieces.get(place), place in pieces) for place in range(tokens.grid[0])]
+
+
+def _word(piece: str | None, kept: bool) -> Word:
+    text = None if piece is None else piece.removeprefix(_WORDPIECE_JOINS)
+    return Word(text, kept, joins=text != piece)

@@ -32,7 +32,8 @@ class StageRecord:
 
     Attributes:
         classes: names of the classes that it brought.
-        seconds: wall time by step of the stage (expand, train, memorise, evaluate, ...), in running order; not empty.
+        seconds: wall time by step of the stage (train, memorise, evaluate, ...), in running order; not empty. Starting
+            the stage's processes is no step.
         exemplars: number of exemplars in the store when it ended.
         store_bytes: bytes of all files of the store when it ended.
         losses: training curves; may be empty.
@@ -71,10 +72,12 @@ class Word:
     Attributes:
         text: as a reader should see it; None for a dropped token that is no longer known.
         kept: whether the exemplar holds it.
+        joins: whether it goes on with the word before it, without a space.
     """
 
     text: str | None
     kept: bool
+    joins: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,5 +171,5 @@ class ReportData:
 
     @property
     def seconds(self) -> float:
-        """Wall time of all finished stages."""
+        """Wall time of all steps of the finished stages."""
         return sum(sum(stage.seconds.values()) for stage in self.stages)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dist_mcl.evaluation import summarise
 from dist_mcl.report.data import ReportData
-from dist_mcl.report.units import UNDEFINED, count_bytes, duration, percent, points, size
+from dist_mcl.units import UNDEFINED, count_bytes, duration, percent, points, size
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def accuracy_figures(data: ReportData) -> list[Figure]:
 
 
 def memory_figures(data: ReportData) -> list[Figure]:
-    """Exemplars, bytes, bytes per exemplar beside the whole picture, wall time."""
+    """Exemplars, bytes, bytes per exemplar beside the whole picture, time."""
     return [_exemplars(data), _used(data), _per_exemplar(data), _time(data)]
 
 
@@ -71,7 +71,9 @@ def standard_error(data: ReportData) -> float:
 
 def _exemplars(data: ReportData) -> Figure:
     counts = [record.exemplars for record in data.classes]
-    note = f"{min(counts)} to {max(counts)} in a class" if data.exemplars else "no memory of earlier stages"
+    fewest, most = min(counts), max(counts)
+    in_a_class = f"{most} in each class" if fewest == most else f"{fewest} to {most} in a class"
+    note = in_a_class if data.exemplars else "no memory of earlier stages"
     return Figure("Exemplars", f"{data.exemplars:,}", note)
 
 
@@ -100,4 +102,5 @@ def _time(data: ReportData) -> Figure:
     for stage in data.stages:
         steps.update(stage.seconds)
     longest, seconds = max(steps.items(), key=lambda step: step[1])
-    return Figure("Wall time", duration(data.seconds), f"{duration(seconds)} of it in {longest}")
+    note = f"in the stages' steps, {duration(seconds)} of it in {longest}; starting processes comes on top"
+    return Figure("Time", duration(data.seconds), note)

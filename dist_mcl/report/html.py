@@ -9,9 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dist_mcl import units
 from dist_mcl.evaluation import METRICS, accuracy_macro, accuracy_pooled, summarise
 from dist_mcl.files import write_text
-from dist_mcl.report import figures, headline, units
+from dist_mcl.report import figures, headline
 from dist_mcl.report.data import ExemplarPicture, ReportData
 from dist_mcl.report.pictures import masked_png
 

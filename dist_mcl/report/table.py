@@ -11,7 +11,7 @@ from rich.text import Text
 from dist_mcl.evaluation import accuracy_pooled
 from dist_mcl.report.data import ReportData
 from dist_mcl.report.headline import accuracy_figures, memory_figures, summary_line
-from dist_mcl.report.units import duration, percent, size
+from dist_mcl.units import duration, percent, size
 
 
 def summary_table(data: ReportData) -> Group:

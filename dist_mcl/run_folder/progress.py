@@ -19,6 +19,7 @@ class Progress:
         done, total: finished and planned units of the step.
         loss: the latest training loss of rank 0's share, None outside training.
         samples_per_second: over all ranks, since the step began.
+        begun: when the step began, seconds since the epoch.
         time: when this was written, seconds since the epoch.
     """
 
@@ -27,6 +28,7 @@ class Progress:
     total: int = 0
     loss: float | None = None
     samples_per_second: float | None = None
+    begun: float = 0.0
     time: float = 0.0
 
 
@@ -53,6 +55,7 @@ class ProgressFile:
     def _write(self, progress: Progress) -> None:
         if self._path is None:
             return
+        progress.begun = self._begun
         progress.time = self._written = time.time()
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(progress)), encoding="utf-8")

@@ -1,24 +1,29 @@
 """The folder of one run.
 
-experiment.yaml   the configuration, complete
-plan.json         which classes arrive in which stage; written once, when the run begins
+experiment.yaml   the configuration, complete, as the run was last continued with
+plan.json         which classes arrive in which stage, and what a stage waits for; written once, when the run begins
 exemplars/        the exemplar store (absent when exemplars.budget is 0)
 stages/<nn>/      see `dist_mcl.run_folder.stage`
+lock/             see `dist_mcl.run_folder.lock`
+slurm/            batch scripts of a run that was submitted
+STOP              a person's wish that it stops; workers save and end
 report.html       the report
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import yaml
 
 from dist_mcl import config
 from dist_mcl.errors import UserError
-from dist_mcl.files import read_json, sync_folder, write_json, write_text
+from dist_mcl.files import sync_folder, write_json, write_text
 from dist_mcl.run_folder.stage import StageFolder
 
 
@@ -30,11 +35,27 @@ class Plan:
         run_id: names the run; its exemplar store carries the same one.
         class_names: by class id of the dataset.
         stages: class ids that arrive in each stage, in order of arrival.
+        parents: for each stage the numbers (from 1) of the stages that must be done before it.
     """
 
     run_id: str
     class_names: list[str]
     stages: list[list[int]]
+    parents: list[list[int]]
+
+    @classmethod
+    def chain(cls, class_names: list[str], stages: list[list[int]]) -> Plan:
+        """A new run whose every stage builds upon the one before it."""
+        parents = [[number] if number else [] for number in range(len(stages))]
+        return cls(uuid.uuid4().hex, class_names, stages, parents)
+
+    def order(self) -> list[int]:
+        """Stage numbers, parents before children.
+
+        Raises:
+            graphlib.CycleError: stages wait for each other.
+        """
+        return list(TopologicalSorter(dict(enumerate(self.parents, start=1))).static_order())
 
     @property
     def class_order(self) -> list[int]:
@@ -50,29 +71,39 @@ class RunFolder:
     experiment: config.Experiment
     plan: Plan
 
-    @classmethod
-    def create(
-        cls, path: Path, experiment: config.Experiment, class_names: list[str], stages: list[list[int]]
-    ) -> RunFolder:
-        """Begin a run in a folder that is not there yet, or is empty; it appears whole or not at all.
+    def write(self) -> None:
+        """Begin the run on disk, in a folder that is not there yet or is empty; it appears whole or not at all.
 
         Raises:
             UserError: the folder cannot be made.
         """
-        plan = Plan(uuid.uuid4().hex, class_names, stages)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            built = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            built = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
             built.chmod(0o755)
-            write_text(built / "experiment.yaml", yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False))
-            write_json(built / "plan.json", asdict(plan))
-            built.rename(path)
-            sync_folder(path.parent)
+            self._write_experiment(built)
+            write_json(built / "plan.json", asdict(self.plan))
+            built.rename(self.path)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise UserError(
-                f"{path}: the run folder cannot be made: {error.strerror}; choose one with --run"
+                f"{self.path}: the run folder cannot be made: {error.strerror}; choose one with --run"
             ) from error
-        return cls(path, experiment, plan)
+
+    def save_experiment(self) -> None:
+        """Let workers see what was changed of a run that goes on; call it with the run's lock held.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        try:
+            self._write_experiment(self.path)
+        except OSError as error:
+            raise UserError(f"{self.path / 'experiment.yaml'}: cannot be written: {error.strerror}") from error
+
+    def _write_experiment(self, folder: Path) -> None:
+        experiment = self.experiment.model_dump(mode="json")
+        write_text(folder / "experiment.yaml", yaml.safe_dump(experiment, sort_keys=False))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -81,10 +112,13 @@ class RunFolder:
         Raises:
             UserError: the folder holds no run, or its configuration is not readable by this version.
         """
-        plan = read_json(path / "plan.json")
-        if plan is None:
+        if not cls.exists(path):
             raise UserError(f"{path}: holds no run (no plan.json); start one with `mcl run CONFIG`")
-        return cls(path, config.load(path / "experiment.yaml"), Plan(**plan))
+        try:
+            plan = Plan(**json.loads((path / "plan.json").read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path / 'plan.json'}: is damaged, or of another version ({error})") from error
+        return cls(path, config.load(path / "experiment.yaml"), plan)
 
     @classmethod
     def exists(cls, path: Path) -> bool:
@@ -104,9 +138,18 @@ class RunFolder:
                 f"choose another folder with --run, or remove this one"
             )
 
+    def launched_with(self, **changes: object) -> RunFolder:
+        """The same run with other fields of its launcher, which do not change its result."""
+        launcher = self.experiment.launcher.model_copy(update=changes)
+        return replace(self, experiment=self.experiment.model_copy(update={"launcher": launcher}))
+
     @property
     def store(self) -> Path:
         return self.path / "exemplars"
+
+    @property
+    def stop_file(self) -> Path:
+        return self.path / "STOP"
 
     @property
     def report(self) -> Path:
@@ -117,5 +160,5 @@ class RunFolder:
         return StageFolder(self.path / "stages" / f"{number:02d}", number)
 
     def stages(self) -> list[StageFolder]:
-        """Folders of all stages, in order."""
-        return [self.stage(number) for number in range(1, len(self.plan.stages) + 1)]
+        """Folders of all stages, parents before children."""
+        return [self.stage(number) for number in self.plan.order()]

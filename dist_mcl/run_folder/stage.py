@@ -7,7 +7,9 @@ Layout of `stages/<nn>/`:
     memorise.json    written when the store holds this stage's exemplars
     metrics.json     written when every class seen so far is evaluated
     MANIFEST.json    digests of all of the above: the stage is done when this verifies, and not before
-    attempts/<n>/    one folder per attempt: progress.json, error.json if it failed, and the log of every rank
+    checkpoint/      how far an unfinished training is
+    attempts/<n>/    one folder per attempt: progress.json, error-<rank>.json where a rank failed, yielded.json where it
+                     saved and asked to be started again, and the log of every rank
     state.json       what the coordinator last knew: running, failed or done, and the attempt
 
 A step is done when its record is there. Records are written last and whole, so a process that is killed at any moment
@@ -16,6 +18,7 @@ leaves a stage that continues with its first unfinished step.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import asdict, dataclass
@@ -24,7 +27,7 @@ from typing import Any, Literal
 
 from dist_mcl.files import read_json, sha256, sync_folder, write_json
 
-Status = Literal["waiting", "running", "failed", "done"]
+Status = Literal["waiting", "submitted", "running", "yielded", "cancelled", "failed", "done"]
 STEPS = ("train", "memorise", "evaluate")
 _RECORDS = {"train": "train.json", "memorise": "memorise.json", "evaluate": "metrics.json"}
 
@@ -34,15 +37,22 @@ class StageState:
     """What the coordinator last knew of a stage.
 
     Attributes:
-        attempt: number of the current attempt, from 1; 0 before the first.
-        reason: why it failed, None otherwise.
+        status: waiting; submitted to a cluster; running; yielded: it saved and is to be started again; cancelled by a
+            person; failed; done.
+        attempt: number of the current attempt, from 1; 0 before the first. An attempt commits nothing once this is
+            another one.
+        reason: why it failed or yielded, None otherwise.
         seconds: wall time of all finished attempts.
+        failures: attempts that failed and were or may be tried again.
+        job: the cluster's number of its job, None when it was not submitted.
     """
 
     status: Status = "waiting"
     attempt: int = 0
     reason: str | None = None
     seconds: float = 0.0
+    failures: int = 0
+    job: str | None = None
 
 
 class StageFolder:
@@ -75,6 +85,15 @@ class StageFolder:
         """Folder of one attempt."""
         return self.path / "attempts" / str(number)
 
+    def new_attempt(self) -> int:
+        """Make the folder of the next attempt and return its number; two callers never get the same."""
+        (self.path / "attempts").mkdir(parents=True, exist_ok=True)
+        while True:
+            number = 1 + max((int(path.name) for path in (self.path / "attempts").iterdir()), default=0)
+            with contextlib.suppress(FileExistsError):
+                self.attempt(number).mkdir()
+                return number
+
     def record(self, step: str) -> dict[str, Any] | None:
         """What a finished step wrote, or None while it is not finished."""
         return read_json(self.path / _RECORDS[step])
@@ -106,8 +125,12 @@ class StageFolder:
 
     def is_done(self) -> bool:
         """Whether the manifest is there and every file in it is unchanged."""
+        return (self.path / "MANIFEST.json").is_file() and not self.damage()
+
+    def damage(self) -> list[str]:
+        """Names of results that were changed or removed since the stage was done; none while it is not."""
         manifest = read_json(self.path / "MANIFEST.json")
-        return manifest is not None and not damaged_files(self.path, manifest["sha256"])
+        return [] if manifest is None else damaged_files(self.path, manifest["sha256"])
 
 
 def damaged_files(folder: Path, digests: dict[str, str]) -> list[str]:

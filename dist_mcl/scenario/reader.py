@@ -101,8 +101,10 @@ class Scenes:
         self._folder = folder or shipped_folder(name)
         table, info = read_objects(self._folder)
         self.classes, self._side, self._hard_words = info.classes, info.side, info.hard_words
+        labels = _column(table, "label")
+        _check_labels(self._folder, labels, len(self.classes))
         rows = np.flatnonzero(_column(table, "split") == split)
-        self._rows = rows[np.isin(_column(table, "label")[rows], self._known(classes))]
+        self._rows = rows[np.isin(labels[rows], self._known(classes))]
         self._table = table.take(self._rows).combine_chunks()
         self.labels = _column(self._table, "label").astype(np.int64)
         self.ids = _column(self._table, "id").astype(np.int64)
@@ -170,7 +172,14 @@ class Scenes:
         return hard_text(text, self._banned, self._seed, sample_id, self._hard_words)
 
 
-_MEND = "the file is damaged, make it again with `mcl data prepare`"
+_MEND = "the file is damaged, make it again with `mcl data prepare NAME`, NAME being one of `mcl data list`"
+
+
+def _check_labels(folder: Path, labels: NDArray[np.generic], classes: int) -> None:
+    wrong = np.flatnonzero(~np.isin(labels, np.arange(classes)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise UserError(f"{folder / OBJECTS}: row {row}: label {labels[row]} is none of the {classes} classes; {_MEND}")
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.generic]:

@@ -121,4 +121,5 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _mend(path: Path) -> str:
-    return f"make it with `mcl data prepare {path.parent.name} --output {path.parent}`"
+    # The folder's name is the user's own and need not be the data set's.
+    return f"make it with `mcl data prepare NAME --output {path.parent}`, NAME being one of `mcl data list`"

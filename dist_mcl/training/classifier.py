@@ -59,7 +59,7 @@ class Classifier(nn.Module):
     @classmethod
     def begin(cls, backbone: SmallBackbone, adapter: SSFAdapter | LoRAAdapter, seed: int) -> Classifier:
         """Attach a new adapter; the same seed gives the same values on every rank. The head has no rows yet."""
-        adapters.attach(backbone, adapter, backbone.adapter_targets, seed)
+        adapters.attach(backbone, adapter, backbone.adapter_targets, seed, torch.float32)
         return cls(backbone)
 
     @classmethod
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         Raises:
             UserError: the folder does not fit the backbone.
         """
-        adapters.load(backbone, folder)
+        adapters.load(backbone, folder, torch.float32)
         model = cls(backbone)
         saved = load_file(folder / _HEAD_FILE)
         model.head.weight = nn.Parameter(saved.pop("head.weight"))
@@ -78,11 +78,17 @@ class Classifier(nn.Module):
         return model
 
     def save(self, folder: Path) -> None:
-        """Write adapter, pooler and head; the frozen backbone is not written."""
+        """Write adapter, pooler and head; the frozen backbone is not written.
+
+        Raises:
+            ValueError: they are not whole on this rank.
+        """
         adapters.save(self.backbone, folder)
         pooler = {f"pooler.{name}": value for name, value in self.backbone.pooler.state_dict().items()}
         head = {f"head.{name}": value for name, value in self.head.state_dict().items()}
         tensors = {name: value.detach().cpu().contiguous() for name, value in {**pooler, **head}.items()}
+        if empty := [name for name, value in tensors.items() if not value.numel()]:
+            raise ValueError(f"{empty[0]} is empty: gather sharded parameters before they are saved")
         save_file(tensors, folder / _HEAD_FILE)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -11,10 +11,11 @@ from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import BATCH_SIZE, shard
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.zero3 import is_sharded
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def predict(
     model: Classifier, samples: Sequence[Sample], rows: Tensor, group: ProcessGroup, progress: ProgressFile
 ) -> tuple[Tensor, Tensor]:
@@ -24,11 +25,14 @@ def predict(
         two (n,) int64 tensors on the CPU.
     """
     model.eval()
-    mine: list[tuple[int, list[int], list[int]]] = []
-    for number, chunk in shard(samples, group):
+
+    def targets_and_predictions(chunk: list[Sample]) -> tuple[list[int], list[int]]:
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
-        predicted = model(batch).argmax(dim=1)
-        mine.append((number, rows[batch.targets.cpu()].tolist(), predicted.tolist()))
+        return rows[batch.targets.cpu()].tolist(), model(batch).argmax(dim=1).tolist()
+
+    mine: list[tuple[int, list[int], list[int]]] = []
+    for number, found in each_batch(targets_and_predictions, samples, group, is_sharded(model)):
+        mine.append((number, *found))
         progress.update("evaluate", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
     chunks = sorted(chunk for rank in group.gather(mine) for chunk in rank)
     targets = [target for _, targets, _ in chunks for target in targets]

@@ -11,14 +11,15 @@ from dist_mcl.exemplars import mask_sample
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import shard
+from dist_mcl.training.sharding import each_batch
+from dist_mcl.training.zero3 import is_sharded
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def mask_all(model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup) -> list[Sample]:
     """All samples, masked by the model's attention; the ranks share the work and every rank gets all."""
     model.eval()
-    mine = {number: mask_chunk(model, chunk, experiment) for number, chunk in shard(samples, group)}
+    mine = dict(each_batch(lambda chunk: mask_chunk(model, chunk, experiment), samples, group, is_sharded(model)))
     chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
     return [sample for number in sorted(chunks) for sample in chunks[number]]
 

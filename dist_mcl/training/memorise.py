@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -18,7 +18,8 @@ from dist_mcl.run_folder import ProgressFile, RunFolder
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import BATCH_SIZE, shard
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
     Codec,
     EncodedExemplar,
@@ -28,6 +29,7 @@ from exemplar_store import (
     encode,
     whole_image_bytes,
 )
+from exemplar_store.communicator import on_first
 
 
 class RanksDisagreeError(RuntimeError):
@@ -45,17 +47,18 @@ def memorise(
 ) -> dict[str, object]:
     """Bring a stage's samples into the memory, and drop what no longer fits the budget.
 
-    Does nothing twice: a stage that the store already holds is only described.
+    Every rank codes its own exemplars and writes them itself; the store decides over all of them together, and what it
+    holds does not depend on how many ranks there are. Does nothing twice: a stage that the store already holds is only
+    described.
 
     Returns:
         on every rank: the generation, its exemplars and bytes, and a digest that is equal for equal memories.
     """
-    store = ExemplarStore.open(run.store, run_id=run.plan.run_id) if group.is_first else None
-    if group.broadcast(store and stage not in store.head.stages):
-        candidates = _choose(model, samples, run.experiment, codecs, group, progress)
-        if store:
-            store.commit(store.plan(stage, candidates, dict(enumerate(run.plan.class_names))))
-    return group.broadcast(_describe_memory(store) if store else None)
+    store = ExemplarStore.open(run.store, run_id=run.plan.run_id, communicator=group)
+    if stage not in store.head.stages:
+        mine = _choose(model, samples, run.experiment, codecs, group, progress)
+        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names))))
+    return on_first(group, lambda: _describe_memory(store))
 
 
 def _choose(
@@ -65,27 +68,28 @@ def _choose(
     codecs: Mapping[str, Codec],
     group: ProcessGroup,
     progress: ProgressFile,
-) -> list[EncodedExemplar]:
-    """Mask, rank and encode every sample as a candidate; all of them on rank 0, none on the others."""
+) -> Iterator[EncodedExemplar]:
+    """Mask this rank's samples, rank them among the samples of all ranks, and code them as candidates.
+
+    They are coded as they are taken, by the store, which lets all ranks know if that fails on one.
+    """
     quality = experiment.exemplars.jpeg_quality
     masked, features = _look(model, samples, experiment, group, progress)
     ids = np.array([sample.id for sample in samples])
     targets = np.array([sample.target for sample in samples])
     ranks, scores = _rank(features, ids, targets)
     _check_agreement(ranks, group)
-    mine = [
+    return (
         encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
         for index, sample in masked.items()
-    ]
-    gathered = group.gather(mine)
-    return [item for share in gathered for item in share] if group.is_first else []
+    )
 
 
 def _describe_memory(store: ExemplarStore) -> dict[str, object]:
     """What the newest generation holds, and a digest over its ids, ranks and masks."""
     digest = hashlib.sha256()
     with closing(StoreReader(store.path)) as reader:
-        for exemplar in reader.read_many(range(len(reader))):
+        for exemplar in reader.read_all():
             digest.update(f"{exemplar.label} {exemplar.rank} {exemplar.sample_id}".encode())
             for name in sorted(exemplar.tokens):
                 digest.update(exemplar.tokens[name].positions.tobytes())
@@ -104,7 +108,7 @@ def _describe_memory(store: ExemplarStore) -> dict[str, object]:
         }
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _look(
     model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup, progress: ProgressFile
 ) -> tuple[dict[int, Sample], NDArray[np.float32]]:
@@ -112,11 +116,17 @@ def _look(
     model.eval()
     masked: dict[int, Sample] = {}
     mine: dict[int, NDArray[np.float32]] = {}
-    for number, chunk in shard(samples, group):
+
+    def features_and_masked(chunk: list[Sample]) -> tuple[NDArray[np.float32], list[Sample]]:
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
-        mine[number] = model.backbone(batch).float().cpu().numpy()
-        for offset, (sample, scores) in enumerate(zip(chunk, model.backbone.token_scores(batch), strict=True)):
-            masked[number * BATCH_SIZE + offset] = mask_sample(sample, scores, experiment.exemplars, experiment.seed)
+        features = model.backbone(batch).float().cpu().numpy()
+        config, seed = experiment.exemplars, experiment.seed
+        pairs = zip(chunk, model.backbone.token_scores(batch), strict=True)
+        return features, [mask_sample(sample, scores, config, seed) for sample, scores in pairs]
+
+    for number, (features, kept) in each_batch(features_and_masked, samples, group, is_sharded(model)):
+        mine[number] = features
+        masked.update(enumerate(kept, start=number * BATCH_SIZE))
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
     chunks = {number: features for share in group.gather(mine) for number, features in share.items()}
     return masked, np.concatenate([chunks[number] for number in sorted(chunks)])

@@ -1,4 +1,4 @@
-"""The processes of one stage, and the little that they say to each other besides gradients."""
+"""The processes of one stage, and the little that they say to each other besides what DeepSpeed does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import deepspeed
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from stage_launchers import rendezvous
 
@@ -17,13 +18,23 @@ T = TypeVar("T")
 _TIMEOUT = timedelta(minutes=30)
 
 
+class PeerLostError(RuntimeError):
+    """Another process of the stage is gone, or did not take part in a step in time."""
+
+
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among all processes of the stage."""
+    """This process among all processes of the stage.
+
+    Attributes:
+        steps: the same processes, but waiting for each other no longer than a training step may last. None: as long
+            as for anything else.
+    """
 
     rank: int
     world_size: int
     device: torch.device
+    steps: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -45,9 +56,38 @@ class ProcessGroup:
         """Wait until every rank is here."""
         self.gather(None)
 
+    def exchange(self, vector: Tensor) -> list[Tensor]:
+        """Every rank's vector, unchanged to the last bit, in rank order, on every rank.
 
-def join_process_group() -> ProcessGroup:
+        Args:
+            vector: of the same shape and dtype on every rank, on `device`.
+
+        Raises:
+            PeerLostError: a rank is gone, or did not come within the step timeout.
+        """
+        if self.world_size == 1:
+            return [vector]
+        vectors = [torch.empty_like(vector) for _ in range(self.world_size)]
+        try:
+            dist.all_gather(vectors, vector, group=self.steps)
+        except RuntimeError as error:
+            raise PeerLostError(f"rank {self.rank} lost another process in a training step: {error}") from error
+        return vectors
+
+    def highest(self, value: int) -> int:
+        """The highest of all ranks' values, on every rank.
+
+        Raises:
+            PeerLostError: as `exchange`.
+        """
+        return max(int(its) for its in self.exchange(torch.tensor(value, device=self.device)))
+
+
+def join_process_group(step_timeout: float) -> ProcessGroup:
     """Meet the other ranks: NCCL where there is a GPU for each local rank, gloo otherwise.
+
+    Args:
+        step_timeout: seconds that a rank waits for the others within a training step.
 
     Raises:
         RendezvousError: contradictory launch variables.
@@ -61,4 +101,5 @@ def join_process_group() -> ProcessGroup:
     if on_gpu:
         torch.cuda.set_device(device)
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", timeout=_TIMEOUT, verbose=False)
-    return ProcessGroup(place.rank, place.world_size, device)
+    steps = dist.new_group(timeout=timedelta(seconds=step_timeout))
+    return ProcessGroup(place.rank, place.world_size, device, steps)

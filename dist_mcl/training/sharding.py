@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from dist_mcl.backbones import SmallBackbone
 from dist_mcl.tokens import Sample
 from dist_mcl.training.process_group import ProcessGroup
+
+T = TypeVar("T")
 
 BATCH_SIZE = 64
 
 
 def prepare(backbone: SmallBackbone, samples: Sequence[Sample], group: ProcessGroup) -> list[Sample]:
     """All samples, prepared by the backbone; the ranks share the work and every rank gets all."""
-    mine = {number: backbone.prepare(chunk) for number, chunk in shard(samples, group)}
+    mine = dict(each_batch(backbone.prepare, samples, group, in_step=False))
     chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
     return [sample for number in sorted(chunks) for sample in chunks[number]]
 
 
-def shard(samples: Sequence[Sample], group: ProcessGroup) -> Iterator[tuple[int, list[Sample]]]:
-    """This rank's batches with their numbers.
+def each_batch(
+    work: Callable[[list[Sample]], T], samples: Sequence[Sample], group: ProcessGroup, in_step: bool
+) -> Iterator[tuple[int, T]]:
+    """What `work` makes of each of this rank's batches, with the batch's number.
 
     The cut into batches is the same for any number of ranks: batch b goes to rank b mod world size. So a sample always
     meets the same neighbours, and its result the same floating-point rounding.
+
+    Args:
+        in_step: call `work` equally often on every rank, as a sharded model needs it; where there is no batch left for
+            a rank, on the first one again, and the result is dropped.
     """
-    for number, start in enumerate(range(0, len(samples), BATCH_SIZE)):
-        if number % group.world_size == group.rank:
-            yield number, list(samples[start : start + BATCH_SIZE])
+    count = -(-len(samples) // BATCH_SIZE)
+    for first in range(0, count, group.world_size):
+        number = first + group.rank
+        if number < count:
+            yield number, work(list(samples[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]))
+        elif in_step:
+            work(list(samples[:BATCH_SIZE]))

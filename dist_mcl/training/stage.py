@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,15 +24,19 @@ from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.reader import Scenes, Split, open_split
 from dist_mcl.scenario.stages import Stage, stages
-from dist_mcl.tokens import Sample
+from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
+from dist_mcl.training.learner import Pool
+from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
+from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
-from dist_mcl.training.train import Pool, train
+from dist_mcl.training.train import train
+from dist_mcl.training.zero3 import callable_in_parts
 
 
 class SupersededError(RuntimeError):
@@ -47,6 +53,7 @@ class StageRun:
         attempt: number of this attempt; nothing is committed once the stage's state names a later one.
         group: this rank among the others.
         progress: where rank 0 says what it is doing.
+        stop: asked before every step of the stage, and in training after every optimiser step.
     """
 
     run: RunFolder
@@ -54,6 +61,7 @@ class StageRun:
     attempt: int
     group: ProcessGroup
     progress: ProgressFile
+    stop: StopRequests
 
     def finish(self) -> None:
         """Do every step that is not done yet, and seal the stage.
@@ -61,12 +69,13 @@ class StageRun:
         Raises:
             UserError: data, models or files of the run are missing or damaged.
             SupersededError: a later attempt has begun.
+            StageYieldedError: asked to stop; the next attempt continues.
         """
         torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
         steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
         for step, work in steps.items():
             if self.group.broadcast(self.folder.record(step) is None):
-                self.progress.begin(step)
+                self.stop.obey()
                 begun = time.time()
                 record = work()
                 if self.group.is_first:
@@ -75,6 +84,7 @@ class StageRun:
                 self.group.barrier()
         if self.group.is_first:
             self._check_current()
+            shutil.rmtree(self._checkpoint_folder, ignore_errors=True)
             self.folder.seal()
         self.group.barrier()
 
@@ -87,35 +97,55 @@ class StageRun:
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
         model.to(self.group.device)
         self.progress.begin("prepare")
-        fresh = prepare(model.backbone, self._fresh, self.group)
-        memory = prepare(model.backbone, self._memory(), self.group)
-        masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
+        stored = self._memory()
+        with callable_in_parts(model):
+            fresh = prepare(model.backbone, self._fresh, self.group)
+            memory = prepare(model.backbone, stored or [], self.group)
+            masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
         pool = Pool(fresh, masked, memory)
+        size = sum(parameter.numel() for parameter in model.trainable())  # before they may be sharded
         self.progress.begin("train")
-        losses = train(model, pool, self._rows, self._experiment, self.folder.number, self.group, self.progress)
-        if self.group.is_first:
-            self._check_current()
-            self._publish(model)
-        self.group.barrier()
+        losses = train(
+            model,
+            pool,
+            self._rows,
+            self._experiment,
+            self.folder.number,
+            self.group,
+            self.progress,
+            self._checkpoints(stored),
+            self.stop,
+        )
+        with callable_in_parts(model):
+            if self.group.is_first:
+                self._check_current()
+                self._publish(model)
+            self.group.barrier()
         self._model = model
         return {
             "loss": losses,
             "fresh_samples": len(fresh),
             "exemplars": len(memory),
-            "trainable_parameters": sum(parameter.numel() for parameter in model.trainable()),
+            "trainable_parameters": size,
             "processes": self.group.world_size,
         }
 
     def _memorise(self) -> dict[str, object]:
+        self.progress.begin("memorise")
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
         codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
-        return memorise(self._trained(), self._fresh, self.run, self.folder.number, codecs, self.group, self.progress)
+        model, number = self._trained(), self.folder.number
+        with callable_in_parts(model):
+            return memorise(model, self._fresh, self.run, number, codecs, self.group, self.progress)
 
     def _evaluate(self) -> dict[str, object]:
+        self.progress.begin("evaluate")
         seen = self._stages[: self.folder.number]
         samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
-        targets, predictions = predict(self._trained(), samples, self._rows, self.group, self.progress)
+        model = self._trained()
+        with callable_in_parts(model):
+            targets, predictions = predict(model, samples, self._rows, self.group, self.progress)
         confusion = confusion_counts(targets.numpy(), predictions.numpy(), len(self._rows_of(seen)))
         accuracy, items = matrix_row(confusion, [self._rows_of([stage]) for stage in seen])
         return {"accuracy": accuracy.tolist(), "items": items.tolist(), "confusion": confusion.tolist()}
@@ -161,17 +191,28 @@ class StageRun:
         return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
 
     def _backbone(self) -> SmallBackbone:
-        if self._experiment.model.backbone == "tiny":
-            return SmallBackbone.tiny(self._experiment.seed)
-        return SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2"))
+        return load_backbone(self._experiment, self.group)
 
     def _trained(self) -> Classifier:
         if not hasattr(self, "_model"):  # training was done by an earlier attempt
             self._model = Classifier.resume(self._backbone(), self.folder.adapter).to(self.group.device)
         return self._model
 
-    def _memory(self) -> Sequence[Sample]:
-        return ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else []
+    def _memory(self) -> ExemplarDataset | None:
+        return ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else None
+
+    @property
+    def _checkpoint_folder(self) -> Path:
+        return self.folder.path / "checkpoint"
+
+    def _checkpoints(self, memory: ExemplarDataset | None) -> Checkpoints:
+        return Checkpoints(
+            self._checkpoint_folder,
+            self._experiment.training.checkpoint,
+            None if memory is None else memory.generation,
+            self.group,
+            self._check_current,
+        )
 
     def _publish(self, model: Classifier) -> None:
         built = self.folder.attempt(self.attempt) / "adapter"

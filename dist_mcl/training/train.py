@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from deepspeed import DeepSpeedEngine
-from torch import Tensor, nn
+from torch import Tensor
 
 from dist_mcl.config import Experiment, Training
-from dist_mcl.exemplars import Fresh, epoch_batches, stripe, swap_text
+from dist_mcl.errors import UserError
+from dist_mcl.exemplars import epoch_batches
 from dist_mcl.exemplars.replay import Entry
 from dist_mcl.run_folder import ProgressFile
-from dist_mcl.tokens import Batch, Sample
+from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier
-from dist_mcl.training.engine import start_engine
+from dist_mcl.training.engine import Engine, load_parameters, start_engine
+from dist_mcl.training.learner import Learner, Objective, Pool
+from dist_mcl.training.preemption import Intention, StopRequests
 from dist_mcl.training.process_group import ProcessGroup
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What a stage learns from.
-
-    Attributes:
-        fresh: the stage's own samples.
-        masked: the same samples, masked as exemplars are.
-        memory: exemplars of earlier stages; may be empty, then `masked` may be too.
-    """
-
-    fresh: Sequence[Sample]
-    masked: Sequence[Sample]
-    memory: Sequence[Sample]
-
-    def __getitem__(self, entry: Entry) -> Sample:
-        if isinstance(entry, Fresh):
-            return (self.masked if entry.masked else self.fresh)[entry.index]
-        return swap_text(self.memory[entry.index], self.memory[entry.text])
 
 
 def train(
@@ -48,34 +29,80 @@ def train(
     stage: int,
     group: ProcessGroup,
     progress: ProgressFile,
+    checkpoints: Checkpoints,
+    stop: StopRequests,
 ) -> list[float]:
-    """Train one stage and return the mean loss of every optimiser step.
+    """Train one stage and return the mean loss of every optimiser step, on every rank.
 
-    The order of the samples, and with it the loss, does not depend on the number of ranks: each global batch is cut
-    into the same micro-batches, which the ranks share out.
+    The order of the samples does not depend on the number of ranks: each global batch is cut into the same
+    micro-batches, which the ranks share out. See `training.gradient_sum` for how far the results agree.
 
     Args:
         model: on `group.device`, its head already grown for this stage.
         pool: what there is to learn from.
         rows: lookup from class id to head row.
+        checkpoints: of this stage; training continues from the newest one.
+        stop: asked after every step.
 
     Raises:
+        StageYieldedError: asked to stop; it was saved, unless there was no time for that.
+        UserError: too many processes for the batch.
         FloatingPointError: the loss is not finite.
+        PeerLostError: another process is gone, or a step lasted too long.
     """
     config = experiment.training
+    _check_processes(config, group)
     batches = _stage_batches(pool, experiment, stage)
-    engine = start_engine(model, config, len(batches), group)
+    engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints)
     model.train()
-    learn = Learner(engine, pool, rows.to(group.device), _log_prior(batches, pool, rows, config).to(group.device))
-    losses: list[list[float]] = []
-    for done, batch in enumerate(batches, start=1):
-        micro_batches = stripe(batch, group.rank, group.world_size, config.micro_batch_size)
-        losses.append([learn(entries) for entries in micro_batches])
-        if not all(map(math.isfinite, losses[-1])):
+    if config.activation_checkpointing:
+        model.backbone.checkpoint_activations()
+    prior = _log_prior(batches, pool, rows, config).to(group.device)
+    objective = Objective(pool, rows.to(group.device), prior)
+    learn = Learner(engine, objective, config, (experiment.seed, stage), group)
+    begun = len(losses)
+    for done, batch in enumerate(batches[begun:], start=begun + 1):
+        losses.append(_mean(learn(done, batch)))
+        if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]} at step {done}; lower training.learning_rate")
-        progress.update("train", done, len(batches), done * config.batch_size, losses[-1][-1])
-    engine.destroy()
-    return _mean_over_ranks(losses, group)
+        progress.update("train", done, len(batches), (done - begun) * config.batch_size, losses[-1])
+        if done < len(batches):
+            _between_steps(losses, engine, checkpoints, stop)
+    engine.deepspeed.destroy()
+    return losses
+
+
+def _start_or_continue(
+    model: Classifier, config: Training, steps: int, group: ProcessGroup, checkpoints: Checkpoints
+) -> tuple[Engine, list[float]]:
+    saved = checkpoints.newest()
+    if saved is None:
+        return start_engine(model, config, steps, 0, group), []
+    load_parameters(model, saved.tensors)
+    engine = start_engine(model, config, steps, saved.step, group)
+    engine.restore(saved.tensors, saved.step)
+    return engine, saved.losses
+
+
+def _between_steps(losses: list[float], engine: Engine, checkpoints: Checkpoints, stop: StopRequests) -> None:
+    step = len(losses)
+    intention = stop.agree(checkpoints.is_due(step))
+    is_saving = intention in (Intention.SAVE, Intention.SAVE_AND_YIELD)
+    if is_saving:
+        checkpoints.save(step, losses, engine)
+    if intention >= Intention.SAVE_AND_YIELD:
+        stop.leave(step, is_saving)
+
+
+def _check_processes(config: Training, group: ProcessGroup) -> None:
+    try:
+        config.check_processes(group.world_size)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return sum(losses) / len(losses)
 
 
 def _stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[Entry]]:
@@ -104,31 +131,3 @@ def _log_prior(batches: Sequence[Sequence[Entry]], pool: Pool, rows: Tensor, con
         return torch.zeros(len(counts))
     # A class that is remembered by no exemplar does not come at all; a share of one sample keeps its logarithm finite.
     return (counts.clamp(min=1) / counts.sum()).log()
-
-
-@dataclass(frozen=True)
-class Learner:
-    """One micro-batch after the other through the engine.
-
-    Attributes:
-        log_prior: added to the logits in training only (balanced softmax).
-    """
-
-    engine: DeepSpeedEngine
-    pool: Pool
-    rows: Tensor
-    log_prior: Tensor
-
-    def __call__(self, entries: Sequence[Entry]) -> float:
-        """Learn a micro-batch and return its mean loss."""
-        batch = Batch.collate([self.pool[entry] for entry in entries]).to(self.rows.device)
-        logits = self.engine(batch) + self.log_prior
-        loss = nn.functional.cross_entropy(logits, self.rows[batch.targets])
-        self.engine.backward(loss)
-        self.engine.step()
-        return float(loss.detach())
-
-
-def _mean_over_ranks(losses: list[list[float]], group: ProcessGroup) -> list[float]:
-    steps = zip(*group.gather(losses), strict=True)
-    return [sum(map(sum, ranks)) / sum(map(len, ranks)) for ranks in steps]

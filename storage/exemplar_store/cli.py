@@ -15,8 +15,20 @@ from typing import Annotated
 import typer
 
 from exemplar_store import exchange_cli, generations_cli
-from exemplar_store.errors import Damaged, StoreError
-from exemplar_store.options import AsJson, Limit, OfClass, OfCodec, OfStage, StorePath, class_id, print_json
+from exemplar_store.errors import Damaged, StoreError, shown
+from exemplar_store.options import (
+    DAMAGED,
+    AsJson,
+    Limit,
+    OfClass,
+    OfCodec,
+    OfStage,
+    StorePath,
+    WithTexts,
+    WithTokenizer,
+    class_id,
+    print_json,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -28,7 +40,7 @@ app = typer.Typer(
 app.add_typer(exchange_cli.app)
 app.add_typer(generations_cli.app)
 
-DAMAGED, REFUSED = 1, 2
+REFUSED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _refuse(f"{error.filename or 'output'}: {error.strerror}", REFUSED)
     except typer.exceptions.TyperException as error:
-        return _refuse(error.format_message(), REFUSED)
+        return _refuse(_in_one_line(error), REFUSED)
     except (typer.Abort, KeyboardInterrupt):
         return _refuse("interrupted", 130)
+
+
+def _in_one_line(error: typer.exceptions.TyperException) -> str:
+    """What typer says of a wrong command line, and the wrong value, which it leaves out."""
+    from pydantic import ValidationError
+
+    message = " ".join(error.format_message().split())
+    cause = error.__cause__
+    return f"{message}; got {shown(cause.errors()[0]['input'])!r}" if isinstance(cause, ValidationError) else message
 
 
 def _refuse(message: str, code: int) -> int:
@@ -108,21 +129,8 @@ def show(
     label: OfClass = None,
     stage: OfStage = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="With --grid: at most this many per class.")] = 6,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            "--tokenizer",
-            envvar="EXEMPLAR_STORE_TOKENIZER",
-            help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
-        ),
-    ] = None,
-    texts: Annotated[
-        Path | None,
-        typer.Option(
-            "--texts",
-            help="JSON lines with sample_id and text: the whole texts, to name the words that were dropped.",
-        ),
-    ] = None,
+    tokenizer: WithTokenizer = None,
+    texts: WithTexts = None,
 ) -> None:
     """Draw exemplars to a PNG: kept tokens in place, dropped ones hatched, dropped words struck through."""
     from exemplar_store import gallery
@@ -131,6 +139,8 @@ def show(
 
     if grid == (index is not None):
         raise typer.BadParameter("give either the number of an exemplar or --grid")
+    if output.suffix.lower() != ".png":
+        raise typer.BadParameter(f"--output: {output} is drawn as PNG; give a name that ends in .png")
     reader = StoreReader(store)
     words = read_words(tokenizer, texts)
     if index is None:
@@ -184,12 +194,13 @@ def verify(
         for line in found.problems:
             sys.stderr.write(f"exemplar-store: {line}\n")
         how = "every byte" if full else "checksums of metadata, presence and size of files (every byte: --full)"
-        sys.stdout.write(
-            f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
-            f"{found.bytes:,} bytes; checked {how}\n"
-            if found.generation >= 0
-            else ""
-        )
+        if found.generation >= 0:
+            sys.stdout.write(
+                f"generation {found.generation}: {found.exemplars} exemplars, {found.files} files, "
+                f"{found.bytes:,} bytes; checked: {how}\n"
+            )
+        if found.older:
+            sys.stdout.write(f"older generations that are kept, checked too: {', '.join(map(str, found.older))}\n")
         if found.leftovers:
             sys.stdout.write(
                 f"{len(found.leftovers)} leftovers of interrupted commits; harmless, the next commit removes them\n"

@@ -86,7 +86,7 @@ def together(communicator: Communicator, work: Callable[[], T]) -> list[T]:
 
     Raises:
         StoreError: it failed somewhere; the error of the lowest rank that failed.
-        GroupBroken: a process has died.
+        GroupBroken: a process has died or was interrupted.
     """
     mine: BaseException | None = None
     outcome: _Outcome[Any]
@@ -117,4 +117,6 @@ def _nothing() -> Any:
 def _for_the_others(error: BaseException, rank: int) -> StoreError:
     if isinstance(error, StoreError):
         return error
+    if not isinstance(error, Exception):  # interrupted: this process takes no part in what follows a failure
+        return GroupBroken(f"process {rank} was interrupted ({type(error).__name__}); start all of them again")
     return StoreError(f"process {rank} failed: {type(error).__name__}: {error}")

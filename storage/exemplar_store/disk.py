@@ -6,7 +6,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from exemplar_store.errors import Damaged, StoreBusy, StoreError
@@ -67,13 +67,16 @@ def exclusive(path: Path) -> Iterator[None]:
 
     Raises:
         StoreBusy: another process holds it.
+        StoreError: the filesystem has no such locks.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR)  # NFS locks exclusively only what is open for writing
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StoreBusy(f"{path.parent}: another process is committing to this store; wait for it") from error
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be locked: {error.strerror}; use a filesystem with flock") from error
         yield
     finally:
         os.close(descriptor)
@@ -87,7 +90,7 @@ def check_inside(root: Path, path: Path, size: int | None = None) -> int:
     """
     try:
         status = path.lstat()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Damaged(f"{path}: is missing") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
@@ -115,20 +118,32 @@ def read_inside(root: Path, path: Path, size: int | None = None, limit: int = MA
         raise StoreError(f"{path}: {error.strerror}") from error
 
 
+def refuse_link(folder: Path) -> None:
+    """A store's folder may be no link: what is removed or written there would be somebody else's.
+
+    Raises:
+        Damaged: it is one.
+    """
+    if folder.is_symlink():
+        raise Damaged(f"{folder}: is a symbolic link; a store's folders are inside it")
+
+
 def names_in(directory: Path) -> list[str]:
     """Sorted names in a directory; none if it does not exist.
 
     Raises:
+        Damaged: it is a symbolic link or no directory.
         StoreError: it cannot be listed.
     """
-    with suppress(FileNotFoundError):
-        try:
-            return sorted(entry.name for entry in directory.iterdir())
-        except NotADirectoryError as error:
-            raise Damaged(f"{directory}: is not a directory") from error
-        except PermissionError as error:
-            raise StoreError(f"{directory}: {error.strerror}") from error
-    return []
+    refuse_link(directory)
+    try:
+        return sorted(entry.name for entry in directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError as error:
+        raise Damaged(f"{directory}: is not a directory") from error
+    except OSError as error:
+        raise StoreError(f"{directory}: {error.strerror}") from error
 
 
 def usage(path: Path) -> tuple[int, int, int]:

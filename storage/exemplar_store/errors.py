@@ -2,11 +2,28 @@
 
 # ruff: noqa: N818  (the names say what is the matter; "Error" would add nothing)
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_UNION_MEMBERS = ("constrained-int", "str")  # which pydantic puts behind the name of a field that may be either
+
 
 def shown(value: object, most: int = 80) -> str:
     """Something that came out of a file, fit for one line of a message or a terminal: printable, and not too long."""
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)[: most + 1])
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong with the first of the fields that pydantic refuses: its name, its value, the reason."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in _UNION_MEMBERS)
+    value = "" if first["type"] == "missing" else f" is {shown(first['input'])!r}"
+    return f"{shown(field) or 'the line'}{value}: {first['msg']}"
 
 
 class StoreError(Exception):

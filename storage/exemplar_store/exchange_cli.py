@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from exemplar_store.options import OfClass, OfStage, StorePath, class_id
+from exemplar_store.options import AsJson, OfClass, OfStage, StorePath, class_id, print_json
 
 app = typer.Typer()
 Item = TypeVar("Item")
@@ -38,6 +38,7 @@ def export(
     ],
     label: OfClass = None,
     stage: OfStage = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write decoded exemplars to a file of another format."""
     from exemplar_store.exports import EXPORTS, unfinished
@@ -47,7 +48,11 @@ def export(
     chosen = reader.select(class_id(reader, label), stage).tolist()
     with unfinished(target) as part:
         EXPORTS[file_format.value](part, reader, _bar("exporting", chosen))
-    sys.stdout.write(f"{target}: {len(chosen)} exemplars, {target.stat().st_size:,} bytes\n")
+    size = target.stat().st_size
+    if as_json:
+        print_json({"file": str(target), "format": file_format.value, "exemplars": len(chosen), "bytes": size})
+        return
+    sys.stdout.write(f"{target}: {len(chosen)} exemplars, {size:,} bytes\n")
 
 
 @app.command("import", epilog="Example: exemplar-store import photos/ memory --budget 30MB")
@@ -59,12 +64,13 @@ def import_(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store to create.", show_default=False)],
     budget: Annotated[str, typer.Option(help="Bytes that the store may take, e.g. 30MB.", show_default=False)],
     run_id: Annotated[str, typer.Option("--run", help="Name of the run that the store will belong to.")] = "import",
-    size: Annotated[int, typer.Option(min=1, help="Side in pixels of the square that pictures are cut to.")] = 224,
+    size: Annotated[int, typer.Option(min=1, max=8192, help="Side in pixels that pictures are cut to.")] = 224,
     patch: Annotated[int, typer.Option(min=1, max=256, help="Side of a patch in pixels.")] = 16,
     quality: Annotated[int, typer.Option(min=1, max=95, help="JPEG quality of the patches.")] = 90,
     tokenizer: Annotated[
         Path | None, typer.Option(help="tokenizer.json, for samples with a text.", show_default=False)
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a store of pictures and texts.
 
@@ -80,9 +86,19 @@ def import_(
     samples, names = read_samples(folder)
     encoded = [importer.encode(sample) for sample in _bar("reading", samples)]
     made = commit_all(store, budget_bytes, run_id, encoded, names)
+    facts = {
+        "path": str(made.path),
+        "samples": len(samples),
+        "exemplars": sum(ref.exemplars for ref in made.head.segments),
+        "used_bytes": made.used_bytes,
+        "budget_bytes": made.budget_bytes,
+    }
+    if as_json:
+        print_json(facts)
+        return
     sys.stdout.write(
-        f"{made.path}: {sum(ref.exemplars for ref in made.head.segments)} of {len(samples)} samples in "
-        f"{made.used_bytes:,} of {made.budget_bytes:,} bytes\n"
+        f"{made.path}: {facts['exemplars']} of {len(samples)} samples in {made.used_bytes:,} of "
+        f"{made.budget_bytes:,} bytes\n"
     )
 
 

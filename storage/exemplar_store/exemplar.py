@@ -12,6 +12,7 @@ import numpy as np
 
 from exemplar_store.codecs import Codec, Encoding, codec_of
 from exemplar_store.errors import Damaged, StoreError
+from exemplar_store.records import MAX_SIDES
 from exemplar_store.targets import CLASS_ONLY, Target
 from exemplar_store.tokens import Tokens
 
@@ -185,6 +186,8 @@ def decode(encoded: EncodedExemplar, where: str) -> Exemplar:
 
 def _encode_tokens(modality: str, tokens: Tokens, codec: Codec) -> EncodedTokens:
     total = math.prod(tokens.grid)
+    if len(tokens.grid) > MAX_SIDES:
+        raise StoreError(f"modality {modality!r}: grid {tokens.grid} has {len(tokens.grid)} sides; at most {MAX_SIDES}")
     if total > MAX_GRID:
         raise StoreError(f"modality {modality!r}: grid {tokens.grid} has {total} places; the store takes {MAX_GRID}")
     bits = np.zeros(total, np.uint8)

@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ def unfinished(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(f"{error.filename or target}: {error.strerror or error}; nothing was written") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def facts(reader: StoreReader, exemplar: Exemplar) -> dict[str, Any]:

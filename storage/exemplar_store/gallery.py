@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from exemplar_store.errors import shown
 from exemplar_store.picture import ClassRow, Label, draw_exemplar, draw_sheet
 from exemplar_store.reader import StoreReader
+from exemplar_store.style import NO_BREAK_SPACE
 from exemplar_store.vocabulary import Words
 
 
@@ -73,9 +75,9 @@ def _headline(reader: StoreReader) -> tuple[str, str, float]:
         facts.append(f"{used / count:,.0f} B per exemplar, everything counted")
     if count and (reader.baseline_bytes > 0).all():
         facts.append(f"whole sample {reader.baseline_bytes.mean():,.0f} B")
-    facts += [
-        f"{name}: {100 * kept.sum() / max(1, reader.places[name].sum()):.0f} % of tokens kept"
-        for name, kept in reader.kept.items()
-    ]
-    title = f"Memory of run {snapshot.info.run_id}, generation {snapshot.generation.number}"
+    shares = {name: 100 * kept.sum() / max(1, reader.places[name].sum()) for name, kept in reader.kept.items()}
+    facts += [f"{name}: {share:.0f} % kept".replace(" ", NO_BREAK_SPACE) for name, share in shares.items()]
+    stages = snapshot.generation.stages
+    title = f"Memory after stage {stages[-1]}" if stages else "Memory before the first stage"
+    facts.append(f"run {shown(snapshot.info.run_id)}, generation {snapshot.generation.number}")
     return title, "   ·   ".join(facts), used / budget

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from exemplar_store.records import (
     seal,
     unseal,
 )
-
-log = logging.getLogger(__name__)
 
 _GENERATION_FILE = re.compile(r"([0-9]{8})\.json")
 
@@ -53,6 +50,10 @@ def generation_numbers(root: Path) -> list[int]:
     """Numbers of all generations on disk, ascending."""
     matches = map(_GENERATION_FILE.fullmatch, names_in(root / "generations"))
     return [int(match[1]) for match in matches if match]
+
+
+def is_generation_file(name: str) -> bool:
+    return _GENERATION_FILE.fullmatch(name) is not None
 
 
 def sealed_record(record: Record) -> bytes:
@@ -89,42 +90,68 @@ def read_snapshot(root: Path, number: int | None = None) -> Snapshot:
         StoreError: the generation asked for is gone.
     """
     info, info_bytes = read_info(root)
-    numbers = generation_numbers(root)
-    if not numbers:
-        raise Damaged(f"{root / 'generations'}: holds no generation; every store has one from its creation on")
-    if number is not None and number not in numbers:
-        raise StoreError(f"{root}: generation {number} is gone, the store is at {numbers[-1]}; open it again")
-    path = generation_path(root, numbers[-1] if number is None else number)
+    while True:
+        numbers = generation_numbers(root)
+        if not numbers:
+            raise Damaged(f"{root / 'generations'}: holds no generation; every store has one from its creation on")
+        if number is not None and not 0 <= number <= numbers[-1]:
+            raise StoreError(f"{root}: there is no generation {number}, the store is at {numbers[-1]}")
+        if number is not None and number not in numbers:
+            raise StoreError(f"{root}: generation {number} is gone, the store is at {numbers[-1]}; open it again")
+        try:
+            generation, size = _read_generation(root, info, numbers[-1] if number is None else number)
+        except Damaged:
+            if generation_numbers(root)[-1:] == numbers[-1:]:
+                raise  # else a commit has superseded and removed it meanwhile
+        else:
+            used_bytes = info_bytes + size + sum(ref.bytes for ref in generation.segments)
+            return Snapshot(root, info, generation, info_bytes, used_bytes)
+
+
+def _read_generation(root: Path, info: StoreInfo, number: int) -> tuple[Generation, int]:
+    """A generation and the size of its file in bytes."""
+    path = generation_path(root, number)
     data = read_inside(root, path)
     generation = parse_record(Generation, unseal(data, str(path)), str(path))
-    if generation.number != int(path.stem) or generation.store != info.uuid:
+    if generation.number != number or generation.store != info.uuid:
         raise Damaged(
             f"{path}: says it is generation {generation.number} of store {shown(generation.store)}; it was moved "
             "here from elsewhere"
         )
     if len({ref.name for ref in generation.segments}) != len(generation.segments):
         raise Damaged(f"{path}: names a segment twice")
-    used_bytes = info_bytes + len(data) + sum(ref.bytes for ref in generation.segments)
-    return Snapshot(root, info, generation, info_bytes, used_bytes)
+    return generation, len(data)
 
 
-def retained(head: Snapshot, keep: int | None = None) -> list[Snapshot]:
-    """The head, and before it the older generations that the store keeps and that are still there, newest last.
+@dataclass(frozen=True)
+class Retained:
+    """The generations that a store keeps and that are still there.
+
+    Attributes:
+        snapshots: oldest first, the head last.
+        damaged: what is wrong with older ones. What they held cannot be known, so they are given up.
+    """
+
+    snapshots: list[Snapshot]
+    damaged: list[Damaged]
+
+
+def retained(head: Snapshot, keep: int | None = None) -> Retained:
+    """The head, and the older generations that the store keeps.
 
     Args:
         keep: how many to keep, instead of what the store says.
-
-    An older generation that is damaged is left out with a warning: what it held cannot be known.
     """
     others = (head.info.keep_generations if keep is None else keep) - 1
     older = [number for number in generation_numbers(head.root) if number < head.generation.number]
-    kept = []
+    found = Retained([], [])
     for number in older[max(0, len(older) - others) :]:
         try:
-            kept.append(read_snapshot(head.root, number))
+            found.snapshots.append(read_snapshot(head.root, number))
         except Damaged as error:
-            log.warning("%s; this older generation is given up", error)
-    return [*kept, head]
+            found.damaged.append(error)
+    found.snapshots.append(head)
+    return found
 
 
 def new_info(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exemplar_store.options import AsJson, StorePath, print_json
+from exemplar_store.errors import StoreError
+from exemplar_store.options import DAMAGED, AsJson, StorePath, print_json
 
 if TYPE_CHECKING:
     from exemplar_store.communicator import Communicator
@@ -37,16 +38,19 @@ def du(store: StorePath, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: exemplar-store log runs/quickstart/exemplars")
 def log(store: StorePath, as_json: AsJson = False) -> None:
-    """The generations on disk, oldest first, and what each of them changed."""
+    """The generations on disk, oldest first, and what each of them changed. Exit code 1 if one is damaged."""
     from exemplar_store.history import generation_log
 
     records = generation_log(store)
     if as_json:
         print_json(records)
-        return
-    from exemplar_store.tables import print_log
+    else:
+        from exemplar_store.tables import print_log
 
-    print_log(records)
+        print_log(records)
+    problems = [one["problem"] for one in records if "problem" in one]
+    sys.stderr.writelines(f"exemplar-store: {problem}\n" for problem in problems)
+    raise typer.Exit(DAMAGED if problems else 0)
 
 
 @app.command(epilog="Example: exemplar-store diff runs/quickstart/exemplars 2 3")
@@ -72,11 +76,15 @@ def diff(
 def rollback(
     store: StorePath,
     generation: Annotated[int, typer.Argument(help="Number of a generation, as `log` prints it.", show_default=False)],
+    as_json: AsJson = False,
 ) -> None:
     """Make a new head that holds what an older generation on disk holds."""
     from exemplar_store.maintenance import roll_back
 
     head = roll_back(store, generation)
+    if as_json:
+        print_json({"generation": head.number, "holds_what_held": generation, "stages": list(head.stages)})
+        return
     stages = ", ".join(map(str, head.stages)) or "none"
     sys.stdout.write(f"generation {head.number} holds what generation {generation} held; stages: {stages}\n")
 
@@ -101,19 +109,29 @@ def gc(
 
 
 @app.command(epilog="Example: mpirun -n 4 exemplar-store compact runs/quickstart/exemplars")
-def compact(store: StorePath) -> None:
+def compact(store: StorePath, as_json: AsJson = False) -> None:
     """Copy all exemplars into as few segments as possible. Under mpirun the processes share the work."""
     from exemplar_store.store import ExemplarStore
 
     group = _group()
-    opened = ExemplarStore.open(store, communicator=group)
-    before, segments = opened.used_bytes, len(opened.head.segments)
-    opened.compact()
-    if group.rank == 0:
-        sys.stdout.write(
-            f"generation {opened.head.number}: {segments} segments and {before:,} bytes before, "
-            f"{len(opened.head.segments)} segments and {opened.used_bytes:,} bytes now\n"
-        )
+    try:
+        opened = ExemplarStore.open(store, communicator=group)
+        before = {"segments": len(opened.head.segments), "bytes": opened.used_bytes}
+        opened.compact()
+    except StoreError:
+        if group.rank == 0:
+            raise
+        return  # the first process has the same error; it speaks and exits for all
+    if group.rank:
+        return
+    facts = {"generation": opened.head.number, "segments": len(opened.head.segments), "bytes": opened.used_bytes}
+    if as_json:
+        print_json({**facts, "before": before})
+        return
+    sys.stdout.write(
+        f"generation {facts['generation']}: {before['segments']} segments and {before['bytes']:,} bytes before, "
+        f"{facts['segments']} segments and {facts['bytes']:,} bytes now\n"
+    )
 
 
 def _group() -> Communicator:

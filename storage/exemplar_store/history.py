@@ -86,7 +86,7 @@ def disk_usage(path: Path | str) -> list[dict[str, Any]]:
     """
     head = read_snapshot(Path(path).absolute())
     reachable = _reachable(head)
-    kept = {file for one in retained(head) for file in _reachable(one)}
+    kept = {file for one in retained(head).snapshots for file in _reachable(one)}
     return [
         _usage("head", sorted(reachable)),
         _usage("older generations", sorted(kept - reachable)),

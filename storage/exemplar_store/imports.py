@@ -86,12 +86,14 @@ class Importer:
     def _picture(self, name: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         """The picture scaled and cut to a square, uint8 (size, size, 3), and its own height and width."""
         path = self._folder / name
-        if PurePosixPath(name).is_absolute() or not path.resolve().is_relative_to(self._folder.resolve()):
-            raise StoreError(f"image {name!r} lies outside the folder {self._folder}")
         try:
+            if PurePosixPath(name).is_absolute() or not path.resolve().is_relative_to(self._folder.resolve()):
+                raise StoreError(f"image {name!r} lies outside the folder {self._folder}")
+            if path.exists() and not path.is_file():
+                raise StoreError(f"image {name!r} is no file")
             with Image.open(path) as file:
                 upright = ImageOps.exif_transpose(file).convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
             raise StoreError(f"image {name!r}: {getattr(error, 'strerror', None) or error}") from error
         square = ImageOps.fit(upright, (self._size, self._size), Image.Resampling.LANCZOS)
         return np.asarray(square), (upright.height, upright.width)

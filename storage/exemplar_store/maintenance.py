@@ -6,10 +6,10 @@ from pathlib import Path
 
 from exemplar_store import disk
 from exemplar_store.errors import StoreError
-from exemplar_store.generations import generation_numbers, read_info, read_snapshot, sealed_record
+from exemplar_store.generations import generation_numbers, read_info, read_snapshot
 from exemplar_store.records import Generation
 from exemplar_store.segment_reader import SegmentReader
-from exemplar_store.transaction import publish, remove_unreachable, told, unreachable
+from exemplar_store.transaction import publish, remove_unreachable, tidy, told, unreachable, warn_of_given_up
 
 
 def collect_garbage(path: Path | str, dry_run: bool = False) -> dict[str, int]:
@@ -24,7 +24,9 @@ def collect_garbage(path: Path | str, dry_run: bool = False) -> dict[str, int]:
     """
     root = Path(path).absolute()
     if dry_run:
-        return _sizes(root, unreachable(read_snapshot(root)))
+        head = read_snapshot(root)
+        warn_of_given_up(head)
+        return _sizes(root, unreachable(head))
     read_info(root)
     with told(), disk.exclusive(root / "store.json"):
         head = read_snapshot(root)
@@ -41,6 +43,7 @@ def roll_back(path: Path | str, number: int) -> Generation:
     Raises:
         StoreBusy: another process is committing.
         StoreError: the generation is gone, or is the head.
+        BudgetTooSmall: its number has more digits now, and the budget does not hold them.
         Damaged: the generation, or a segment of it, is.
     """
     root = Path(path).absolute()
@@ -53,15 +56,8 @@ def roll_back(path: Path | str, number: int) -> Generation:
         for ref in target.generation.segments:
             SegmentReader(root, ref).close()
         generation = target.generation.model_copy(update={"number": numbers[-1] + 1})
-        longer = len(sealed_record(generation)) - len(sealed_record(target.generation))
-        if target.used_bytes + longer > target.info.budget_bytes:
-            raise StoreError(
-                f"{root}: generation {generation.number} would take {target.used_bytes + longer} bytes, "
-                f"its budget is {target.info.budget_bytes}; it cannot hold what generation {number} held"
-            )
-        (root / "tmp").mkdir(exist_ok=True)
-        publish(root, generation)
-        remove_unreachable(read_snapshot(root))
+        publish(target, generation)
+        tidy(read_snapshot(root))
     return generation
 
 

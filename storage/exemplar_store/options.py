@@ -14,12 +14,30 @@ from exemplar_store.errors import shown
 if TYPE_CHECKING:
     from exemplar_store.reader import StoreReader
 
+DAMAGED = 1  # exit code of a command that found damage
+
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="Folder of the store.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OfClass = Annotated[str | None, typer.Option("--label", help="Only this class: its number or its name.")]
 OfStage = Annotated[int | None, typer.Option("--stage", help="Only exemplars that this stage brought.")]
 OfCodec = Annotated[str | None, typer.Option("--codec", help="Only exemplars with tokens in this codec.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most this many.")]
+
+WithTokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        envvar="EXEMPLAR_STORE_TOKENIZER",
+        help="Tokenizer folder, tokenizer.json or vocab.txt, to write words instead of token ids.",
+    ),
+]
+WithTexts = Annotated[
+    Path | None,
+    typer.Option(
+        "--texts",
+        help="JSON lines with sample_id and text: the whole texts, to name the words that were dropped.",
+    ),
+]
 
 
 def class_id(reader: StoreReader, label: str | None) -> int | None:

@@ -10,12 +10,13 @@ from PIL import Image, ImageDraw
 
 from exemplar_store.exemplar import Exemplar
 from exemplar_store.forms import TEXT, draw_form, form_of
-from exemplar_store.style import FILL, FULL, INK, PAPER, QUIET, RULE, font, hatching, wrapped
+from exemplar_store.style import FILL, FULL, INK, PAPER, QUIET, RULE, font, wrapped
 from exemplar_store.tokens import Tokens
 from exemplar_store.vocabulary import Piece, Words
 
 LARGE = 432  # pixels: a modality of a single exemplar
 MAX_BAR = 4  # dropped tokens in a row that are drawn apart; longer runs look the same
+CLOSING = tuple(",.;:!?)]}'%")  # stand next to the word before them
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ def draw_text(
 
     What was dropped is struck through: its words, or a bar for each token where the words are not known.
     """
-    blank, left, line = size / 4, float(x), 0
+    left, line = float(x), 0
     room = x + width - font(size).getlength("…")
     for piece in text:
+        left += 0 if left == x or piece.goes_on or piece.word.startswith(CLOSING) else size / 4
         length = font(size).getlength(piece.word) if piece.word else 1.2 * size * min(piece.dropped, MAX_BAR)
         if left > x and left + length > (room if line == lines - 1 else x + width):
             left, line = (left, line) if line == lines - 1 else (float(x), line + 1)
@@ -66,7 +68,7 @@ def draw_text(
         draw.text((left, top), piece.word, QUIET if piece.dropped else ink, font(size))
         if piece.dropped:
             _strike_through(draw, left, top, length, size, piece)
-        left += length + blank
+        left += length
 
 
 def _strike_through(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, size: int, piece: Piece) -> None:
@@ -80,17 +82,17 @@ def draw_exemplar(exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, s
     """One exemplar, large, all modalities under each other, with its facts (name, value) beside it."""
     margin, column, named = 28, 380, 130
     drawn = {name: draw_form(tokens, *_single_size(tokens)) for name, tokens in visible(exemplar).items()}
-    drawn = drawn or {"": hatching(LARGE, 96)}
-    values = [wrapped(value, 14, column - named) or [""] for _, value in facts]
     text = text_of(exemplar, words)
+    if drawn:
+        left = _side_by_side(drawn, margin)
+    else:
+        left, text = _card(text, LARGE, LARGE // 2, 18), []
+    values = [wrapped(value, 14, column - named) for _, value in facts]
     lines = 2 + sum(10 + len(piece.word) for piece in text) // 40
-    captions = 22 if len(drawn) > 1 else 0
-    left_height = sum(image.height + captions for image in drawn.values()) + margin * (len(drawn) - 1)
-    right_height = 74 + sum(18 * len(value) + 6 for value in values) + 21 * lines
-    left = max(image.width for image in drawn.values())
-    sheet = Image.new("RGB", (left + column + 3 * margin, max(left_height, right_height) + 2 * margin), PAPER)
-    draw, x, y = ImageDraw.Draw(sheet), left + 2 * margin, margin
-    _paste_all(sheet, drawn, margin, captions)
+    height = max(left.height, 74 + sum(18 * len(value) + 6 for value in values) + 21 * lines)
+    sheet = Image.new("RGB", (left.width + column + 3 * margin, height + 2 * margin), PAPER)
+    draw, x, y = ImageDraw.Draw(sheet), left.width + 2 * margin, margin
+    sheet.paste(left, (margin, margin))
     draw.text((x, y), label.class_name, INK, font(26))
     y += 50
     for (name, _), value in zip(facts, values, strict=True):
@@ -102,13 +104,31 @@ def draw_exemplar(exemplar: Exemplar, label: Label, facts: Sequence[tuple[str, s
     return sheet
 
 
-def _paste_all(sheet: Image.Image, drawn: dict[str, Image.Image], margin: int, captions: int) -> None:
-    draw, y = ImageDraw.Draw(sheet), margin
-    for name, image in drawn.items():
-        if captions:
-            draw.text((margin, y), name, QUIET, font(14))
-        sheet.paste(image, (margin, y + captions))
-        y += captions + image.height + margin
+def _side_by_side(drawn: dict[str, Image.Image], margin: int) -> Image.Image:
+    """Drawings with their names, in two columns if there are more than two; one alone needs no name."""
+    if len(drawn) == 1:
+        return next(iter(drawn.values()))
+    across, caption = (2 if len(drawn) > 2 else 1), 22
+    names, cell = list(drawn), max(image.width for image in drawn.values()) + margin
+    rows = [names[first : first + across] for first in range(0, len(names), across)]
+    heights = [caption + max(drawn[name].height for name in row) + margin for row in rows]
+    image = Image.new("RGB", (across * cell - margin, sum(heights) - margin), PAPER)
+    for number, row in enumerate(rows):
+        for column, name in enumerate(row):
+            x, y = column * cell, sum(heights[:number])
+            ImageDraw.Draw(image).text((x, y), name, QUIET, font(14))
+            image.paste(drawn[name], (x, y + caption))
+    return image
+
+
+def _card(text: Sequence[Piece], width: int, height: int, size: int) -> Image.Image:
+    """A text where there is nothing else to draw."""
+    image = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, width - 1, height - 1), outline=RULE)
+    lines = max(1, int((height - size) / (1.5 * size)))
+    draw_text(draw, size // 2, size // 2, text, size, width - size, lines, INK)
+    return image
 
 
 def _single_size(tokens: Tokens) -> tuple[int, int]:
@@ -196,10 +216,13 @@ def _draw_row(image: Image.Image, sheet: Sheet, row: ClassRow, x: int, y: int, w
         draw.text((x, y + 19 * len(name) + 4 + 16 * number), line, QUIET, font(12))
     for place, (exemplar, label) in enumerate(row.exemplars):
         left, bottom = x + sheet.NAME + place * sheet.cell, y + sheet.picture
-        image.paste(_draw_cell(exemplar, sheet.picture), (left, y))
-        caption = [Piece(f"{label.payload_bytes:,} B"), *_kept(visible(exemplar))]
+        drawn, text = visible(exemplar), text_of(exemplar, words)
+        cell = _draw_cell(drawn, sheet.picture) if drawn else _card(text, sheet.picture, sheet.picture, 12)
+        image.paste(cell, (left, y))
+        caption = [Piece(f"{label.payload_bytes:,} B"), *_kept(drawn or exemplar.tokens)]
         draw_text(draw, left, bottom + 5, caption, 12, sheet.picture, 1, INK)
-        draw_text(draw, left, bottom + 21, text_of(exemplar, words), 12, sheet.picture, 1, QUIET)
+        if drawn:
+            draw_text(draw, left, bottom + 21, text, 12, sheet.picture, 1, QUIET)
 
 
 def _kept(drawn: dict[str, Tokens]) -> list[Piece]:
@@ -208,14 +231,12 @@ def _kept(drawn: dict[str, Tokens]) -> list[Piece]:
     return [Piece(f"· {len(tokens)}/{math.prod(tokens.grid)}") for tokens in drawn.values()]
 
 
-def _draw_cell(exemplar: Exemplar, side: int) -> Image.Image:
-    """All modalities of an exemplar but its texts in a square: one, or up to four side by side and below."""
-    drawn = list(visible(exemplar).values())[:4]
-    if not drawn:
-        return hatching(side, 32)
+def _draw_cell(drawn: dict[str, Tokens], side: int) -> Image.Image:
+    """Modalities in a square: one, or up to four side by side and below."""
     cell = Image.new("RGB", (side, side), PAPER)
     tile = side if len(drawn) == 1 else (side - 2) // 2
-    for number, tokens in enumerate(drawn):
+    for number, tokens in enumerate(list(drawn.values())[:4]):
         line, column = divmod(number, 2)
-        cell.paste(draw_form(tokens, tile, tile), (column * (tile + 2), line * (tile + 2)))
+        image = draw_form(tokens, tile, tile)
+        cell.paste(image, (column * (tile + 2), line * (tile + 2) + (tile - image.height) // 2))
     return cell

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from exemplar_store.exemplar import Exemplar
 from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot
 from exemplar_store.segment_reader import SegmentReader
 from exemplar_store.targets import Target
+
+BATCH = 64  # exemplars that are decoded at once where all are wanted
 
 
 class StoreReader:
@@ -86,6 +88,15 @@ class StoreReader:
         nearest = sorted(set(wanted), key=self._place)
         found = dict(zip(nearest, self._threads.map(self.read, nearest), strict=True))
         return [found[index] for index in wanted]
+
+    def read_all(self) -> Iterator[Exemplar]:
+        """Every exemplar in order; only some are in memory at once.
+
+        Raises:
+            Damaged: as `read` does.
+        """
+        for start in range(0, len(self), BATCH):
+            yield from self.read_many(range(start, min(start + BATCH, len(self))))
 
     def select(self, label: int | None = None, stage: int | None = None, codec: str | None = None) -> NDArray[np.int64]:
         """Indices, ascending, of the exemplars of a class (their only one or one of several), of a stage, and with

@@ -15,12 +15,13 @@ import google_crc32c
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exemplar_store.codecs import Encoding
-from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat, shown
+from exemplar_store.errors import Damaged, NotAStore, UnsupportedFormat, first_problem, shown
 
 FORMAT: Literal["masked-exemplar-store"] = "masked-exemplar-store"
 VERSION = (1, 1)
 KNOWN_FEATURES: frozenset[str] = frozenset()
 SEGMENT_ATTRIBUTE = "masked_exemplar_segment"
+MAX_SIDES = 8  # of a token grid
 
 _SEAL = re.compile(rb',"crc32c":"([0-9a-f]{8})"}')
 _SEAL_BYTES = 21
@@ -77,7 +78,7 @@ class StoreInfo(Record):
     required_features: tuple[str, ...]
     uuid: str
     run_id: str
-    budget_bytes: Annotated[int, Field(gt=0)]
+    budget_bytes: Annotated[int, Field(gt=0, lt=1 << 63)]
     policy: BudgetPolicy = BudgetPolicy()
     keep_generations: Annotated[int, Field(ge=1, lt=1 << 31)] = 1
 
@@ -125,7 +126,7 @@ class ModalityRecord(Record):
     """A modality of a segment and how many sides its grids have."""
 
     name: Name
-    sides: Annotated[int, Field(ge=1, le=8)]
+    sides: Annotated[int, Field(ge=1, le=MAX_SIDES)]
 
 
 class EncodingRecord(Record):
@@ -200,9 +201,7 @@ def parse_record(kind: type[AnyRecord], fields: dict[str, Any], where: str) -> A
     except RecursionError as error:
         raise Damaged(f"{where}: nested too deeply") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise Damaged(f"{where}: field {shown(field)} is {shown(first['input'])!r}: {first['msg']}") from error
+        raise Damaged(f"{where}: field {first_problem(error)}") from error
 
 
 def _check_version(fields: dict[str, Any], where: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from exemplar_store.errors import StoreError
+from exemplar_store.errors import StoreError, first_problem
 
 SAMPLES = "samples.jsonl"
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -69,7 +70,7 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", text.strip())
     if match is None or match[2].upper() not in UNITS:
         raise StoreError(f"budget is {text!r}; write a size such as 300kB, 512KiB or 30MB")
-    return round(float(match[1]) * UNITS[match[2].upper()])
+    return round(Decimal(match[1]) * UNITS[match[2].upper()])
 
 
 def read_samples(folder: Path) -> tuple[list[Sample], dict[int, str]]:
@@ -88,6 +89,8 @@ def read_samples(folder: Path) -> tuple[list[Sample], dict[int, str]]:
     lines = [
         (f"{path}: line {number}", _line(f"{path}: line {number}", row)) for number, row in enumerate(rows, 1) if row
     ]
+    if not lines:
+        raise StoreError(f"{path}: holds no samples; write a JSON object a line, see `exemplar-store import --help`")
     mentioned = [label for _, line in lines for label in (line.label, *line.further_labels)]
     if len({type(label) for label in mentioned}) > 1:
         raise StoreError(f"{path}: some classes are numbers and some are names; use one of them for all")
@@ -110,9 +113,7 @@ def _line(where: str, row: str) -> Line:
     try:
         line = Line.model_validate_json(row)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise StoreError(f"{where}: {field}: {first['msg']}") from error
+        raise StoreError(f"{where}: {first_problem(error)}") from error
     if line.image is None and line.text is None and line.tokens is None:
         raise StoreError(f"{where}: has no image, text or tokens; give one of them")
     if line.text is not None and line.tokens is not None:

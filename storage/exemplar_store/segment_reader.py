@@ -28,7 +28,7 @@ from exemplar_store.targets import SegmentTargets
 from exemplar_store.zarr_arrays import CRC, Payload, SegmentFiles, read_array
 
 MAX_MASKS = 1 << 30  # bytes of position masks in one segment; a segment that claims more is refused
-
+MAX_TABLE = 1 << 30  # bytes of the table of a segment, likewise
 MAX_PAYLOAD = 1 << 60  # bytes of payload of a segment
 
 
@@ -154,6 +154,8 @@ class SegmentReader:
         expected = row_names(self.modalities)
         if not isinstance(rows, list) or rows[: len(expected)] != expected or len(rows) > 2 * len(expected):
             raise Damaged(f"{where}: rows are {str(rows)[:200]}, expected {expected}")
+        if 8 * len(rows) * count > MAX_TABLE:
+            raise Damaged(f"{where}: claims {8 * len(rows) * count} bytes of table, allowed are {MAX_TABLE}")
         table = read_array(self.files, "table", "int64", (len(rows), count))
         self._table = table[: len(expected)]
         self.columns = dict(zip(expected, self._table, strict=True))

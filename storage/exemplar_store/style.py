@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK, QUIET, RULE = "#ffffff", "#1b1f24", "#6b727b", "#dfe3e8"
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 HATCH_PAPER, HATCH_INK, FULL, FILL = "#f3f4f6", "#c6ccd4", "#e4e8ed", "#2f6fb0"
 
 # Anchors of matplotlib's perceptually uniform maps, and of a diverging one around 0.
@@ -41,10 +43,11 @@ def coloured(values: NDArray[np.floating], low: float, high: float, anchors: tup
 
 
 def wrapped(text: str, size: int, width: int) -> list[str]:
-    """Lines of at most `width` pixels, broken at blanks and hyphens."""
+    """Lines of at most `width` pixels, broken at blanks (not at no-break spaces) and hyphens."""
     lines: list[str] = []
-    for word in text.replace("-", "- ").split():
+    for word in re.split(r"[ \n]+", text.replace("-", "- ").strip()):
         joint = "" if lines and lines[-1].endswith("-") else " "
+        word = word.replace(NO_BREAK_SPACE, " ")  # which the typeface lacks
         if lines and font(size).getlength(lines[-1] + joint + word) <= width:
             lines[-1] += joint + word
         else:

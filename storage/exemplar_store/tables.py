@@ -100,7 +100,7 @@ def print_log(records: Sequence[Mapping[str, Any]]) -> None:
     rows = []
     for one in records:
         name = f"{one['generation']}{' (head)' if one['head'] else ''}"
-        facts = [_several(one["stages"]), *(one[key] for key in names[2:])] if "stages" in one else [one["problem"]]
+        facts = [_several(one["stages"]), *(one[key] for key in names[2:])] if "stages" in one else ["damaged"]
         rows.append([name, *facts])
     print_table(names, rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from exemplar_store.errors import StoreError
-from exemplar_store.reader import StoreReader
+from exemplar_store.reader import BATCH, StoreReader
 
-BATCH = 64
 SINGLES = 32  # single reads in a round
 FEWEST_ROUNDS = 3
 
@@ -79,17 +79,11 @@ def _round(path: Path | str, threads: int | None, dice: np.random.Generator) -> 
             opened,
             tuple(_seconds(reader.read, index) for index in wanted),
             _seconds(reader.read_many, batch),
-            _seconds(_read_all, reader),
+            _seconds(deque, reader.read_all(), 0),
         )
 
 
-def _read_all(reader: StoreReader) -> None:
-    """In batches, so that a store larger than memory is read too."""
-    for start in range(0, len(reader), BATCH):
-        reader.read_many(range(start, min(start + BATCH, len(reader))))
-
-
-def _seconds(work: Callable[[Any], object], argument: object) -> float:
+def _seconds(work: Callable[..., object], *arguments: object) -> float:
     begun = time.perf_counter()
-    work(argument)
+    work(*arguments)
     return time.perf_counter() - begun

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from exemplar_store.disk import check_inside, names_in
 from exemplar_store.errors import Damaged, StoreError
-from exemplar_store.generations import Snapshot, read_snapshot
+from exemplar_store.generations import (
+    Snapshot,
+    generation_numbers,
+    is_generation_file,
+    read_info,
+    read_snapshot,
+    retained,
+)
 from exemplar_store.records import SegmentRef
 from exemplar_store.segment_reader import SegmentReader, open_files
 from exemplar_store.transaction import unreachable
@@ -22,7 +29,8 @@ class Verification:
 
     Attributes:
         generation: number of the head.
-        files, bytes, exemplars: how much was checked.
+        older: numbers of older generations that the store keeps, which were checked too.
+        files, bytes, exemplars: how much the head has that was checked.
         problems: one line per damage; empty if the store is whole.
         leftovers: what interrupted commits left behind: harmless, removed when the store is next opened for writing.
     """
@@ -30,6 +38,7 @@ class Verification:
     path: Path
     full: bool
     generation: int = -1
+    older: list[int] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
     exemplars: int = 0
@@ -38,7 +47,7 @@ class Verification:
 
 
 def verify(path: Path | str, full: bool = False) -> Verification:
-    """Check every file that the head needs.
+    """Check every file that the head needs, or an older generation that the store keeps.
 
     Quick: the chain of checksums from the head to the list of every segment's files, each file's presence and size,
     and all metadata. Full: also every byte of every file, and that every exemplar decodes.
@@ -46,21 +55,46 @@ def verify(path: Path | str, full: bool = False) -> Verification:
     Raises:
         NotAStore, UnsupportedFormat: there is nothing here that can be checked.
     """
-    found = Verification(Path(path).absolute(), full)
+    root = Path(path).absolute()
+    while True:
+        try:
+            read_info(root)  # first of all: is it a store at all
+            before = generation_numbers(root)
+        except Damaged as error:
+            return Verification(root, full, problems=[str(error)])
+        found = _verified(root, full)
+        if not found.problems or generation_numbers(root) == before:
+            return found  # else a commit has removed what was being looked at
+
+
+def _verified(root: Path, full: bool) -> Verification:
+    found = Verification(root, full)
     try:
-        snapshot = read_snapshot(found.path)
+        head = read_snapshot(root)
     except Damaged as error:
         found.problems.append(str(error))
         return found
-    found.generation, found.bytes, found.files = snapshot.generation.number, snapshot.used_bytes, 2
-    if snapshot.used_bytes > snapshot.info.budget_bytes:
-        found.problems.append(
-            f"{found.path}: uses {snapshot.used_bytes} bytes, its budget is {snapshot.info.budget_bytes}"
-        )
-    for ref in snapshot.generation.segments:
+    found.generation, found.bytes, found.files = head.generation.number, head.used_bytes, 2
+    if head.used_bytes > head.info.budget_bytes:
+        found.problems.append(f"{root}: uses {head.used_bytes} bytes, its budget is {head.info.budget_bytes}")
+    for ref in head.generation.segments:
         _verify_segment(found, ref)
-    _list_strangers(found, snapshot)
+    _verify_older(found, head)
+    _list_strangers(found, head)
     return found
+
+
+def _verify_older(found: Verification, head: Snapshot) -> None:
+    """What older generations have beside the head."""
+    kept, checked = retained(head), set(head.generation.segments)
+    older = Verification(found.path, found.full, problems=[str(error) for error in kept.damaged])
+    for snapshot in kept.snapshots[:-1]:
+        found.older.append(snapshot.generation.number)
+        for ref in snapshot.generation.segments:
+            if ref not in checked:
+                _verify_segment(older, ref)
+        checked.update(snapshot.generation.segments)
+    found.problems += [f"{problem} (of an older generation; the head is not concerned)" for problem in older.problems]
 
 
 def _verify_segment(found: Verification, ref: SegmentRef) -> None:
@@ -114,10 +148,11 @@ def _note(found: Verification, check: Callable[[int], object], number: int) -> N
 
 def _list_strangers(found: Verification, head: Snapshot) -> None:
     """What lies in the store's folder and is not reachable from a generation that is kept."""
-    expected = {"store.json", "generations", "segments", "tmp"}
-    found.problems += [
-        f"{found.path / name}: does not belong to a store; move it elsewhere"
-        for name in names_in(found.path)
-        if name not in expected
-    ]
-    found.leftovers += [str(path.relative_to(found.path)) for path in unreachable(head)]
+    expected, generations = {"store.json", "generations", "segments", "tmp"}, found.path / "generations"
+    strangers = [found.path / name for name in names_in(found.path.resolve()) if name not in expected]
+    strangers += [generations / name for name in names_in(generations) if not is_generation_file(name)]
+    found.problems += [f"{path}: does not belong to a store; move it elsewhere" for path in strangers]
+    try:
+        found.leftovers += [str(path.relative_to(found.path)) for path in unreachable(head)]
+    except StoreError as error:
+        found.problems.append(str(error))

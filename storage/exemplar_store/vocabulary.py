@@ -45,10 +45,12 @@ class Piece:
     Attributes:
         word: empty where it is not known.
         dropped: number of tokens dropped, 0 for what was kept.
+        goes_on: it is the rest of the word before it, of which a part was dropped and a part was kept.
     """
 
     word: str
     dropped: int = 0
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,11 @@ def _append_dropped(found: list[Piece], whole: list[str] | None, begin: int, end
 
 
 def _append(found: list[Piece], entry: str, dropped: int) -> None:
-    if entry.startswith("##") and found and found[-1].word and found[-1].dropped == dropped:
-        found[-1] = Piece(found[-1].word + entry[2:], dropped)  # WordPiece: goes on with the word before it
+    goes_on = entry.startswith("##") and bool(found) and bool(found[-1].word)  # WordPiece
+    if goes_on and found[-1].dropped == dropped:
+        found[-1] = Piece(found[-1].word + entry[2:], dropped, found[-1].goes_on)
     else:
-        found.append(Piece(entry.removeprefix("##").lstrip("Ġ▁"), dropped))
+        found.append(Piece(entry.removeprefix("##").lstrip("Ġ▁"), dropped, goes_on))
 
 
 def read_words(tokenizer: Path | None, texts: Path | None) -> Words:

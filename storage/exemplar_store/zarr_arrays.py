@@ -25,6 +25,7 @@ from exemplar_store.zstd import unpack_frame
 
 CRC = 4  # bytes of CRC-32C, little-endian, behind what it covers
 INDEX_ENTRY = 16  # bytes of a shard index entry: offset and size, u8 each
+LITTLE_ENDIAN = {"name": "bytes", "configuration": {"endian": "little"}}
 DATA_TYPES = {"uint8": "|u1", "int64": "<i8", "float32": "<f4"}
 
 
@@ -81,6 +82,8 @@ def read_array(files: SegmentFiles, name: str, data_type: str, shape: tuple[int,
         {"codecs": codecs, "chunk_shape": _chunk_shape(fields.get("chunk_grid"))},
         {"codecs": ["bytes", "zstd", "crc32c"] if "zstd" in codecs else ["bytes", "crc32c"], "chunk_shape": chunk},
     )
+    if data_type != "uint8":
+        _expect(where, {"bytes codec": fields["codecs"][0]}, {"bytes codec": LITTLE_ENDIAN})
     if 0 in shape:
         return np.empty(shape, DATA_TYPES[data_type])
     path = f"{name}/c/{'/'.join('0' * len(shape))}"
@@ -190,7 +193,7 @@ def _sharding(where: str, fields: dict[str, Any], length: int) -> tuple[int, int
                     "configuration": {
                         "chunk_shape": inner,
                         "codecs": [{"name": "bytes"}, {"name": "crc32c"}],
-                        "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+                        "index_codecs": [LITTLE_ENDIAN, {"name": "crc32c"}],
                         "index_location": "end",
                     },
                 }

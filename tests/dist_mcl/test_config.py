@@ -43,10 +43,18 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
         ("model.adapter.kind=foo", "'foo' found using 'kind' does not match any of the expected tags: 'ssf', 'lora'"),
         ("training.epochs=three", "training.epochs: Input should be a valid integer"),
         ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1, got 0"),
+        ("training.epochs=true", "training: epochs is no switch, write a value other than true"),
+        ("exemplars.budget=no", "exemplars: budget is no switch, write a value other than false"),
+        ("training.learning_rate=.inf", "training.learning_rate: Input should be a finite number, got inf"),
         ("exemplars.budget=3XB", "exemplars.budget: unknown unit 'XB'; write a size such as"),
         ("exemplars.budget=-3", "exemplars.budget: Input should be greater than or equal to 0, got -3"),
         ("training.batch_size=33", "batch_size 33 is not a multiple of micro_batch_size 16"),
-        ("launcher.processes=3", "training.batch_size 32 is not a multiple of training.micro_batch_size x"),
+        ("launcher.processes=3", "is 2 micro-batches of training.micro_batch_size 16, and 3 processes need at least"),
+        (
+            "training={gradient_sum: deepspeed, batch_size: 48}",
+            "is 3 micro-batches of training.micro_batch_size 16, and 2 pro",
+        ),
+        ("training.zero_stage=3", "zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed"),
         ("name=../elsewhere", "name: String should match pattern"),
         ("nonsense", "--set nonsense: write it as a.b=value"),
         ("seed.x=3", "seed: Input should be a valid integer"),
@@ -86,9 +94,50 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
     assert config.load(again) == experiment
 
 
-def test_launcher_and_name_do_not_decide_the_result(file: Path) -> None:
-    one = config.load(file, ["launcher.processes=1", "name=a"]).result_fields()
-    two = config.load(file, ["launcher.processes=2", "name=b"]).result_fields()
+def test_launcher_name_and_checkpoints_do_not_decide_the_result(file: Path) -> None:
+    one = config.load(file, ["launcher.processes=1", "name=a", "training.step_timeout=7"]).result_fields()
+    two = config.load(file, ["launcher.processes=2", "name=b", "training.checkpoint.every_steps=2"]).result_fields()
     assert one == two
     other = config.load(file, ["training.learning_rate=0.5"]).result_fields()
     assert config.differing_fields(one, other) == ["training.learning_rate is 0.002 here and 0.5 there"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "{train_batch_size: 64}",
+            "deepspeed.train_batch_size is 64, but 32 follows from training.batch_size; remove it",
+        ),
+        ("{gradient_clipping: 2}", "deepspeed.gradient_clipping is 2, but 1.0 follows from training.gradient_clipping"),
+        (
+            "{zero_optimization: {stage: 1}}",
+            "deepspeed.zero_optimization.stage is 1, but 2 follows from training.zero_s",
+        ),
+        (
+            "{gradient_accumulation_steps: 4}",
+            "gradient_accumulation_steps is 4, but 1 follows from the batch and 2 proc",
+        ),
+        (
+            "{gradient_allreduce_op: mean}",
+            "gradient_allreduce_op is 'mean', but 'sum' follows from training.gradient_sum",
+        ),
+        ("{optimizer: {type: Lion}}", "deepspeed.optimizer: it is AdamW by training.learning_rate and"),
+        ("{fp16: {enabled: true}}", "deepspeed.fp16: it is training.precision that decides; remove it"),
+        ("nowhere.json", "training.deepspeed: nowhere.json: cannot read the DeepSpeed configuration: No such file"),
+        ("3", "training.deepspeed: Input should be a valid dictionary, got 3"),
+    ],
+)
+def test_deepspeed_must_not_contradict_the_experiment(file: Path, given: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(file, [f"training.deepspeed={given}"])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_deepspeed_from_a_file_becomes_part_of_the_experiment(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "zero.json"
+    path.write_text('{"train_batch_size": "auto", "zero_optimization": {"reduce_bucket_size": 1000000}}')
+    training = config.load(file, [f"training.deepspeed={path}"]).training
+    assert training.deepspeed["zero_optimization"] == {"reduce_bucket_size": 1000000}
+    assert training == config.load(file, [f"training.deepspeed={training.deepspeed}"]).training

@@ -104,11 +104,26 @@ def test_a_strange_file_is_reported_and_does_no_harm(
     capsys: pytest.CaptureFixture[str], small_store: ExemplarStore
 ) -> None:
     (small_store.path / "notes.txt").write_text("mine")
+    (small_store.path / "generations" / "00000001.json.orig").write_text("{}")
     (segment(small_store.path) / "core").write_text("dumped")
     assert main(["info", str(small_store.path)]) == 0
     assert main(["verify", str(small_store.path)]) == DAMAGED
     err = capsys.readouterr().err
-    assert "notes.txt: does not belong" in err and "core: does not belong" in err
+    assert all(f"{name}: does not belong" in err for name in ("notes.txt", "00000001.json.orig", "core"))
+
+
+def test_a_file_in_the_place_of_a_folder_is_damage(
+    capsys: pytest.CaptureFixture[str], small_store: ExemplarStore
+) -> None:
+    for name in ("segments", "generations"):
+        folder = small_store.path / name
+        folder.rename(small_store.path / "tmp" / name)
+        folder.write_text("")
+        for command in ("info", "verify"):
+            assert main([command, str(small_store.path)]) == DAMAGED
+            assert str(folder) in capsys.readouterr().err
+        folder.unlink()
+        (small_store.path / "tmp" / name).rename(folder)
 
 
 @pytest.fixture

@@ -182,8 +182,9 @@ def test_verify_exits_with_1_only_for_damage(capsys: Capture, small_store: Exemp
         (["fly", "{store}"], "No such command 'fly'"),
         (["ls", "{store}", "--label", "hart"], "no class is called 'hart'; classes: heart, tool, drink"),
         (["ls", "{store}", "--limit", "0"], "--limit"),
-        (["ls", "{store}", "--stage", "x"], "Invalid value for '--stage'"),
-        (["ls", "{store}", "--offset", "-1"], "--offset"),
+        (["ls", "{store}", "--stage", "x"], "unable to parse string as an integer; got 'x'"),
+        (["ls", "{store}", "--offset", "-1"], "greater than or equal to 0; got '-1'"),
+        (["export", "{store}", "{tmp}/x"], "Missing option '--format'. Choose from: npz, webdataset, arrow"),
         (["bench", "{tmp}/none"], "does not exist"),
         (["bench", "{store}", "--threads", "0"], "--threads"),
         (["info", "{tmp}/" + 300 * "x"], "File name too long"),
@@ -191,6 +192,7 @@ def test_verify_exits_with_1_only_for_damage(capsys: Capture, small_store: Exemp
         (["show", "{store}", "1", "--grid"], "either the number of an exemplar or --grid"),
         (["show", "{store}", "99"], "there is no exemplar 99"),
         (["show", "{store}", "0", "-o", "{tmp}/none/x.png"], "give another file with -o"),
+        (["show", "{store}", "0", "-o", "{tmp}/x.jpg"], "x.jpg is drawn as PNG; give a name that ends in .png"),
         (["show", "{store}", "0", "--tokenizer", "{tmp}"], "no tokenizer.json or vocab.txt"),
     ],
 )
@@ -264,6 +266,18 @@ def test_words_show_where_tokens_were_dropped(tmp_path: Path) -> None:
     assert Words().pieces(tokens, 0) == [gaps[0], Piece("#0"), Piece("#1"), Piece("#2"), gaps[1], Piece("#3")]
     assert words.pieces(tokens.take(np.array([2])), 0) == [Piece("", 3), Piece("s"), Piece("", 3)]
     assert words.pieces(Tokens.full(np.array([3, 99], np.int32), (2,)), 0) == [Piece("fruit"), Piece("#99")]
+
+
+def test_the_rest_of_a_word_stands_next_to_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("re\n##per\n##cussion\n", "utf-8")
+    words = Words(read_vocabulary(tmp_path), {1: ["re", "##per", "##cussion"]})
+    whole = Tokens.full(np.arange(3, dtype=np.int32), (3,))
+    assert words.pieces(whole.take(np.array([0, 1])), 1) == [Piece("reper"), Piece("cussion", 1, goes_on=True)]
+    assert words.pieces(whole.take(np.array([1])), 1) == [
+        Piece("re", 1),
+        Piece("per", goes_on=True),
+        Piece("cussion", 1, goes_on=True),
+    ]
 
 
 def test_dropped_words_are_named_where_the_whole_text_is_known(tmp_path: Path, tokenizer_file: Path) -> None:

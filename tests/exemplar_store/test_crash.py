@@ -198,6 +198,7 @@ def test_readers_and_a_writer_at_once(small_store: ExemplarStore, encode_class: 
         )
         seen.add(reader.snapshot.generation.number)
         reader.close()
+        assert verify(small_store.path).problems == []
     assert StoreReader(small_store.path).snapshot.generation.number == 39 and len(seen) > 5
 
 
@@ -331,3 +332,34 @@ def test_a_file_that_may_not_grow(small_store: ExemplarStore, encode_class: Enco
         signal.signal(signal.SIGXFSZ, handler)
     assert contents(small_store.path) == old and bytes_on_disk(small_store.path) == small_store.used_bytes
     assert small_store.commit(plan).number == 3
+
+
+def test_the_head_is_durable_before_what_only_its_predecessor_needs_is_removed(
+    small_store: ExemplarStore, encode_class: EncodeClass, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the one who opens the store after a crash between the link and its being durable."""
+
+    sync = disk.sync_directory
+
+    def die_between(path: Path) -> None:
+        if path == generations:
+            raise KeyboardInterrupt
+        sync(path)
+
+    plan = small_store.plan(3, encode_class([3], 3, stage=3))
+    generations, steps = small_store.path / "generations", list[tuple[str, Path]]()
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync_directory", die_between)
+        with pytest.raises(KeyboardInterrupt):
+            small_store.commit(plan)
+    assert len(list(generations.iterdir())) == 2
+    for name in ("sync_directory", "remove", "rename"):
+        step = getattr(disk, name)
+
+        def noted(path: Path, *more: Path, name: str = name, step: Callable[..., None] = step) -> None:
+            steps.append((name, path))
+            step(path, *more)
+
+        monkeypatch.setattr(disk, name, noted)
+    assert ExemplarStore.open(small_store.path).head.number == 3
+    assert len(steps) > 3 and steps[0] == ("sync_directory", generations)

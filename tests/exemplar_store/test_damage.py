@@ -17,6 +17,7 @@ from numcodecs.zstd import compress, decompress
 
 from exemplar_store import Damaged, ExemplarStore, NotAStore, StoreError, StoreReader, UnsupportedFormat, verify
 from exemplar_store.generations import generation_path
+from exemplar_store.maintenance import collect_garbage
 from exemplar_store.records import SEGMENT_ATTRIBUTE, crc_text, file_checksum, seal, unseal
 from exemplar_store.segment_reader import SegmentReader
 
@@ -234,6 +235,12 @@ def attributes(change: Change) -> Change:
         ("table/zarr.json", lambda fields: fields["attributes"].update(rows=["x"]), Damaged, "rows are"),
         ("table/zarr.json", set_field("data_type", "object"), Damaged, "data_type is"),
         ("table/zarr.json", set_field("codecs", [{"name": "gzip"}]), Damaged, "codecs is"),
+        (
+            "table/zarr.json",
+            lambda fields: fields["codecs"][0].update(configuration={"endian": "big"}),
+            Damaged,
+            "bytes codec is",
+        ),
         ("score/zarr.json", set_field("chunk_grid", None), Damaged, "chunk_shape is null"),
         ("payload/zarr.json", set_field("shape", [1 << 60]), Damaged, "shape is"),
         ("payload/zarr.json", set_field("codecs", [{"name": "bytes"}]), Damaged, "codecs is"),
@@ -257,6 +264,15 @@ def test_forged_segments(
 def test_absurd_numbers_of_exemplars_allocate_nothing(small_store: ExemplarStore) -> None:
     change_json(small_store, "zarr.json", lambda fields: None, count=10**14)
     with pytest.raises(Damaged, match="do not hold 100000000000000 scores"):
+        StoreReader(small_store.path)
+
+
+def test_a_table_may_not_be_much_larger_than_what_is_on_disk(
+    small_store: ExemplarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """zstd makes little of many rows of zeros."""
+    monkeypatch.setattr("exemplar_store.segment_reader.MAX_TABLE", 8 * 14)  # one exemplar's
+    with pytest.raises(Damaged, match=r"table/zarr\.json: claims \d+ bytes of table, allowed are 112"):
         StoreReader(small_store.path)
 
 
@@ -322,3 +338,21 @@ def test_links_and_odd_files_are_refused(small_store: ExemplarStore, tmp_path: P
     with pytest.raises(Damaged, match="is not a regular file"):
         StoreReader(small_store.path)
     assert "is not a regular file" in verify(small_store.path, full=True).problems[0]
+
+
+@pytest.mark.parametrize("name", ["segments", "tmp", "generations"])
+def test_folders_that_lead_elsewhere_are_refused_and_nothing_is_removed_there(
+    small_store: ExemplarStore, tmp_path: Path, name: str
+) -> None:
+    """Opening a store for writing removes leftovers; a link must not make somebody else's files leftovers."""
+    folder, elsewhere = small_store.path / name, tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    (elsewhere / "mine").mkdir()
+    (elsewhere / "mine" / "thesis.txt").write_text("years")
+    folder.symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    for use in (ExemplarStore.open, collect_garbage):
+        with pytest.raises(Damaged, match=f"{name}: is a symbolic link"):
+            use(small_store.path)
+    assert sorted(elsewhere.rglob("*")) == before
+    assert any(f"{name}: is a symbolic link" in problem for problem in verify(small_store.path).problems)

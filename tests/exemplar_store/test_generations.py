@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from exemplar_store import (
+    BudgetTooSmall,
     Communicator,
     Damaged,
     EncodedExemplar,
@@ -108,7 +112,8 @@ def test_a_damaged_head_can_be_left_behind(kept_store: ExemplarStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(1, "generation 1 is gone"), (4, "generation 4 is the head"), (9, "generation 9 is gone")]
+    ("number", "message"),
+    [(1, "generation 1 is gone"), (4, "generation 4 is the head"), (9, "there is no generation 9")],
 )
 def test_generations_that_cannot_be_rolled_back_to(kept_store: ExemplarStore, number: int, message: str) -> None:
     before = sorted(kept_store.path.rglob("*"))
@@ -138,8 +143,53 @@ def test_rolling_back_never_exceeds_the_budget(tmp_path: Path, encode_class: Enc
     assert tight.used_bytes == budget
     tight.commit(tight.plan(9, []))  # the second exemplar leaves: the list of stages has grown
     assert len(held(tight.path)) == 1
-    with pytest.raises(StoreError, match=f"would take {budget + 1} bytes, its budget is {budget}"):
+    with pytest.raises(StoreError, match=f"would take {budget + 1} bytes, budget_bytes is {budget}"):
         roll_back(tight.path, 8)
+
+
+def test_damage_to_an_older_generation_is_reported(kept_store: ExemplarStore) -> None:
+    assert verify(kept_store.path).older == [2, 3]
+    of_head = {ref.name for ref in kept_store.head.segments}
+    only_older = [path for path in (kept_store.path / "segments").iterdir() if path.name not in of_head]
+    for path in (only_older[0] / "payload/c/0", kept_store.path / "generations/00000002.json"):
+        good = path.read_bytes()
+        path.write_bytes(good[:40] + bytes([good[40] ^ 1]) + good[41:])
+        (problem,) = verify(kept_store.path, full=True).problems[:1]
+        assert str(path) in problem and problem.endswith("(of an older generation; the head is not concerned)")
+        assert StoreReader(kept_store.path).read(0)
+        path.write_bytes(good)
+    assert verify(kept_store.path, full=True).problems == []
+
+
+def test_nothing_that_exceeds_the_budget_is_committed(small_store: ExemplarStore, encode_class: EncodeClass) -> None:
+    plan = small_store.plan(3, encode_class([3], 3, 3))
+    before = sorted(small_store.path.rglob("*"))
+    for evict_first in (False, True):
+        with pytest.raises(BudgetTooSmall, match="generation 3 would take 14001 bytes, budget_bytes is 14000"):
+            small_store.commit(replace(plan, total_bytes=14_001), evict_first=evict_first)
+    assert sorted(small_store.path.rglob("*")) == before and small_store.head.number == 2
+
+
+def test_a_plan_that_was_wrong_about_its_size_is_found_out(
+    tmp_path: Path, encode_class: EncodeClass, bytes_on_disk: Bytes
+) -> None:
+    """What was written is measured again before it becomes the head."""
+    small = ExemplarStore.create(tmp_path / "small", budget_bytes=5_000, run_id="run")
+    large = ExemplarStore.create(tmp_path / "large", budget_bytes=50_000, run_id="run")
+    plan = large.plan(1, encode_class([0], 9))
+    lie = replace(plan, total_bytes=5_000, change=replace(plan.change, snapshot=small._shared.snapshot))
+    with pytest.raises(BudgetTooSmall, match=r"generation 1 would take \d+ bytes, budget_bytes is 5000"):
+        small.commit(lie)
+    assert small.head.number == 0 and bytes_on_disk(small.path) == small.used_bytes
+
+
+def test_evicting_first_does_nothing_for_a_stage_that_is_committed(
+    kept_store: ExemplarStore, encode_class: EncodeClass
+) -> None:
+    plan = kept_store.plan(5, encode_class([5], 4, 5))
+    assert plan.evicted > 0
+    head = kept_store.commit(plan, evict_first=True)
+    assert head.number > 5 and kept_store.commit(plan, evict_first=True) == head
 
 
 def test_garbage_is_listed_before_it_is_removed(small_store: ExemplarStore, bytes_on_disk: Bytes) -> None:
@@ -241,3 +291,46 @@ def test_evicting_first_with_many_writers(
 
     assert run_writers(2, write) == [0, 0]
     assert verify(path, full=True).problems == [] and ExemplarStore.open(path).head.stages == (1, 2, 3, 4, 5)
+
+
+def test_a_damaged_segment_of_an_older_generation_is_not_taken_for_the_new_one(
+    kept_store: ExemplarStore, encode_class: EncodeClass
+) -> None:
+    now, name = held(kept_store.path), kept_store.head.segments[0].name
+    roll_back(kept_store.path, 3)
+    payload = kept_store.path / "segments" / name / "payload/c/0"
+    payload.write_bytes(payload.read_bytes()[:-5] + b"flips")
+    store = ExemplarStore.open(kept_store.path)
+    store.commit(store.plan(4, encode_class([4], 4, 4)))  # makes the very segment that generation 4 still holds
+    assert store.head.segments[0].name == name and held(store.path) == now
+    assert verify(store.path, full=True).problems == [] == verify(store.path).leftovers
+
+
+def test_rolling_back_stands_even_if_cleaning_up_fails(
+    kept_store: ExemplarStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path) -> None:
+        if path.parent.name == "generations":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(disk, "remove", refuse)
+    assert roll_back(kept_store.path, 3).number == 5
+    assert "generation 5 is committed, but cleaning up failed" in caplog.text
+
+
+def test_rolling_back_writes_nothing_through_a_link(kept_store: ExemplarStore, tmp_path: Path) -> None:
+    (kept_store.path / "tmp").rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "00000005.json").write_text("mine")
+    (kept_store.path / "tmp").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Damaged, match="tmp: is a symbolic link"):
+        roll_back(kept_store.path, 3)
+    assert (tmp_path / "elsewhere" / "00000005.json").read_text() == "mine"
+
+
+def test_garbage_says_which_generation_it_gives_up(kept_store: ExemplarStore, caplog: pytest.LogCaptureFixture) -> None:
+    older = kept_store.path / "generations" / "00000003.json"
+    older.write_bytes(older.read_bytes()[:-1])
+    listed = collect_garbage(kept_store.path, dry_run=True)
+    assert "generations/00000003.json" in listed and older.exists()
+    assert f"{older}: does not end in its checksum" in caplog.text and "is given up" in caplog.text
+    assert collect_garbage(kept_store.path) == listed and verify(kept_store.path).problems == []

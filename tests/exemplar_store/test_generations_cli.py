@@ -73,6 +73,8 @@ def test_rollback(capsys: Capture, store: ExemplarStore) -> None:
         "",
     )
     assert len(run_json(capsys, "ls", store.path)) == 6
+    facts = run_json(capsys, "rollback", store.path, 3)
+    assert facts == {"generation": 5, "holds_what_held": 3, "stages": [1, 2, 3]}
 
 
 def test_gc(capsys: Capture, store: ExemplarStore) -> None:
@@ -86,6 +88,9 @@ def test_gc(capsys: Capture, store: ExemplarStore) -> None:
 def test_compact(capsys: Capture, store: ExemplarStore) -> None:
     code, out, err = run(capsys, "compact", store.path)
     assert (code, err) == (0, "") and out.startswith("generation 4: 3 segments and") and " 1 segments and" in out
+    used = ExemplarStore.open(store.path).used_bytes
+    now = {"segments": 1, "bytes": used}
+    assert run_json(capsys, "compact", store.path) == {"generation": 4, **now, "before": now}
 
 
 def test_compact_under_mpirun(capsys: Capture, store: ExemplarStore) -> None:
@@ -95,11 +100,25 @@ def test_compact_under_mpirun(capsys: Capture, store: ExemplarStore) -> None:
     assert len(run_json(capsys, "ls", store.path)) == 9
 
 
+def test_one_process_tells_of_a_mistake_under_mpirun(tmp_path: Path) -> None:
+    mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "3", sys.executable, "-m", "exemplar_store.cli"]
+    command = [*mpirun, "compact", tmp_path / "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and done.stderr.count("exemplar-store: ") == 1
+    assert f"{tmp_path / 'none'}: does not exist" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["rollback", "{store}", "1"], "generation 1 is gone"),
-        (["rollback", "{store}", "x"], "'generation': Input should be a valid integer"),
+        (["rollback", "{store}", "9"], "there is no generation 9, the store is at 3"),
+        (
+            ["rollback", "{store}", "x"],
+            "'generation': Input should be a valid integer, unable to parse",
+        ),
+        (["rollback", "{store}", "x"], "got 'x'"),
+        (["diff", "{store}", "1.5", "3"], "got '1.5'"),
         (["diff", "{store}", "1", "3"], "generation 1 is gone"),
         (["log", "{tmp}"], "has no store.json"),
         (["du", "{tmp}/none"], "does not exist"),
@@ -114,3 +133,13 @@ def test_mistakes_get_one_line_and_exit_code_2(
     code, out, err = run(capsys, *[argument.format(tmp=tmp_path, store=store.path) for argument in arguments])
     assert (code, out) == (2, "") and message in err and err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_log_of_a_damaged_generation_goes_on_and_exits_with_1(capsys: Capture, store: ExemplarStore) -> None:
+    older = store.path / "generations" / "00000002.json"
+    older.write_bytes(older.read_bytes()[:-1])
+    code, out, err = run(capsys, "log", store.path)
+    assert code == 1 and out.splitlines()[1].split() == ["2", "damaged"] and "3 (head)" in out
+    assert f"{older}: does not end in its checksum" in err and err.count("\n") == 1
+    code, out, err = run(capsys, "log", store.path, "--json")
+    assert code == 1 and [one["generation"] for one in json.loads(out)] == [2, 3] and str(older) in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,21 +74,25 @@ def test_the_budget_decides_how_many_come_in(folder: Path, capsys: pytest.Captur
     ("line", "message"),
     [
         ({"label": 0}, "line 2: has no image, text or tokens"),
-        ({"image": "red.png"}, "line 2: label"),
-        ({"label": 0, "image": "red.png", "colour": 1}, "line 2: colour: Extra inputs"),
-        ({"label": -1, "image": "red.png"}, "line 2: label"),
+        ({"image": "red.png"}, "line 2: label: Field required"),
+        ({"label": 0, "image": "red.png", "colour": 1}, "line 2: colour is '1': Extra inputs"),
+        ({"label": -1, "image": "red.png"}, "line 2: label is '-1': Input should be greater"),
         ({"label": "name", "image": "red.png"}, "some classes are numbers and some are names"),
         ({"label": 0, "image": "none.png"}, "line 2: image 'none.png': No such file"),
         ({"label": 0, "image": "broken.jpg"}, "line 2: image 'broken.jpg': cannot identify"),
         ({"label": 0, "image": "../secret.png"}, "'../secret.png' lies outside the folder"),
         ({"label": 0, "image": "/etc/passwd"}, "'/etc/passwd' lies outside the folder"),
         ({"label": 0, "image": "link.png"}, "'link.png' lies outside the folder"),
+        ({"label": 0, "image": "loop.png"}, "line 2: image 'loop.png'"),
+        ({"label": 0, "image": "pipe.png"}, "line 2: image 'pipe.png' is no file"),
+        ({"label": 0, "image": "more"}, "line 2: image 'more' is no file"),
+        ({"label": 0, "image": "a\0b.png"}, "line 2: image 'a\\x00b.png': "),
         ({"label": 0, "image": "red.png", "kept": [4]}, "kept is [4]; the numbers must ascend and be below 4"),
         ({"label": 0, "image": "red.png", "kept": [2, 1]}, "kept is [2, 1]"),
         ({"label": 0, "text": "a", "tokens": [1]}, "has a text and tokens"),
         ({"label": 0, "text": "a"}, "line 2: has a text; give --tokenizer"),
         ({"label": 0, "image": "red.png", "sample_id": 0}, "sample 0"),
-        ({"label": 0, "image": "red.png", "answer": "\ud800"}, "line 2: the line: Invalid JSON"),
+        ({"label": 0, "image": "red.png", "answer": "\ud800"}, "line 2: the line is '{"),
     ],
 )
 def test_mistakes_get_one_line_and_make_no_store(
@@ -95,6 +100,8 @@ def test_mistakes_get_one_line_and_make_no_store(
 ) -> None:
     Image.new("RGB", (32, 32)).save(folder.parent / "secret.png")
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    os.mkfifo(folder / "pipe.png")  # reading it would wait for ever
     samples(folder, {"label": 0, "image": "red.png"}, line)
     assert run(folder) == 2
     err = capsys.readouterr().err
@@ -107,6 +114,8 @@ def test_mistakes_get_one_line_and_make_no_store(
     [
         (["--budget", "many"], "budget is 'many'; write a size such as"),
         (["--budget", "400"], "budget_bytes is 400"),
+        (["--budget", 400 * "9" + "GB"], "budget_bytes is more than 2^63 - 1"),
+        (["--size", "1000000"], "--size"),
         (["--budget", "900"], "raise the budget"),
         (["--size", "30"], "size is 30; it must be a multiple of the patch of 16"),
         (["--tokenizer", "none.json"], "none.json: No such file"),
@@ -119,6 +128,12 @@ def test_options_that_make_no_sense(
     assert run(folder, *options) == 2
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and not (folder.parent / "store").exists()
+
+
+def test_a_folder_without_samples_makes_no_store(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples(folder)
+    assert run(folder) == 2 and "samples.jsonl: holds no samples" in capsys.readouterr().err
+    assert not (folder.parent / "store").exists()
 
 
 def test_a_store_that_exists_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

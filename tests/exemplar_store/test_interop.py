@@ -16,6 +16,7 @@ import pytest
 import zarr
 
 from exemplar_store import CODECS, ExemplarStore, Jpeg, StoreReader, Target, verify
+from exemplar_store.records import crc_text, file_checksum, unseal
 
 HERE = Path(__file__).parent
 FORMAT = HERE.parents[1] / "storage" / "FORMAT.md"
@@ -44,6 +45,14 @@ def test_the_documented_reader_reads_what_ours_reads(small_store: ExemplarStore,
         for name, tokens in ours.tokens.items():
             assert np.array_equal(tokens.values, theirs["tokens"][name]["values"])
             assert np.array_equal(tokens.positions, theirs["tokens"][name]["positions"])
+
+
+def test_the_checksums_that_the_format_gives_as_examples() -> None:
+    text = FORMAT.read_text("utf-8")
+    (sealed,) = re.findall(r"^    (\{.*\})$", text, re.MULTILINE)
+    assert unseal(sealed.encode("ascii"), "FORMAT.md")["number"] == 7
+    digits = b"123456789"
+    assert re.findall(r"they are `(.{8})` and `(.{8})`", text) == [(crc_text(digits), file_checksum(digits))]
 
 
 def golden_expected(version: str) -> list[dict[str, Any]]:

@@ -191,3 +191,16 @@ def test_payloads_of_many_inner_chunks_and_shards(
     payloads = {(one.label, one.rank): one.payload for one in new}
     got = [segment.encoded(row) for segment in reader._segments for row in range(len(segment))]
     assert {(one.label, one.rank): one.payload for one in got} == payloads
+
+
+def test_reading_all_goes_in_parts(three_segments: ExemplarStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, parts = StoreReader(three_segments.path), []
+    expected, read_many = reader.read_many(range(18)), reader.read_many
+
+    def watched(indices: range) -> list[Exemplar]:
+        parts.append(list(indices))
+        return read_many(indices)
+
+    monkeypatch.setattr("exemplar_store.reader.BATCH", 7)
+    monkeypatch.setattr(reader, "read_many", watched)
+    assert list(reader.read_all()) == expected and [len(part) for part in parts] == [7, 7, 4]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +24,7 @@ from exemplar_store import (
     StoreReader,
     WrongRun,
     disk,
+    generations,
     layout,
     minimum_bytes,
 )
@@ -251,3 +255,75 @@ def test_stages_without_an_exemplar_do_not_outgrow_the_budget(tmp_path: Path) ->
     with pytest.raises(BudgetTooSmall, match="stage 1 alone takes"):
         store.plan(1, [])
     assert ExemplarStore.open(store.path).head.number == 0
+
+
+def test_what_no_reader_would_take_is_not_committed(small_store: ExemplarStore, encode_class: EncodeClass) -> None:
+    """Else the memory would be lost: the old generation goes once the new one is there."""
+    held = stored(small_store)
+    one = encode_class([3], 1, stage=3)[0]
+    nine_sides = replace(
+        one, parts=tuple(replace(part, modality="x", grid=(*part.grid, *[1] * 7)) for part in one.parts[:1])
+    )
+    with pytest.raises(StoreError, match=r"could not be read again: .*modalities.*sides.*store is at generation 2"):
+        small_store.commit(small_store.plan(3, [nine_sides]))
+    assert stored(small_store) == held and list((small_store.path / "tmp").iterdir()) == []
+
+
+def test_a_plan_for_another_store_is_refused(tmp_path: Path, encode_class: EncodeClass) -> None:
+    stores = [ExemplarStore.create(tmp_path / name, budget_bytes=20_000, run_id="run") for name in "ab"]
+    with pytest.raises(StoreError, match="stage 1 was planned for another store"):
+        stores[1].commit(stores[0].plan(1, encode_class([0], 2)))
+    assert ExemplarStore.open(stores[1].path).head.number == 0
+
+
+def test_the_lock_is_one_that_network_filesystems_give(
+    small_store: ExemplarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS turns flock into a lock of POSIX, and that is exclusive only on a file that is open for writing."""
+    modes = []
+
+    def as_on_nfs(descriptor: int, operation: int) -> None:
+        modes.append(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(disk.fcntl, "flock", as_on_nfs)
+    small_store.collect_garbage()
+    assert modes == [os.O_RDWR]
+
+
+def test_a_filesystem_without_locks_is_named(small_store: ExemplarStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(disk.fcntl, "flock", missing)
+    with pytest.raises(StoreError, match=r"store\.json: cannot be locked: Function not implemented"):
+        small_store.collect_garbage()
+
+
+def test_a_copy_without_empty_folders_is_cleaned(small_store: ExemplarStore) -> None:
+    (small_store.path / "tmp").rmdir()
+    (small_store.path / "segments" / "0009-000-0123456789ab.zarr").mkdir()
+    assert len(list((ExemplarStore.open(small_store.path).path / "segments").iterdir())) == 1
+
+
+def test_a_budget_that_the_format_cannot_hold_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="budget_bytes is more than"):
+        ExemplarStore.create(tmp_path / "store", budget_bytes=1 << 63, run_id="run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_that_is_superseded_while_it_is_looked_for(
+    small_store: ExemplarStore, encode_class: EncodeClass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process commits, and removes the old generation, between the listing and the reading."""
+    listed = generations.generation_numbers
+
+    def just_before(root: Path) -> list[int]:
+        numbers = listed(root)
+        if numbers == [2]:
+            monkeypatch.setattr(generations, "generation_numbers", listed)
+            other = ExemplarStore.open(root)
+            other.commit(other.plan(3, encode_class([3], 1, stage=3)))
+        return numbers
+
+    monkeypatch.setattr(generations, "generation_numbers", just_before)
+    assert read_snapshot(small_store.path).generation.number == 3

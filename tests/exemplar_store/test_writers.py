@@ -6,7 +6,7 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from exemplar_store import (
     Communicator,
     EncodedExemplar,
     ExemplarStore,
+    GroupBroken,
     StoreError,
     StoreReader,
     admission,
@@ -162,7 +163,7 @@ def test_one_failing_writer_makes_the_whole_commit_vanish(
         plan = store.plan(3, new[group.rank :: 4])
         with pytest.MonkeyPatch.context() as patch:
             if group.rank == failing:
-                patch.setattr("exemplar_store.store.write_segment", fail)
+                patch.setattr("exemplar_store.shared_head.write_segment", fail)
             own = group.rank == failing and isinstance(error, MemoryError)
             with pytest.raises(MemoryError if own else StoreError, match=None if own else message.format(failing)):
                 store.commit(plan)
@@ -216,3 +217,46 @@ def test_over_mpi(tmp_path: Path) -> None:
     mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "4", sys.executable]
     subprocess.run([*mpirun, tmp_path / "program.py", tmp_path / "store"], check=True, timeout=120)
     assert StoreReader(tmp_path / "store").sample_ids.tolist() == list(range(30))
+
+
+def test_exemplars_that_one_writer_cannot_make_are_told_to_all(tmp_path: Path, run_writers: RunWriters) -> None:
+    ExemplarStore.create(tmp_path / "store", budget_bytes=99_999, run_id="run")
+
+    def broken() -> Iterator[EncodedExemplar]:
+        raise ValueError("no picture")
+        yield
+
+    def write(group: Communicator) -> None:
+        store = ExemplarStore.open(tmp_path / "store", communicator=group)
+        kind, message = (ValueError, "no picture") if group.rank else (StoreError, "process 1 failed: ValueError: no")
+        with pytest.raises(kind, match=message):
+            store.plan(1, broken() if group.rank else [])
+        assert group.gather(group.rank) == [0, 1]  # nobody waits for a step that the other has left
+
+    assert run_writers(2, write) == [0, 0]
+
+
+@pytest.mark.usefixtures("small_shares")
+def test_an_interrupted_writer_leaves_nobody_in_the_middle(
+    tmp_path: Path, encode_class: EncodeClass, run_writers: RunWriters
+) -> None:
+    """It does not help to clean up, so the others must not expect it to."""
+    path = tmp_path / "store"
+    ExemplarStore.create(path, budget_bytes=400_000, run_id="run")
+    new = encode_class([3], 32, 1, exact=True)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def write(group: Communicator) -> None:
+        store = ExemplarStore.open(path, communicator=group)
+        plan = store.plan(1, new[group.rank :: 2])
+        with pytest.MonkeyPatch.context() as patch:
+            if group.rank:
+                patch.setattr("exemplar_store.shared_head.write_segment", interrupt)
+            with pytest.raises(KeyboardInterrupt if group.rank else GroupBroken):
+                store.commit(plan)
+        assert group.gather(group.rank) == [0, 1]
+
+    assert run_writers(2, write) == [0, 0]
+    assert ExemplarStore.open(path).head.number == 0

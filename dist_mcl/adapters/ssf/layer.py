@@ -34,7 +34,8 @@ class SSFLayer(nn.Module, BaseTunerLayer):
 
     def update_layer(self, adapter_name: str, inference_mode: bool = False) -> None:
         """Add an adapter with fresh parameters."""
-        channels = self.weight.shape[0]
+        base = self.base_layer  # its weight may be sharded, and empty here
+        channels = base.out_features if isinstance(base, nn.Linear) else base.normalized_shape[0]
         self.ssf_scale[adapter_name] = nn.Parameter(torch.normal(1.0, _INITIAL_DEVIATION, (channels,)))
         self.ssf_shift[adapter_name] = nn.Parameter(torch.normal(0.0, _INITIAL_DEVIATION, (channels,)))
         self._move_adapter_to_device_of_base_layer(adapter_name)

@@ -19,13 +19,10 @@ from PIL import Image, UnidentifiedImageError
 from dist_mcl.backbones.pretraining import sources
 from dist_mcl.backbones.pretraining.compose import SIDE
 from dist_mcl.packages.download import Package, iter_members, read_members
+from dist_mcl.packages.emoji import ARTISTS, KEYWORDS, icon_svg, plain_code, slug
 
 Archives = Mapping[Package, Path]
 _RENDERED, _LARGEST_SVG = 160, 1_500_000
-_ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
-    'viewBox="{left} {top} {width} {height}">{body}</svg>'
-)
 # Parts of an icon's name that say how it is drawn, not what.
 _STYLE_WORDS = re.compile(r"-(16|20|24|28|32|48|filled|regular|fill|line|duo|flat|static|alt)(?=-|$)")
 _CLIPART_NOISE = {"unsorted", "clip art", "clipart", "ext", "svg"}
@@ -50,8 +47,8 @@ class Item:
 
 def packages() -> list[Package]:
     """All packages that pretraining needs besides the two teachers."""
-    drawn = [sources.CLIPART, sources.WORD_PICTURES, sources.STAMPS, *sources.ICONS, *sources.EMOJI]
-    return [*drawn, sources.EMOJI_NAMES, *sources.PHOTOGRAPHS]
+    drawn = [sources.CLIPART, sources.WORD_PICTURES, sources.STAMPS, *sources.ICONS, *ARTISTS.values()]
+    return [*drawn, KEYWORDS, *sources.PHOTOGRAPHS]
 
 
 def items(archives: Archives) -> Iterator[Item]:
@@ -124,27 +121,27 @@ def _word_pictures(archive: Path) -> Iterator[tuple[Image.Image, str, float]]:
 
 def _emoji(archives: Archives) -> Iterator[tuple[Image.Image, str, float]]:
     by_code, by_slug = _emoji_words(archives)
-    for package in sources.EMOJI:
+    for package in ARTISTS.values():
         drawings = _json(archives[package], "icons.json")
-        names = {name: _code(code) for code, name in _json(archives[package], "chars.json").items()}
+        names = {name: plain_code(code) for code, name in _json(archives[package], "chars.json").items()}
         for name, drawing in drawings["icons"].items():
             words = by_code.get(names.get(name, "")) or by_slug.get(name)
-            picture = _render(_icon(drawing, drawings)) if words else None
+            picture = _render(icon_svg(drawing, drawings, _RENDERED)) if words else None
             if words and picture:
                 yield picture, words, 1.5
 
 
 def _emoji_words(archives: Archives) -> tuple[dict[str, str], dict[str, str]]:
     """Name and keywords of the emoji outside the experiments' classes, by code point and by slug of the name."""
-    subgroups = _json(archives[sources.EMOJI_NAMES], "meta/groups.json")["subgroups"]
+    subgroups = _json(archives[KEYWORDS], "meta/groups.json")["subgroups"]
     by_code, by_slug = {}, {}
-    for entry in _json(archives[sources.EMOJI_NAMES], "en/data.json"):
+    for entry in _json(archives[KEYWORDS], "en/data.json"):
         if subgroups.get(str(entry.get("subgroup"))) in sources.EMOJI_SUBGROUPS:
             words = " ".join([entry["label"], *entry.get("tags", [])])
-            by_code[_code(entry["hexcode"])] = by_slug[_slug(entry["label"])] = words
-    for code, slug in _json(archives[sources.EMOJI[0]], "chars.json").items():
-        if _code(code) in by_code:
-            by_slug.setdefault(slug, by_code[_code(code)])
+            by_code[plain_code(entry["hexcode"])] = by_slug[slug(entry["label"])] = words
+    for code, icon_name in _json(archives[ARTISTS["noto"]], "chars.json").items():
+        if plain_code(code) in by_code:
+            by_slug.setdefault(icon_name, by_code[plain_code(code)])
     return by_code, by_slug
 
 
@@ -174,20 +171,9 @@ def _icons(archives: Archives) -> Iterator[tuple[Image.Image, str, float]]:
                 continue
             seen.add(name)
             tint = "#" + "".join(f"{generator.randrange(200):02x}" for _ in range(3))
-            picture = _render(_icon(drawing, drawings, tint))
+            picture = _render(icon_svg(drawing, drawings, _RENDERED, tint))
             if picture is not None:
                 yield picture, name, 0.7 if package.name.endswith("game-icons") else 1.0
-
-
-def _icon(drawing: Mapping[str, Any], defaults: Mapping[str, Any], tint: str = "#000") -> str:
-    return _ICON.format(
-        side=_RENDERED,
-        left=drawing.get("left", 0),
-        top=drawing.get("top", 0),
-        width=drawing.get("width", defaults.get("width", 16)),
-        height=drawing.get("height", defaults.get("height", 16)),
-        body=drawing["body"].replace("currentColor", tint),
-    )
 
 
 def _render(svg: str) -> Image.Image | None:
@@ -210,11 +196,3 @@ def _json(archive: Path, name: str) -> Any:
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9']+", text.lower().replace("_", " ")))
-
-
-def _code(hexcode: str) -> str:
-    return hexcode.lower().replace("-fe0f", "")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"[\u2019']", "", text.lower())).strip("-")

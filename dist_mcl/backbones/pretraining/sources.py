@@ -1,6 +1,6 @@
 """The packages that pretraining learns from, pinned. No experiment tests on any of them.
 
-Of the emoji packages only the subgroups are used that are no class of the emoji set.
+Of the emoji packages (`dist_mcl.packages.emoji`) only the subgroups are used that are no class of the emoji set.
 """
 
 from __future__ import annotations
@@ -43,23 +43,7 @@ ICONS = tuple(
         ("game-icons", "1.2.4", "f5758efb34d91c4f50b941f355f16ee73938625e5996fabc25171288404460a4"),
     )
 )
-EMOJI = tuple(
-    Package("npm", f"@iconify-json/{name}", version, sha256)
-    for name, version, sha256 in (
-        ("noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
-        ("noto-v1", "1.2.5", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37"),
-        ("twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"),
-        ("openmoji", "1.2.29", "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5"),
-        ("emojione", "1.2.3", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e"),
-        ("emojione-v1", "1.2.3", "6641d59d48a42823fdc2b84e7427e9f302944eb98d2c7d94d6e67c139e7b37b3"),
-        ("fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"),
-        ("fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef"),
-    )
-)
-EMOJI_NAMES = Package(
-    "npm", "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
-)
-# Unicode's subgroups less the emoji set's classes and the flags.
+# Unicode's subgroups less the emoji set's classes and the flags of countries and regions.
 EMOJI_SUBGROUPS = frozenset(
     (
         "face-smiling",

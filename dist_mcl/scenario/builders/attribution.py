@@ -12,7 +12,8 @@ _TEXT = """\
 
 The emoji set as a whole (`objects.parquet`) is licensed CC-BY-SA-4.0, <https://creativecommons.org/licenses/by-sa/4.0/>.
 Each drawing stays under its artist's licence, each photograph (`photographs.parquet`) under its own. `licences/` holds
-the licence texts and the copyright files of the packages.
+the licence texts and the copyright files of the packages; that of `lomiri-wallpapers-16.04` has the texts of CC-BY-4.0
+and CC-BY-SA-4.0.
 
 Changes made: drawings were rendered at 96 x 96 pixels; photographs were scaled to at most 512 pixels and coded as JPEG.
 Scenes are composed of both when they are read and are not part of this folder.

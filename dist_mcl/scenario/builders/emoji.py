@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,35 +19,16 @@ import resvg_py
 from PIL import Image
 
 from dist_mcl.packages.download import Package, read_members
+from dist_mcl.packages.emoji import ARTISTS, KEYWORDS, icon_svg, plain_code, slug
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.builders.variants import Drawn, choose_test_groups, group_variants
 from dist_mcl.scenario.tables import DatasetInfo
 
-ARTISTS = {
-    artist: Package("npm", f"@iconify-json/{artist}", version, sha256)
-    for artist, version, sha256 in (
-        ("noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
-        ("noto-v1", "1.2.5", "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37"),
-        ("twemoji", "1.2.5", "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"),
-        ("openmoji", "1.2.29", "03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5"),
-        ("emojione", "1.2.3", "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e"),
-        ("emojione-v1", "1.2.3", "6641d59d48a42823fdc2b84e7427e9f302944eb98d2c7d94d6e67c139e7b37b3"),
-        ("fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"),
-        ("fxemoji", "1.2.2", "f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef"),
-    )
-}
-KEYWORDS = Package(
-    "npm", "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
-)
 SIDE = 96
 # Variants are found at this size: a choice that the published split depends on.
 GROUPING_SIDE = 48
 _FEWEST_PICTURES, _FEWEST_EMOJI = 100, 14
 _LEFT_OUT = ("country-flag", "subdivision-flag")
-_SVG = (
-    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{side}" height="{side}" '
-    'viewBox="{left} {top} {width} {height}">{body}</svg>'
-)
 
 
 @dataclass(frozen=True)
@@ -120,11 +100,11 @@ def artist_credits(archives: Mapping[Package, Path]) -> list[Credit]:
 
 def _icons(archives: Mapping[Package, Path]) -> list[Icon]:
     emoji = _emoji(archives[KEYWORDS])
-    by_code = {_code(entry.hexcode): entry for entry in emoji}
-    by_slug = {_slug(entry.name): entry for entry in emoji}
-    for code, slug in _json(archives[ARTISTS["noto"]], "package/chars.json").items():
-        if _code(code) in by_code:
-            by_slug.setdefault(slug, by_code[_code(code)])
+    by_code = {plain_code(entry.hexcode): entry for entry in emoji}
+    by_slug = {slug(entry.name): entry for entry in emoji}
+    for code, icon_name in _json(archives[ARTISTS["noto"]], "package/chars.json").items():
+        if plain_code(code) in by_code:
+            by_slug.setdefault(icon_name, by_code[plain_code(code)])
     found: dict[tuple[str, str], Icon] = {}
     for artist, package in ARTISTS.items():
         for icon in _artist_icons(artist, archives[package], by_code, by_slug):
@@ -138,22 +118,11 @@ def _artist_icons(
 ) -> Iterator[Icon]:
     drawings = _json(archive, "package/icons.json")
     chars = _json(archive, "package/chars.json")
-    by_name = {name: by_code[_code(code)] for code, name in chars.items() if _code(code) in by_code}
+    by_name = {name: by_code[plain_code(code)] for code, name in chars.items() if plain_code(code) in by_code}
     for name, drawing in drawings["icons"].items():
         emoji = by_name.get(name) or by_slug.get(name)
         if emoji is not None:
-            yield Icon(emoji, artist, _svg(drawing, drawings))
-
-
-def _svg(drawing: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    return _SVG.format(
-        side="{side}",
-        left=drawing.get("left", 0),
-        top=drawing.get("top", 0),
-        width=drawing.get("width", defaults.get("width", 16)),
-        height=drawing.get("height", defaults.get("height", 16)),
-        body=drawing["body"].replace("currentColor", "#000"),
-    )
+            yield Icon(emoji, artist, icon_svg(drawing, drawings, side="{side}"))
 
 
 def _choose_classes(icons: Sequence[Icon]) -> tuple[list[Icon], tuple[str, ...]]:
@@ -197,12 +166,3 @@ def _render(icon: Icon, side: int) -> Image.Image:
 
 def _json(archive: Path, member: str) -> Any:
     return json.loads(read_members(archive, [member])[member])
-
-
-def _code(hexcode: str) -> str:
-    return hexcode.lower().replace("-fe0f", "")
-
-
-def _slug(name: str) -> str:
-    without_apostrophes = re.sub(r"['\u2019]", "", name.lower())
-    return re.sub(r"[^a-z0-9]+", "-", without_apostrophes).strip("-")

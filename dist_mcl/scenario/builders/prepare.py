@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dist_mcl.errors import UserError
 from dist_mcl.packages.download import cache_folder, download
+from dist_mcl.packages.emoji import ARTISTS, KEYWORDS
 from dist_mcl.scenario.builders import emoji, photographs
 from dist_mcl.scenario.builders.attribution import attribution
 from dist_mcl.scenario.builders.progress import Track
@@ -26,11 +27,11 @@ def prepare_emoji(output: Path, track: Track) -> None:
     Raises:
         UserError: a registry's client is missing or fails, or `output` cannot be written.
     """
-    packages = [*emoji.ARTISTS.values(), emoji.KEYWORDS, *photographs.PACKAGES.values()]
+    packages = [*ARTISTS.values(), KEYWORDS, *photographs.PACKAGES.values()]
     archives = {package: download(package, cache_folder() / "packages") for package in track(packages, "downloading")}
     objects, info = emoji.build(archives, track)
     backgrounds = photographs.build(archives, track)
-    keywords = f"{emoji.KEYWORDS.name} {emoji.KEYWORDS.version}"
+    keywords = f"{KEYWORDS.name} {KEYWORDS.version}"
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output, prefix=".prepare-") as scratch:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
 from dist_mcl.backbones.patch_encoder import PatchEncoder
-from dist_mcl.backbones.small import MINILM_PART, WEIGHTS, SmallBackbone
+from dist_mcl.backbones.small import MINILM_PART, WEIGHTS, SmallBackbone, open_weights
 from dist_mcl.tokens import Batch
 
 from .samples import random_sample
@@ -49,6 +49,12 @@ def test_the_shipped_weights_are_small_and_hold_nothing_of_minilms_embeddings() 
     assert not [name for name in weights if name.startswith(MINILM_PART)]
     assert {value.dtype for value in weights.values()} == {torch.float16}
     assert WEIGHTS.stat().st_size < 25_000_000
+
+
+def test_weights_can_be_read_one_after_the_other(minilm: Path) -> None:
+    with open_weights(minilm) as read:
+        for name, value in SmallBackbone.from_pretrained(minilm).state_dict().items():
+            assert torch.equal(read(name), value)
 
 
 def test_weights_of_another_model_are_refused(minilm: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from dist_mcl.coordinator import default_folder
         (["seed=1"], "small-seed=1"),
         (["seed=1", "model.adapter.kind=lora"], "small-model.adapter.kind=lora-seed=1"),
         (["launcher.processes=1", "name=other"], "other"),
+        (["training.checkpoint={every_steps: 2}", "training.checkpoint.keep=1", "training.step_timeout=9"], "small"),
         (["model.adapter={kind: lora, rank: 4}"], "small-model.adapter=_kind__lora__rank__4_"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dist_mcl.exemplars import Fresh, Replayed, epoch_batches, stripe
+from dist_mcl.exemplars import Fresh, Replayed, epoch_batches, micro_batches
 
 EPOCH: dict[str, Any] = {
     "seed": 0,
@@ -81,31 +81,17 @@ def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
         assert abs(seen - share * count) <= 1
 
 
-@given(epochs, st.sampled_from([(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1)]))
-def test_any_number_of_processes_learns_the_same_micro_batches(epoch: dict[str, Any], layout: tuple[int, int]) -> None:
-    world, micro = layout
+@given(epochs, st.sampled_from([1, 2, 4]))
+def test_micro_batches_are_the_batch_in_its_order(epoch: dict[str, Any], size: int) -> None:
     for batch in epoch_batches(**epoch):
-        shares = [stripe(batch, rank, world, micro) for rank in range(world)]
-        assert len({len(share) for share in shares}) == 1  # as many steps on every process
-        in_order = [slot for step in zip(*shares, strict=True) for slot in step]
-        assert in_order == stripe(batch, 0, 1, micro)
-        assert [entry for slot in in_order for entry in slot] == batch
+        parts = micro_batches(batch, size)
+        assert {len(part) for part in parts} == {size}
+        assert [entry for part in parts for entry in part] == batch
 
 
-def test_two_processes_see_the_micro_batches_of_one_that_accumulates() -> None:
-    batch = [Fresh(i) for i in range(8)]
-    one = stripe(batch, 0, 1, 4)
-    assert one == [batch[:4], batch[4:]]
-    assert stripe(batch, 0, 2, 4) == [batch[:4]] and stripe(batch, 1, 2, 4) == [batch[4:]]
-    assert stripe(batch, 1, 2, 2) == [batch[2:4], batch[6:]]
-
-
-def test_stripes_that_do_not_fit_are_refused() -> None:
-    batch = [Fresh(i) for i in range(8)]
-    with pytest.raises(ValueError, match="not a multiple of 3 processes x 2"):
-        stripe(batch, 0, 3, 2)
-    with pytest.raises(ValueError, match="rank 2"):
-        stripe(batch, 2, 2, 2)
+def test_a_batch_that_is_not_whole_micro_batches_is_refused() -> None:
+    with pytest.raises(ValueError, match="a batch of 8 is not a multiple of 3 samples"):
+        micro_batches([Fresh(i) for i in range(8)], 3)
 
 
 def test_pure_and_keyed_by_seed_stage_and_epoch() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dist_mcl.evaluation import summarise
 from dist_mcl.report import ReportData, Word, render_html, write_report
-from dist_mcl.report.units import percent, points
+from dist_mcl.units import percent, points
 
 MakeReport = Callable[..., ReportData]
 VOID = {"meta", "br", "img", "path", "use", "rect"}
@@ -154,3 +154,11 @@ def test_records_that_disagree_are_refused(make_report_data: MakeReport) -> None
         dataclasses.replace(data, classes=data.classes[1:])
     with pytest.raises(ValueError, match="not among the classes met"):
         dataclasses.replace(data, gallery=[dataclasses.replace(data.gallery[0], class_name="x")])
+
+
+def test_pieces_of_one_word_stand_together(make_report_data: MakeReport) -> None:
+    data = make_report_data(stages=1, shown=1)
+    words = [Word("hatch", True), Word("et", True, joins=True), Word(None, False), Word("s", True, joins=True)]
+    data = dataclasses.replace(data, gallery=[dataclasses.replace(data.gallery[0], words=words)])
+    shown = '<strong>hatch</strong><strong>et</strong> <span class="gap"></span><strong>s</strong> </p>'
+    assert shown in render_html(data)

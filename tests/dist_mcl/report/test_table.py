@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dist_mcl.report import ReportData, summary_table
-from dist_mcl.report.units import MINUS, UNDEFINED, count_bytes, duration, percent, points, size
+from dist_mcl.units import MINUS, UNDEFINED, count_bytes, duration, percent, points, size
 
 MakeReport = Callable[..., ReportData]
 
@@ -31,7 +31,7 @@ def test_rows_of_stages_and_headline(make_report_data: MakeReport) -> None:
         ).split()
     )
     text = "\n".join(lines)
-    for name in ("Average accuracy", "Last accuracy", "Forgetting", "Exemplars", "Bytes used", "Wall time"):
+    for name in ("Average accuracy", "Last accuracy", "Forgetting", "Exemplars", "Bytes used", "Time"):
         assert name in text
     assert "3,390 B" in text and f"{data.store_bytes / data.exemplars:,.0f} B" in text
     assert max(map(len, lines)) <= 80

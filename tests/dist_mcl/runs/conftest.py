@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from dist_mcl.run_folder import RunFolder
+from exemplar_store import StoreReader
+
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
+TEST_CLUSTER = Path(__file__).parents[3] / "slurm" / "profiles" / "test-cluster.yaml"
 QUICK = {
     "model.backbone": "tiny",
     "data.max_per_class": "6",
@@ -26,15 +32,43 @@ def mcl(*arguments: str | Path) -> list[str]:
 
 def run_command(folder: Path, **overrides: str) -> list[str]:
     """`mcl run` of the quick configuration; `a__b=c` overrides `a.b`."""
-    settings = {**QUICK, **{key.replace("__", "."): value for key, value in overrides.items()}}
-    sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    return mcl("run", QUICKSTART, *sets, "--run", folder)
+    return mcl("run", QUICKSTART, *settings(**overrides), "--run", folder)
+
+
+def settings(**overrides: str) -> list[str]:
+    """The quick configuration as options of `mcl run`."""
+    fields = {**QUICK, **{key.replace("__", "."): value for key, value in overrides.items()}}
+    return [part for key, value in fields.items() for part in ("--set", f"{key}={value}")]
+
+
+def submit(folder: Path, *more: str, **overrides: str) -> subprocess.CompletedProcess[str]:
+    """`mcl submit` of the quick configuration to the test cluster."""
+    command = mcl("submit", QUICKSTART, *settings(**overrides), "--run", folder, "--cluster", TEST_CLUSTER, *more)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def finish(folder: Path, **overrides: str) -> None:
     """Run to the end; what the command said is shown when it fails."""
     done = subprocess.run(run_command(folder, **overrides), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def result(path: Path) -> dict[str, object]:
+    """What must be equal, bit for bit: adapters, losses, accuracies, and every exemplar's bytes."""
+    run = RunFolder.open(path)
+    found: dict[str, object] = {}
+    for stage in run.stages():
+        for file in sorted(stage.adapter.iterdir()):
+            found[f"{stage.number} {file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        found[f"{stage.number} loss"] = stage.record("train")["loss"]
+        found[f"{stage.number} confusion"] = stage.record("evaluate")["confusion"]
+        memory = stage.record("memorise")
+        found[f"{stage.number} memory"] = (memory["digest"], memory["exemplars"], memory["classes"])
+    with closing(StoreReader(run.store)) as reader:
+        for exemplar in reader.read_many(range(len(reader))):
+            tokens = b"".join(part.values.tobytes() for _, part in sorted(exemplar.tokens.items()))
+            found[f"exemplar {exemplar.sample_id}"] = hashlib.sha256(tokens).hexdigest()
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from dist_mcl.scenario.tables import shipped_folder
 
 from .conftest import mcl, run_command
+
+pytestmark = pytest.mark.xdist_group("runs")
 
 
 def refused(command: list[str], env: dict[str, str] | None = None) -> str:
@@ -61,6 +64,32 @@ def test_the_store_of_another_run(finished_run: Path, tmp_path: Path) -> None:
     assert digest(folder) == before
 
 
+def test_a_store_that_vanished_is_not_replaced_by_an_empty_one(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished_run, folder)
+    shutil.rmtree(folder / "exemplars")
+    assert "is missing, but stages [1, 2, 3] are in this run's memory" in refused(run_command(folder))
+    assert not (folder / "exemplars").exists()
+
+
+def test_a_result_that_was_changed_is_not_sealed_again(finished_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished_run, folder)
+    (folder / "stages" / "02" / "metrics.json").write_text("{}")
+    done = subprocess.run(run_command(folder), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "metrics.json changed since the stage was done" in done.stderr
+    status = subprocess.run(mcl("status", folder, "--json"), capture_output=True, text=True, check=True)
+    assert [row["status"] for row in json.loads(status.stdout)] == ["done", "damaged", "done"]
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"run_id": 1}'])
+def test_a_plan_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    assert "plan.json: is damaged" in refused(mcl("status", tmp_path))
+    assert "holds no run" in refused(mcl("status", tmp_path / "plan.json"))
+
+
 def test_a_folder_with_something_else_in_it(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     assert "is not empty and holds no run; choose another folder" in refused(run_command(tmp_path))
@@ -74,9 +103,10 @@ def test_models_that_were_not_fetched(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_missing_data(tmp_path: Path) -> None:
-    missing = tmp_path / "emoji"
+    missing = tmp_path / "mine"
     line = refused(run_command(tmp_path / "run", data__folder=str(missing)))
-    assert f"{missing / 'objects.parquet'}: no such data file; make it with `mcl data prepare emoji" in line
+    assert f"{missing / 'objects.parquet'}: no such data file" in line
+    assert f"make it with `mcl data prepare NAME --output {missing}`" in line
     assert not (tmp_path / "run").exists()
 
 

@@ -171,3 +171,11 @@ def test_missing_damaged_and_foreign_files_say_what_to_do(copy: Path, tmp_path: 
     pq.write_table(pq.read_table(copy / OBJECTS).drop_columns(["label"]), copy / OBJECTS)
     with pytest.raises(UserError, match=r"objects\.parquet: another format.*label"):
         Scenes("emoji", "train", folder=copy)
+
+
+def test_a_label_that_is_no_class_is_refused_and_not_left_out(copy: Path) -> None:
+    labels = pq.read_table(copy / OBJECTS)["label"].to_pylist()
+    labels[3] = 99
+    rewrite(copy / OBJECTS, "label", labels)
+    with pytest.raises(UserError, match=r"objects\.parquet: row 3: label 99 is none of the 37 classes"):
+        Scenes("emoji", "train", folder=copy)

@@ -9,7 +9,8 @@ from dist_mcl.config import Training
 from dist_mcl.exemplars import Fresh, Replayed
 from dist_mcl.tokens import Sample, Tokens
 from dist_mcl.training.classifier import class_rows
-from dist_mcl.training.train import Pool, _log_prior
+from dist_mcl.training.learner import Pool
+from dist_mcl.training.train import _log_prior
 
 
 def sample(number: int, target: int, words: int) -> Sample:

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
+from typing import ClassVar
 
-import psutil
-
-from stage_launchers.job import Job
-from stage_launchers.parent import LAUNCHER_PID
+from stage_launchers.environment import LAUNCHER_PID, job_environment
+from stage_launchers.job import Capabilities, Job, LauncherError
+from stage_launchers.process_tree import alive, send, tree
 from stage_launchers.rendezvous import free_port
 
 _POLL_SECONDS = 0.05
 
 
+@dataclass(frozen=True)
 class LocalLauncher:
     """Starts every process on this machine, each in its own process group, and lets none outlive a failed peer."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        stop_signal=signal.SIGTERM,
+        stop_target="ranks",
+        forwards_term=True,
+        forwards_usr1=False,
+        grace=None,
+        keeps_exit_codes=True,
+        sets_rank_env=True,
+    )
 
     def launch(self, job: Job) -> LocalHandle:
         """Start the processes with torch's five rendezvous variables set.
 
         Raises:
-            OSError: the program cannot be started or a log file not be opened.
+            LauncherError: the program cannot be started, a log file not be opened, or more than one node is asked for.
         """
+        if job.nodes != 1:
+            raise LauncherError(f"launcher local: {job.nodes} nodes asked for, but it knows this machine only")
         shared = {
-            **os.environ,
+            **job_environment(job),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(free_port()),
             "WORLD_SIZE": str(job.processes),
             "LOCAL_WORLD_SIZE": str(job.processes),
             LAUNCHER_PID: str(os.getpid()),
-            **job.env,
         }
         handle = LocalHandle()
         try:
             for rank in range(job.processes):
                 handle.add(job, rank, {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        except OSError:
+        except OSError as error:
             handle.stop(grace=0)
-            raise
+            raise LauncherError(f"launcher local: cannot start {job.argv[0]}: {error}") from error
         return handle
 
 
@@ -70,9 +82,9 @@ class LocalHandle:
 
     def wait(self, timeout: float | None = None) -> int:
         """See `Handle.wait`."""
-        end = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
-            if end is not None and time.monotonic() > end:
+            if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"the job is still running after {timeout} s")
             time.sleep(_POLL_SECONDS)
         return code
@@ -80,24 +92,14 @@ class LocalHandle:
     def stop(self, grace: float = 5.0) -> None:
         """See `Handle.stop`; children of the processes are ended too."""
         running = [process for process in self._processes if process.poll() is None]
-        trees = [tree for process in running for tree in _tree(process.pid)]
-        for process in trees:
-            _signal(process, signal.SIGTERM)
-        _, alive = psutil.wait_procs(trees, timeout=grace)
-        for process in alive:
-            _signal(process, signal.SIGKILL)
-        for started in running:
-            started.wait()
+        members = [member for process in running for member in tree(process.pid)]
+        send(members, signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while alive(members) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        send(members, signal.SIGKILL)
+        for process in running:
+            process.wait()
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile, which is what was wanted
-        process.send_signal(number)
+LAUNCHER = LocalLauncher

@@ -1,9 +1,8 @@
-"""How a run looks on a terminal: live bars while it runs, a table when asked."""
+"""Live bars of a run that goes on in this terminal."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -16,10 +15,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from dist_mcl.run_folder import Progress as StageProgress
-from dist_mcl.run_folder import RunFolder, RunLock, StageFolder, read_progress
+from dist_mcl.run_folder import RunFolder, StageFolder
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -93,47 +91,6 @@ def describe_start(run: RunFolder) -> str:
         return f"{run.path}: every stage is done"
     verb = "continues with stage" if run.stage(1).state.attempt else "begins with stage"
     return f"{run.path}: {len(run.plan.class_order)} classes in {len(run.plan.stages)} stages, {verb} {open_stages[0]}"
-
-
-def status_rows(path: Path) -> list[dict[str, object]]:
-    """One record per stage of a run, for people and for scripts.
-
-    Raises:
-        UserError: the folder holds no run.
-    """
-    run = RunFolder.open(path)
-    is_live = RunLock(path).is_held()
-    return [_status(folder, is_live) for folder in run.stages()]
-
-
-def status_table(rows: list[dict[str, object]]) -> Table:
-    """The records of `status_rows` as a table."""
-    table = Table("stage", "status", "step", "done", "loss", "samples/s", "attempts", "exemplars", "bytes", "reason")
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    return table
-
-
-def _status(folder: StageFolder, is_live: bool) -> dict[str, object]:
-    state = folder.state
-    status: str = "done" if folder.is_done() else state.status
-    if status == "running" and not is_live:
-        status = "interrupted"
-    progress = read_progress(folder.attempt(state.attempt) / "progress.json") if status == "running" else None
-    memory = folder.record("memorise") or {}
-    rate = progress.samples_per_second if progress else None
-    return {
-        "stage": folder.number,
-        "status": status,
-        "step": progress.step if progress else None,
-        "done": f"{progress.done}/{progress.total}" if progress and progress.total else None,
-        "loss": round(progress.loss, 4) if progress and progress.loss is not None else None,
-        "samples_per_second": round(rate, 1) if rate else None,
-        "attempts": state.attempt,
-        "exemplars": memory.get("exemplars"),
-        "bytes": memory.get("bytes"),
-        "reason": state.reason,
-    }
 
 
 def _extra(progress: StageProgress) -> str:

@@ -1,0 +1,105 @@
+"""The gradient of a global batch, summed in an order that does not depend on the number of processes.
+
+Floating-point sums depend on their order, so the ranks do not add up what happens to lie on each of them: a global
+batch is cut into micro-batches, always the same ones, and every rank adds all their gradients in the batch's order.
+Only what trains is exchanged, which is small: adapters and heads. The traffic is one vector per micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dist_mcl.training.process_group import ProcessGroup
+
+
+@dataclass(frozen=True)
+class BatchGradient:
+    """What one global batch teaches.
+
+    Attributes:
+        gradient: (P,) fp32 mean over the micro-batches, all parameters one after the other; equal on every rank.
+        losses: mean loss of each micro-batch, in their order; equal on every rank.
+    """
+
+    gradient: Tensor
+    losses: list[float]
+
+
+def batch_gradient(
+    loss_of: Callable[[int], Tensor],
+    micro_batches: int,
+    parameters: Sequence[nn.Parameter],
+    group: ProcessGroup,
+) -> BatchGradient:
+    """The mean gradient of a global batch; micro-batch m is computed by rank m % world size.
+
+    Args:
+        loss_of: mean loss of a micro-batch, by its number.
+        micro_batches: how many there are, all of equal size.
+        parameters: what trains.
+
+    Raises:
+        PeerLostError: another process is gone or did not come in time.
+    """
+    size = sum(parameter.numel() for parameter in parameters)
+    total = torch.zeros(size, device=group.device)
+    losses: list[float] = []
+    for vector in _vectors_in_order(loss_of, micro_batches, parameters, group):
+        total += vector[:size]
+        losses.append(float(vector[size]))
+    return BatchGradient(total / micro_batches, losses)
+
+
+def _vectors_in_order(
+    loss_of: Callable[[int], Tensor],
+    micro_batches: int,
+    parameters: Sequence[nn.Parameter],
+    group: ProcessGroup,
+) -> Iterator[Tensor]:
+    for first in range(0, micro_batches, group.world_size):
+        mine = first + group.rank
+        loss = loss_of(mine) if mine < micro_batches else None
+        yield from group.exchange(_vector(loss, parameters, group))[: micro_batches - first]
+
+
+def _vector(loss: Tensor | None, parameters: Sequence[nn.Parameter], group: ProcessGroup) -> Tensor:
+    """(P + 1,) fp32: the gradient of a loss, and the loss itself; zeros where this rank has no micro-batch."""
+    if loss is None:
+        return torch.zeros(sum(parameter.numel() for parameter in parameters) + 1, device=group.device)
+    # Not .backward(): that would set off DeepSpeed's own reduction. A parameter that took no part gets zeros.
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    return torch.cat([*(gradient.float().flatten() for gradient in gradients), loss.detach().float().reshape(1)])
+
+
+def clipped(gradient: Tensor, limit: float) -> Tensor:
+    """The gradient, shortened to at most `limit` in its L2 norm."""
+    norm = torch.linalg.vector_norm(gradient)
+    return gradient * (limit / (norm + 1e-6)).clamp(max=1.0)
+
+
+class GivenGradient(nn.Module):
+    """What DeepSpeed trains: a loss whose gradient is exactly the one that it is called with.
+
+    So DeepSpeed's optimiser, with its sharded state, steps with a gradient that was computed elsewhere.
+
+    Args:
+        model: its trainable parameters are optimised.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, gradient: Tensor) -> Tensor:
+        """The sum of the products of all trainable parameters with a (P,) gradient."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        pieces = gradient.split([parameter.numel() for parameter in parameters])
+        products = [
+            torch.dot(parameter.flatten(), piece.to(parameter.dtype))
+            for parameter, piece in zip(parameters, pieces, strict=True)
+        ]
+        return torch.stack(products).sum()

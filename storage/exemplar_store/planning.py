@@ -1,0 +1,53 @@
+"""The admissions that a store plans: a stage's, a compaction's, and the steps of evicting first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from exemplar_store.admission import Admission, Planner
+from exemplar_store.candidates import Candidate, held, in_order
+from exemplar_store.generations import Snapshot
+from exemplar_store.layout import Change, Layout
+from exemplar_store.outline import Outline
+from exemplar_store.policy import by_policy
+
+
+def stage_admission(
+    head: Snapshot, stage: int, new: Sequence[Sequence[Outline]], names: Mapping[int, str]
+) -> Admission:
+    """What the memory holds after ``stage``; an admission that changes nothing if the stage is committed already.
+
+    Args:
+        new: the new exemplars that each process brings.
+        names: class names by id.
+
+    Raises:
+        BudgetTooSmall: not even one exemplar fits.
+        StoreError: an exemplar is given twice or is in the store already.
+        Damaged: the head cannot be read.
+    """
+    change = Change(head, stage, names)
+    if stage in head.generation.stages:
+        return Admission(change, (), Layout(head.generation.segments, ()), head.used_bytes, 0, 0, 0)
+    brought = [Candidate(one, holder=rank) for rank, share in enumerate(new) for one in share]
+    candidates = by_policy(in_order([*held(head), *brought]), head.info.policy)
+    return Planner(change, candidates, len(new)).largest()
+
+
+def compaction(head: Snapshot, world_size: int) -> Admission:
+    """The head in as few segments as are worth it for so many processes."""
+    chosen = in_order(held(head))
+    return Planner(Change(head, None, {}), chosen, world_size).laid_out(chosen, ())
+
+
+def eviction(head: Snapshot, admission: Admission) -> Admission | None:
+    """The head without what ``admission`` evicts from one segment; None if all that it evicts is gone."""
+    staying = {one.outline.order for one in admission.chosen}
+    everything = held(head)
+    leaving = {one.segment for one in everything if one.segment and one.outline.order not in staying}
+    if not leaving:
+        return None
+    name = min(leaving)
+    chosen = in_order([one for one in everything if one.segment != name or one.outline.order in staying])
+    kept = [ref for ref in head.generation.segments if ref.name != name]
+    return Planner(Change(head, None, {}), chosen).laid_out(chosen, kept)

@@ -1,0 +1,96 @@
+"""A program for tests: one rank that trains a tiny classifier on made-up samples; starts and ends as a worker does."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from dist_mcl.config import Experiment
+from dist_mcl.run_folder import ProgressFile
+from dist_mcl.tokens import Sample, Tokens
+from dist_mcl.training.checkpoint import Checkpoints
+from dist_mcl.training.classifier import Classifier, class_rows
+from dist_mcl.training.evaluate import predict
+from dist_mcl.training.learner import Pool
+from dist_mcl.training.load import load_backbone
+from dist_mcl.training.masking import mask_all
+from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
+from dist_mcl.training.process_group import join_process_group
+from dist_mcl.training.train import train
+from dist_mcl.training.zero3 import callable_in_parts
+from stage_launchers import die_with_launcher
+
+CLASSES = 3
+
+
+def made_up(count: int, words: int, seed: int) -> list[Sample]:
+    """Samples whose pictures and words are noise."""
+    rng = np.random.default_rng(seed)
+    return [
+        Sample(
+            {
+                "image": Tokens.full(rng.integers(0, 256, (36, 16, 16, 3), dtype=np.uint8), (6, 6)),
+                "text": Tokens.full(rng.integers(1000, 2000, words, dtype=np.int32), (words,)),
+            },
+            target=number % CLASSES,
+            id=number,
+            stage=1,
+        )
+        for number in range(count)
+    ]
+
+
+def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
+    group = join_process_group(experiment.training.step_timeout)
+    model = Classifier.begin(load_backbone(experiment, group), experiment.model.adapter, seed=0)
+    model.head.grow(CLASSES, seed=1)
+    # The backbone draws nothing at random, other backbones may: that, too, must not depend on who computes what.
+    model.backbone.register_forward_hook(
+        lambda module, given, features: nn.functional.dropout(features, 0.2, module.training)
+    )
+    fresh = made_up(20, words=4, seed=0)
+    with callable_in_parts(model):
+        masked = mask_all(model, fresh, experiment, group)
+    rows = class_rows(list(range(CLASSES)))
+    silent = ProgressFile(None)
+    losses = train(
+        model,
+        Pool(fresh, fresh, made_up(4, words=2, seed=1)),
+        rows,
+        experiment,
+        1,
+        group,
+        ProgressFile(folder / "progress.json" if group.is_first else None),
+        Checkpoints(folder / "checkpoint", experiment.training.checkpoint, None, group, check_current=lambda: None),
+        StopRequests(signals, folder / "STOP", folder, group),
+    )
+    (folder / f"losses-{group.rank}.json").write_text(json.dumps(losses))
+    with callable_in_parts(model):
+        if group.is_first:
+            model.save(folder / "adapter")
+        _, predictions = predict(model, fresh, rows, group, silent)
+    kept = [tokens.positions.tolist() for sample in masked for tokens in sample.tokens.values()]
+    (folder / f"passes-{group.rank}.json").write_text(json.dumps({"kept": kept, "predictions": predictions.tolist()}))
+    share = sum(getattr(value, "ds_tensor", value).numel() for value in model.backbone.parameters())
+    (folder / f"share-{group.rank}.json").write_text(json.dumps(share))
+
+
+if __name__ == "__main__":
+    die_with_launcher()
+    if limit := os.environ.get("LARGEST_FILE"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    stop_signals = StopSignals()
+    stop_signals.install()
+    Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
+    torch.set_num_threads(1)
+    try:
+        main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]), stop_signals)
+    except StageYieldedError:
+        sys.exit(85)

@@ -1,0 +1,65 @@
+"""A real Slurm of two nodes for the tests that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.stage_launchers.rows import require
+
+SCRIPT = Path(__file__).parents[2] / "slurm" / "test_cluster" / "cluster"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The test cluster in `folder`."""
+
+    folder: Path
+
+    @property
+    def run_command(self) -> tuple[str, ...]:
+        """What to put before a command that is to run on the cluster's login node."""
+        return ("env", f"SLURM_TEST_CLUSTER={self.folder}", str(SCRIPT), "run")
+
+    def control(self, *command: str) -> None:
+        """`kill-node I`, `start-node I`, `up N`, `down`."""
+        subprocess.run([SCRIPT, *command], check=True, env={**os.environ, "SLURM_TEST_CLUSTER": str(self.folder)})
+
+    def run(self, *command: str) -> str:
+        return subprocess.run([*self.run_command, *command], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    require("slurmctld", "slurmd", "srun", "munged", "ip", "nsenter")
+    if os.geteuid() != 0:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("the test cluster needs root")
+    # Not under the folder of the tests: the paths of Slurm's sockets must be short.
+    folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/var/tmp"))
+    folder.rmdir()
+    cluster = Cluster(folder)
+    try:
+        cluster.control("up", "2")
+        yield cluster
+    finally:
+        cluster.control("down")
+
+
+@pytest.fixture
+def login(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The test cluster, whose commands this process finds on its PATH as if it ran on the login node."""
+    commands = tmp_path / "login"
+    commands.mkdir()
+    for name in ("sbatch", "squeue", "scontrol", "scancel"):
+        program = commands / name
+        program.write_text(f'#!/bin/sh\nexec {" ".join(cluster.run_command)} {shutil.which(name)} "$@"\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    return cluster

@@ -1,0 +1,61 @@
+"""The shared table of launchers: one row is all that the tests in test_kinds.py need to know about one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One launcher under test.
+
+    Attributes:
+        name: of the test.
+        kind: of the launcher.
+        options: of the launcher.
+        needs: programs without which it cannot run here.
+        nodes: nodes to ask for.
+        processes: processes on each node.
+        prefix: command of the test cluster under which the coordinator runs; none outside the cluster.
+        marks: of its tests.
+    """
+
+    name: str
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    nodes: int = 1
+    processes: int = 2
+    prefix: tuple[str, ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+
+SLURM = (pytest.mark.slow, pytest.mark.xdist_group("slurm"))
+ROWS = (
+    Row("local", "local"),
+    Row("deepspeed", "deepspeed"),
+    Row("open-mpi", "mpi", needs=("mpirun",)),
+    Row(
+        "slurm",
+        "slurm",
+        nodes=2,
+        processes=1,
+        prefix=("salloc", "--quiet", "--nodes=2", "--ntasks-per-node=1"),
+        marks=SLURM,
+    ),
+)
+
+
+def require(*programs: str) -> None:
+    """Skip, or fail where continuous integration promises that all of them are installed."""
+    missing = [program for program in programs if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None]
+    if missing and os.environ.get("CI") == "true":
+        pytest.fail(f"{', '.join(missing)} not installed")
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
