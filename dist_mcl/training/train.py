@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -62,14 +64,28 @@ def train(
     learn = Learner(engine, objective, config, (experiment.seed, stage), group)
     begun = len(losses)
     for done, batch in enumerate(batches[begun:], start=begun + 1):
-        losses.append(_mean(learn(done, batch)))
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the loss is {losses[-1]} at step {done}; lower training.learning_rate")
-        progress.update("train", done, len(batches), (done - begun) * config.batch_size, losses[-1])
-        if done < len(batches):
-            _between_steps(losses, engine, checkpoints, stop)
+        with _at_most(2 * config.step_timeout):
+            losses.append(_mean(learn(done, batch)))
+            if not math.isfinite(losses[-1]):
+                raise FloatingPointError(f"the loss is {losses[-1]} at step {done}; lower training.learning_rate")
+            progress.update("train", done, len(batches), (done - begun) * config.batch_size, losses[-1])
+            if done < len(batches):
+                _between_steps(losses, engine, checkpoints, stop)
     engine.deepspeed.destroy()
     return losses
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """End this process, with its stack in the log, when it stays longer than that.
+
+    Our own exchange says who is lost, and sooner; this is for a wait inside DeepSpeed's communication.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _start_or_continue(

@@ -39,8 +39,8 @@ class Row:
 SLURM = (pytest.mark.slow, pytest.mark.xdist_group("slurm"))
 ROWS = (
     Row("local", "local"),
-    Row("deepspeed", "deepspeed"),
-    Row("open-mpi", "mpi", needs=("mpirun",)),
+    Row("deepspeed", "deepspeed", marks=(pytest.mark.slow,)),
+    Row("open-mpi", "mpi", needs=("mpirun",), marks=(pytest.mark.slow,)),
     Row(
         "slurm",
         "slurm",

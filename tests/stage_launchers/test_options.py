@@ -64,6 +64,7 @@ def test_the_container_of_the_profile_reaches_srun(monkeypatch: pytest.MonkeyPat
     assert isinstance(launcher, SlurmLauncher) and launcher.container == ("apptainer", "exec", "my image.sif")
 
 
+@pytest.mark.slow
 def test_deepspeed_takes_hosts_and_slots_from_a_host_file(tmp_path: Path) -> None:
     hostfile = tmp_path / "hosts"
     hostfile.write_text("localhost slots=4\nelsewhere slots=4\n")

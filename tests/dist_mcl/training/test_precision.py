@@ -54,6 +54,7 @@ def test_what_a_stage_saved_is_not_rounded_by_the_next(tmp_path: Path) -> None:
     assert all(torch.equal(*pair) for pair in zip(model.trainable(), again.trainable(), strict=True))
 
 
+@pytest.mark.slow
 def test_bf16_is_the_same_for_any_number_of_processes(alone: Result, tmp_path: Path) -> None:
     losses, digests = finish(tmp_path / "one", 1, precision="bf16")
     assert finish(tmp_path / "two", 2, precision="bf16") == (losses, digests)
@@ -78,5 +79,6 @@ def test_checkpointed_activations_are_computed_twice_and_give_the_same_gradients
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
+@pytest.mark.slow
 def test_checkpointed_activations_train_the_same_bytes(alone: Result, tmp_path: Path) -> None:
     assert finish(tmp_path, 2, activation_checkpointing=True) == alone

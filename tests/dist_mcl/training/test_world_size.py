@@ -11,7 +11,10 @@ from .small_runs import finish
 Result = tuple[list[float], dict[str, str]]
 
 
-@pytest.mark.parametrize(("processes", "zero_stage"), [(2, 2), (3, 2), (4, 1), (2, 0)])
+@pytest.mark.parametrize(
+    ("processes", "zero_stage"),
+    [(2, 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((3, 2), (4, 1), (2, 0)))],
+)
 def test_the_same_bytes(alone: Result, tmp_path: Path, processes: int, zero_stage: int) -> None:
     assert finish(tmp_path / "run", processes, zero_stage=zero_stage) == alone
 

@@ -18,6 +18,8 @@ from dist_mcl.training.zero3 import shard_while_loading
 
 from .small_runs import EVERY_STEP, committed, finish, start, wait_until
 
+pytestmark = pytest.mark.slow
+
 Result = tuple[list[float], dict[str, str]]
 # Everything is sharded, however small: DeepSpeed leaves parameters of up to 100 000 numbers whole otherwise.
 ZERO_3 = {
