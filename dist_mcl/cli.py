@@ -54,7 +54,7 @@ def run(
     """
     changes = [*(overrides or []), *([f"launcher.kind={launcher}"] if launcher else [])]
     experiment = config.load(config_file, changes)
-    from dist_mcl.coordinator import default_folder, open_or_begin
+    from dist_mcl.coordinator.start import default_folder, open_or_begin
 
     _finish(open_or_begin(folder or default_folder(experiment, changes), experiment))
 
@@ -72,15 +72,16 @@ def submit(
     Example: mcl submit configs/quickstart.yaml --cluster slurm/profiles/gpu.yaml
     """
     experiment = config.load(config_file, overrides or [])
-    from dist_mcl import coordinator
+    from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
+    from dist_mcl.coordinator.submit import batch_scripts, load_cluster, submit_run
 
-    profile = coordinator.load_cluster(cluster)
-    place = folder or coordinator.default_folder(experiment, overrides or [])
-    scripts = coordinator.batch_scripts(coordinator.open_or_plan(place, experiment), profile)
+    profile = load_cluster(cluster)
+    place = folder or default_folder(experiment, overrides or [])
+    scripts = batch_scripts(open_or_plan(place, experiment), profile)
     if dry_run:
         print("\n".join(scripts.values()), end="")
     else:
-        _say_submitted(place, coordinator.submit_run(coordinator.open_or_begin(place, experiment), cluster))
+        _say_submitted(place, submit_run(open_or_begin(place, experiment), cluster))
 
 
 @app.command()
@@ -89,7 +90,8 @@ def cancel(run_folder: RunArgument) -> None:
 
     Example: mcl cancel runs/quickstart
     """
-    from dist_mcl.coordinator import cancel, withdraw
+    from dist_mcl.coordinator.intervene import cancel
+    from dist_mcl.coordinator.submit import withdraw
     from dist_mcl.run_folder import RunFolder
 
     withdraw(cancel(RunFolder.open(run_folder)))
@@ -102,7 +104,8 @@ def retry(run_folder: RunArgument, stage: Annotated[int, typer.Option(help="numb
 
     Example: mcl retry runs/quickstart --stage 3
     """
-    from dist_mcl.coordinator import profile_copy, reopen, submit_run
+    from dist_mcl.coordinator.intervene import reopen
+    from dist_mcl.coordinator.submit import profile_copy, submit_run
     from dist_mcl.run_folder import RunFolder
 
     begun = RunFolder.open(run_folder)
@@ -191,7 +194,7 @@ def _version(
 
 
 def _finish(begun: RunFolder) -> None:
-    from dist_mcl.coordinator import finish_run
+    from dist_mcl.coordinator.schedule import finish_run
     from dist_mcl.display import StageBars, describe_start
 
     # As for Ctrl-C: workers save what they have before this process ends.

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from dist_mcl import __version__
 from dist_mcl.cli import app
 from dist_mcl.config import Experiment
+from dist_mcl.run_folder import Plan, RunFolder
 
 QUICKSTART = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
 
@@ -47,6 +48,17 @@ def test_help_has_an_example(command: str) -> None:
     assert f"Example: mcl {command}" in output(*command.split(), "--help")
 
 
-def test_looking_does_not_import_torch() -> None:
-    code = "import sys, dist_mcl.cli, dist_mcl.display; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("command", ["status", "cancel", "retry --stage 1"])
+def test_looking_and_stopping_do_not_import_torch(tmp_path: Path, command: str) -> None:
+    run = RunFolder(tmp_path / "run", Experiment(name="small"), Plan.chain(["a"], [[0]]))
+    run.write()
+    code = """
+import sys
+from typer.testing import CliRunner
+from dist_mcl.cli import app
+CliRunner().invoke(app, sys.argv[1:])
+assert "dist_mcl.coordinator" in sys.modules
+assert "torch" not in sys.modules
+"""
+    name, *options = command.split()
+    subprocess.run([sys.executable, "-c", code, name, str(run.path), *options], check=True)

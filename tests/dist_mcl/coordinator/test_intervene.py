@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dist_mcl.config import Experiment
-from dist_mcl.coordinator import cancel, reopen
+from dist_mcl.coordinator.intervene import cancel, reopen
 from dist_mcl.errors import UserError
 from dist_mcl.run_folder import Plan, RunFolder, RunLock, StageState
 

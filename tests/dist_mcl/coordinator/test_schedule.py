@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dist_mcl.config import Experiment
-from dist_mcl.coordinator import finish_run, open_or_begin
+from dist_mcl.coordinator.schedule import finish_run
+from dist_mcl.coordinator.start import open_or_begin
 from dist_mcl.errors import UserError
 from dist_mcl.run_folder import Plan, RunFolder, RunLock
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator import default_folder
+from dist_mcl.coordinator.start import default_folder
 
 
 @pytest.mark.parametrize(
