@@ -23,7 +23,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.files import write_json
 from dist_mcl.run_folder import ProgressFile, RunFolder, RunLock, StageFolder
 from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
-from stage_launchers import die_with_launcher, rendezvous
+from stage_launchers import die_with_launcher, end_process, rendezvous
 
 DONE, FAILED, USERS_MISTAKE, NOT_READY, YIELDED = 0, 1, 2, 75, 85
 
@@ -99,4 +99,4 @@ def _report(error: Exception, attempt: Path | None, rank: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

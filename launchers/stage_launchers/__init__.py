@@ -1,5 +1,6 @@
 """Start the processes of a stage, and tell each process who it is. Imports neither torch nor dist_mcl."""
 
+from stage_launchers.ending import end_process
 from stage_launchers.job import Capabilities, Handle, Job, Launcher, LauncherError
 from stage_launchers.kinds import create_launcher, launcher_kinds
 from stage_launchers.kinds.local import LocalLauncher
@@ -17,6 +18,7 @@ __all__ = [
     "RendezvousError",
     "create_launcher",
     "die_with_launcher",
+    "end_process",
     "launcher_kinds",
     "rendezvous",
 ]

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSi
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.train import train
 from dist_mcl.training.zero3 import callable_in_parts
-from stage_launchers import die_with_launcher
+from stage_launchers import die_with_launcher, end_process
 
 CLASSES = 3
 
@@ -92,5 +93,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     try:
         main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]), stop_signals)
+        code = 0
     except StageYieldedError:
-        sys.exit(85)
+        code = 85
+    except Exception:  # noqa: BLE001 - a rank that fails ends as a worker does
+        traceback.print_exc()
+        code = 1
+    end_process(code)

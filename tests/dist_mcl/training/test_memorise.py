@@ -25,6 +25,7 @@ from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
 from exemplar_store import ExemplarStore, StoreError, StoreReader, admission, layout, verify
+from stage_launchers import end_process
 
 SAMPLES, CLASSES = 200, 3  # four batches: three ranks have unequal shares
 SHARE = 20_000  # bytes that are worth a writer here
@@ -54,7 +55,7 @@ def work(rank: int, world_size: int, folders: list[str], answers: str) -> None:
         codecs = codecs_for(run.experiment.exemplars, 30_522)
         told += [memorise(model, samples(stage), run, stage, codecs, group, ProgressFile(None)) for stage in (1, 2, 2)]
     torch.save(told, f"{answers}.{rank}")
-    dist.destroy_process_group()
+    end_process(0)
 
 
 def begin(folder: Path, stages: list[list[int]], budget: int) -> RunFolder:

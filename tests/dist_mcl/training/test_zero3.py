@@ -15,6 +15,7 @@ from dist_mcl.config import Training
 from dist_mcl.training.engine import deepspeed_config
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.zero3 import shard_while_loading
+from stage_launchers import end_process
 
 from .small_runs import EVERY_STEP, committed, finish, start, wait_until
 
@@ -61,7 +62,7 @@ def load(rank: int, told: str) -> None:
     shard_while_loading(build, read, deepspeed_config(Training(**ZERO_3), group.world_size))
     modules = [sum(value.numel() for value in module.parameters(False)) for module in SmallBackbone.tiny().modules()]
     Path(told).write_text(json.dumps({"at_once": max(at_once), "modules": modules}))
-    torch.distributed.destroy_process_group()
+    end_process(0)
 
 
 def test_no_rank_ever_holds_more_than_one_module(tmp_path: Path) -> None:
