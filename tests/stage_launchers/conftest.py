@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from stage_launchers.queue import QueuedJob, query
 from tests.stage_launchers.rows import require
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "test_cluster" / "cluster"
@@ -35,6 +37,30 @@ class Cluster:
     def run(self, *command: str) -> str:
         return subprocess.run([*self.run_command, *command], check=True, capture_output=True, text=True).stdout
 
+    def wait_for(self, condition: Callable[[], bool], logs: Path, seconds: float = 400.0) -> None:
+        """Fails with the ends of all logs in that folder, and with what the cluster says of itself."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                written = "\n".join(f"--- {path}\n{path.read_text()}" for path in sorted(logs.rglob("*.log")))
+                self.control("report")
+                pytest.fail(f"condition not met within {seconds:.0f} s\n{written[-8000:]}")
+            time.sleep(0.3)
+
+    def wait_until_put_back(self, job: int, logs: Path) -> None:
+        """Until the job is in the queue again, to start in two minutes."""
+        self.wait_for(lambda: (state(job).state, state(job).reason) == ("PENDING", "BeginTime"), logs)
+
+    def start_again_now(self, job: int, logs: Path) -> None:
+        """Wait until the job is in the queue again, and cut the two minutes short."""
+        self.wait_until_put_back(job, logs)
+        self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+def state(job: int) -> QueuedJob:
+    """What Slurm says about a job that it knows."""
+    return query([job])[job]
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -54,7 +80,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def login(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """The test cluster, whose commands this process finds on its PATH as if it ran on the login node."""
+    """The test cluster with an empty queue; this process finds its commands on the PATH, as on the login node."""
     commands = tmp_path / "login"
     commands.mkdir()
     for name in ("sbatch", "squeue", "scontrol", "scancel"):
@@ -62,4 +88,5 @@ def login(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         program.write_text(f'#!/bin/sh\nexec {" ".join(cluster.run_command)} {shutil.which(name)} "$@"\n')
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    cluster.run("scancel", f"--user={os.getuid()}")  # what an earlier test has left
     return cluster

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,20 +11,14 @@ import pytest
 from stage_launchers import LauncherError
 from stage_launchers.batch import BatchJob, render
 from stage_launchers.profile import Profile
-from stage_launchers.queue import QueuedJob, ask_to_stop, cancel, query, requeue, submit, submit_chain
-from tests.stage_launchers.conftest import Cluster
+from stage_launchers.queue import ask_to_stop, cancel, query, requeue, submit, submit_chain
+from tests.stage_launchers.conftest import Cluster, state
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 PROGRAM = Path(__file__).with_name("slurm_stage.py")
 QUICK = Profile(signal_seconds=10, time="5")
 BOTH_NODES = Profile(signal_seconds=10, time="5", nodes=2)
-
-
-@pytest.fixture(autouse=True)
-def _empty_queue(login: Cluster) -> None:
-    """Each test starts with an empty queue, whatever the one before has left."""
-    login.run("scancel", f"--user={os.getuid()}")
 
 
 def script(folder: Path, name: str, *codes: int, profile: Profile = QUICK) -> Path:
@@ -39,27 +31,9 @@ def script(folder: Path, name: str, *codes: int, profile: Profile = QUICK) -> Pa
     return path
 
 
-def wait_for(condition: Callable[[], bool], folder: Path, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        logs = "\n".join(f"--- {path}\n{path.read_text()}" for path in sorted(folder.glob("*/*.log")))
-        assert time.monotonic() < end, f"condition not met in time\n{logs}"
-        time.sleep(0.3)
-
-
-def state(job: int) -> QueuedJob:
-    return query([job])[job]
-
-
 def starts(path: Path) -> int:
     """How often the script was started."""
     return len((path.parent / "starts").read_text().split())
-
-
-def start_again_now(cluster: Cluster, job: int, folder: Path) -> None:
-    """Slurm lets two minutes pass after a requeue."""
-    wait_for(lambda: (state(job).state, state(job).reason) == ("PENDING", "BeginTime"), folder)
-    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
 def test_a_chain_runs_in_order_and_waits_for_a_job_that_was_put_back(login: Cluster, tmp_path: Path) -> None:
@@ -67,10 +41,10 @@ def test_a_chain_runs_in_order_and_waits_for_a_job_that_was_put_back(login: Clus
         script(tmp_path, name, *codes) for name, codes in zip("abc", ((0,), (85, 0), (0,)), strict=True)
     )
     jobs = submit_chain([first, second, third])
-    start_again_now(login, jobs[1], tmp_path)
+    login.start_again_now(jobs[1], tmp_path)
     assert state(jobs[0]).state == "COMPLETED"
     assert (state(jobs[2]).state, state(jobs[2]).reason) == ("PENDING", "Dependency")
-    wait_for(lambda: state(jobs[2]).is_over, tmp_path)
+    login.wait_for(lambda: state(jobs[2]).is_over, tmp_path)
     assert [state(job).state for job in jobs] == ["COMPLETED"] * 3
     assert [starts(path) for path in (first, second, third)] == [1, 2, 1]
     assert not query([999_999])
@@ -79,7 +53,7 @@ def test_a_chain_runs_in_order_and_waits_for_a_job_that_was_put_back(login: Clus
 def test_a_failing_job_stops_those_after_it(login: Cluster, tmp_path: Path) -> None:
     scripts = [script(tmp_path, name, code) for name, code in zip("abc", (0, 1, 0), strict=True)]
     jobs = submit_chain(scripts)
-    wait_for(lambda: all(state(job).is_over for job in jobs), tmp_path)
+    login.wait_for(lambda: all(state(job).is_over for job in jobs), tmp_path)
     assert [state(job).state for job in jobs] == ["COMPLETED", "FAILED", "CANCELLED"]
     assert not (scripts[2].parent / "starts").exists()
 
@@ -87,7 +61,7 @@ def test_a_failing_job_stops_those_after_it(login: Cluster, tmp_path: Path) -> N
 def test_a_job_goes_back_no_more_often_than_the_profile_allows(login: Cluster, tmp_path: Path) -> None:
     path = script(tmp_path, "a", 85, profile=Profile(signal_seconds=10, time="5", max_requeues=0))
     job = submit(path)
-    wait_for(lambda: state(job).is_over, tmp_path)
+    login.wait_for(lambda: state(job).is_over, tmp_path)
     assert state(job).state == "FAILED"
     assert "the limit of the profile" in (path.parent / "batch.log").read_text()
 
@@ -96,7 +70,7 @@ def test_all_of_a_chain_is_refused_or_nothing(login: Cluster, tmp_path: Path) ->
     scripts = [script(tmp_path, "a", 0), script(tmp_path, "b", 0, profile=Profile(partition="nowhere"))]
     with pytest.raises(LauncherError, match="invalid partition"):
         submit_chain(scripts)
-    wait_for(lambda: not login.run("squeue", "--noheader"), tmp_path)
+    login.wait_for(lambda: not login.run("squeue", "--noheader"), tmp_path)
     assert not (scripts[0].parent / "starts").exists()
 
 
@@ -104,10 +78,10 @@ def test_all_of_a_chain_is_refused_or_nothing(login: Cluster, tmp_path: Path) ->
 def test_a_running_stage_saves_and_continues(login: Cluster, tmp_path: Path, how: Callable[[int], None]) -> None:
     path = script(tmp_path, "a", profile=BOTH_NODES)
     job = submit(path)
-    wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
+    login.wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
     how(job)
-    start_again_now(login, job, tmp_path)
-    wait_for(lambda: state(job).is_over, tmp_path)
+    login.start_again_now(job, tmp_path)
+    login.wait_for(lambda: state(job).is_over, tmp_path)
     assert state(job).state == "COMPLETED"
     assert starts(path) == 2
     assert all((path.parent / f"saved-{rank}").exists() for rank in (0, 1))
@@ -116,8 +90,8 @@ def test_a_running_stage_saves_and_continues(login: Cluster, tmp_path: Path, how
 def test_the_time_limit_is_announced_and_the_stage_continues(login: Cluster, tmp_path: Path) -> None:
     path = script(tmp_path, "a", profile=Profile(signal_seconds=20, time="1", nodes=2))
     job = submit(path)
-    start_again_now(login, job, tmp_path)
-    wait_for(lambda: state(job).is_over, tmp_path)
+    login.start_again_now(job, tmp_path)
+    login.wait_for(lambda: state(job).is_over, tmp_path)
     assert state(job).state == "COMPLETED"
     assert float((path.parent / "saved-0").read_text()) < 60
 
@@ -126,10 +100,10 @@ def test_a_pre_empted_stage_saves_and_continues(login: Cluster, tmp_path: Path) 
     whole_nodes = {"signal_seconds": 10, "time": "5", "nodes": 2, "sbatch": ("--exclusive",)}
     path = script(tmp_path, "a", profile=Profile(partition="low", **whole_nodes))
     job = submit(path)
-    wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
+    login.wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
     urgent = submit(script(tmp_path, "b", 0, profile=Profile(partition="high", **whole_nodes)))
-    start_again_now(login, job, tmp_path)
-    wait_for(lambda: state(job).is_over, tmp_path)
+    login.start_again_now(job, tmp_path)
+    login.wait_for(lambda: state(job).is_over, tmp_path)
     assert [state(each).state for each in (urgent, job)] == ["COMPLETED", "COMPLETED"]
     assert starts(path) == 2
     assert all((path.parent / f"saved-{rank}").exists() for rank in (0, 1))
@@ -138,14 +112,15 @@ def test_a_pre_empted_stage_saves_and_continues(login: Cluster, tmp_path: Path) 
 def test_a_lost_node_puts_the_job_back(login: Cluster, tmp_path: Path) -> None:
     path = script(tmp_path, "a", profile=BOTH_NODES)
     job = submit(path)
-    wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
+    login.wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
     login.control("kill-node", "2")
     try:
-        start_again_now(login, job, tmp_path)
+        login.wait_until_put_back(job, tmp_path)
     finally:
         login.control("start-node", "2")
     (path.parent / "finish").touch()
-    wait_for(lambda: state(job).is_over, tmp_path)
+    login.start_again_now(job, tmp_path)
+    login.wait_for(lambda: state(job).is_over, tmp_path)
     assert state(job).state == "COMPLETED"
     assert starts(path) == 2
 
@@ -153,7 +128,7 @@ def test_a_lost_node_puts_the_job_back(login: Cluster, tmp_path: Path) -> None:
 def test_cancelled_jobs_leave_nothing_running(login: Cluster, tmp_path: Path) -> None:
     path = script(tmp_path, "a", profile=BOTH_NODES)
     jobs = submit_chain([path, script(tmp_path, "b", 0)])
-    wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
+    login.wait_for(lambda: (path.parent / "running-1").exists(), tmp_path)
     cancel(jobs)
-    wait_for(lambda: all(state(job).state == "CANCELLED" for job in jobs), tmp_path)
-    wait_for(lambda: not login.run("squeue", "--noheader"), tmp_path)
+    login.wait_for(lambda: all(state(job).state == "CANCELLED" for job in jobs), tmp_path)
+    login.wait_for(lambda: not login.run("squeue", "--noheader"), tmp_path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,26 +18,10 @@ from .conftest import finish, mcl, result, submit
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
-SECONDS = 400.0
-
-
-def wait_for(condition: Callable[[], bool], folder: Path) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        logs = "\n".join(f"--- {path}\n{path.read_text()}" for path in sorted(folder.rglob("*.log")))
-        assert time.monotonic() < end, f"condition not met in time\n{logs[-8000:]}"
-        time.sleep(0.2)
-
 
 def is_training(stage: StageFolder, attempt: int) -> bool:
     progress = read_progress(stage.attempt(attempt) / "progress.json")
     return progress is not None and progress.step == "train" and progress.done > 1
-
-
-def start_again_now(cluster: Cluster, job: int, folder: Path) -> None:  # noqa: F811
-    """Slurm lets two minutes pass after a requeue."""
-    wait_for(lambda: (query([job])[job].state, query([job])[job].reason) == ("PENDING", "BeginTime"), folder)
-    cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
 def test_a_chain_survives_all_interruptions(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
@@ -52,19 +34,20 @@ def test_a_chain_survives_all_interruptions(login: Cluster, tmp_path: Path) -> N
     stages = RunFolder.open(folder).stages()
     jobs = [int(str(stage.state.job)) for stage in stages]
 
-    wait_for(lambda: is_training(stages[0], 1), folder)
+    login.wait_for(lambda: is_training(stages[0], 1), folder)
     ask_to_stop(jobs[0])
-    start_again_now(login, jobs[0], folder)
-    wait_for(lambda: is_training(stages[1], 1), folder)
+    login.start_again_now(jobs[0], folder)
+    login.wait_for(lambda: is_training(stages[1], 1), folder)
     requeue(jobs[1])
-    start_again_now(login, jobs[1], folder)
-    wait_for(lambda: is_training(stages[2], 1), folder)
+    login.start_again_now(jobs[1], folder)
+    login.wait_for(lambda: is_training(stages[2], 1), folder)
     login.control("kill-node", "2")
     try:
-        start_again_now(login, jobs[2], folder)
+        login.wait_until_put_back(jobs[2], folder)
     finally:
         login.control("start-node", "2")
-    wait_for(lambda: all(stage.is_done() for stage in stages), folder)
+    login.start_again_now(jobs[2], folder)
+    login.wait_for(lambda: all(stage.is_done() for stage in stages), folder)
     assert result(folder) == result(whole)
     assert [stage.state.attempt for stage in stages] == [2, 2, 2]
 
@@ -74,7 +57,7 @@ def test_a_failing_stage_stops_those_after_it_and_status_says_why(login: Cluster
     done = submit(folder, training__learning_rate="1e30", training__gradient_clipping="1e30")
     assert done.returncode == 0, done.stderr
     jobs = [int(str(stage.state.job)) for stage in RunFolder.open(folder).stages()]
-    wait_for(lambda: all(query([job])[job].is_over for job in jobs), folder)
+    login.wait_for(lambda: all(query([job])[job].is_over for job in jobs), folder)
     status = subprocess.run(mcl("status", folder, "--json"), capture_output=True, text=True, check=True)
     rows = json.loads(status.stdout)
     assert [row["status"] for row in rows] == ["failed", "submitted", "submitted"]
@@ -86,11 +69,11 @@ def test_a_cancelled_run_saves_and_can_be_submitted_again(login: Cluster, tmp_pa
     folder = tmp_path / "run"  # with enough epochs to be still in training when the wish arrives
     assert submit(folder, training__epochs="60").returncode == 0
     stages = RunFolder.open(folder).stages()
-    wait_for(lambda: is_training(stages[0], 1), folder)
+    login.wait_for(lambda: is_training(stages[0], 1), folder)
     assert CliRunner().invoke(app, ["cancel", str(folder)]).exit_code == 0  # a new process would take seconds to start
     jobs = [int(str(stage.state.job)) for stage in stages]
-    wait_for(lambda: all(query([job])[job].is_over for job in jobs), folder)
+    login.wait_for(lambda: all(query([job])[job].is_over for job in jobs), folder)
     assert [stage.state.status for stage in stages] == ["cancelled"] * 3
     again = submit(folder, training__epochs="60")
     assert again.returncode == 0, again.stderr
-    wait_for(lambda: all(stage.is_done() for stage in stages), folder)
+    login.wait_for(lambda: all(stage.is_done() for stage in stages), folder)
