@@ -25,6 +25,7 @@ bench-train: setup models
 
 bench-store: setup models
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/pip install --quiet --no-deps mosaicml-streaming==0.13.0
 	$(BIN)/python -W ignore benchmarks/store.py --json bench-store.json
 
 setup: $(VENV)/installed

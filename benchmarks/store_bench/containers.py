@@ -6,8 +6,10 @@ them checks what it reads in the way that it is used here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,7 @@ class Mds(Container):
     """MosaicML streaming's MDS, read in place by its `LocalDataset`, without its download and shuffling."""
 
     def __init__(self) -> None:
+        _stand_in_for_torchvision()
         import streaming
 
         self._streaming, self.name = streaming, f"MDS (streaming {streaming.__version__})"
@@ -94,6 +97,21 @@ class Mds(Container):
 
     def open(self, folder: Path) -> Reader:
         return _Rows(self._streaming.LocalDataset(str(folder)))
+
+
+def _stand_in_for_torchvision() -> None:
+    """Let `import streaming` pass: it wants torchvision for data sets of pictures, of which nothing is measured here.
+
+    The torchvision of the package index does not load beside torch for the CPU.
+    """
+    import transformers.feature_extraction_utils  # noqa: F401 - streaming loads it, and it must not see the stand-in
+
+    names = ("torchvision", "torchvision.datasets", "torchvision.transforms", "torchvision.transforms.functional")
+    modules = {name: ModuleType(name) for name in names}
+    modules["torchvision.datasets"].__dict__["VisionDataset"] = object
+    modules["torchvision.transforms.functional"].__dict__["to_tensor"] = None
+    for name, module in modules.items():
+        sys.modules.setdefault(name, module)
 
 
 class WebDataset(Container):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dist_mcl.modalities.image import patchify
 from exemplar_store import Exemplar
 from store_bench.layout import Item, Layout, Reader
 
@@ -20,18 +21,23 @@ BATCH = 64
 WRITES = 3
 BATCHES, SINGLES = 4, 64  # reads of a layout before it is the next one's turn
 BUDGET = 30_000_000  # bytes
-LOSS = 12  # mean absolute error of a pixel that JPEG may make
+MOST_ERROR = 400.0  # mean squared error that a lossy codec may make in one exemplar
 
 
 @dataclass
 class Measurement:
-    """What was measured of one layout; times in seconds."""
+    """What was measured of one layout; times in seconds.
+
+    Attributes:
+        error: mean squared error of the kept patches' pixels over all exemplars.
+    """
 
     layout: Layout
     exemplars: int
     bytes: int
     files: int
     write: float
+    error: float = 0.0
     opens: list[float] = field(default_factory=list)
     singles: list[float] = field(default_factory=list)
     batches: list[float] = field(default_factory=list)
@@ -44,6 +50,7 @@ class Measurement:
             "note": self.layout.note,
             "bytes_per_exemplar": round(each, 1),
             "exemplars_in_30_mb": int(BUDGET / each),
+            "psnr_db": round(10 * math.log10(255**2 / self.error), 2) if self.error else None,
             "files": self.files,
             "write_mb_per_s": round(self.bytes / self.write / 1e6, 1),
             "open_ms": round(1e3 * statistics.median(self.opens), 2),
@@ -62,7 +69,7 @@ def measure(layouts: Sequence[Layout], items: Sequence[Item], folder: Path, roun
             reader = _timed(one.opens, one.layout.open, folder / f"{number:02d}")
             _read(one, reader, dice)
             if turn == 0:  # the first round fills caches
-                _check(one.layout.name, reader, items)
+                one.error = statistics.fmean(_errors(one.layout.name, reader, items))
                 one.opens, one.singles, one.batches = [], [], []
     return found
 
@@ -85,23 +92,32 @@ def _read(one: Measurement, reader: Reader, dice: np.random.Generator) -> None:
         _timed(one.batches, reader.read_many, dice.choice(one.exemplars, BATCH, replace=False).tolist())
 
 
-def _check(name: str, reader: Reader, items: Sequence[Item]) -> None:
-    """A layout that gives back something else than was put in has no place in the table."""
-    for index in (0, len(items) // 2, len(items) - 1):
-        for got in (reader.read(index), *reader.read_many([index])):
-            tokens = got.tokens if isinstance(got, Exemplar) else got
-            truth = items[index].exemplar.tokens
-            if isinstance(tokens, np.ndarray):  # a whole picture
-                near = _near(tokens, items[index].picture)
-            else:
-                same = np.array_equal(tokens["image"].positions, truth["image"].positions)
-                near = same and _near(tokens["image"].values, truth["image"].values) and tokens["text"] == truth["text"]
-            if not near:
+def _errors(name: str, reader: Reader, items: Sequence[Item]) -> Iterator[float]:
+    """Mean squared error of each exemplar's kept patches.
+
+    Raises:
+        AssertionError: a layout that gives back something else than was put in has no place in the table.
+    """
+    for start in range(0, len(items), BATCH):
+        several = range(start, min(start + BATCH, len(items)))
+        for index, got in zip(several, reader.read_many(several), strict=True):
+            error = _error(got.tokens if isinstance(got, Exemplar) else got, items[index])
+            if error > MOST_ERROR:
                 raise AssertionError(f"{name}: exemplar {index} came back changed")
+            yield error
 
 
-def _near(got: NDArray[np.uint8], truth: NDArray[np.uint8]) -> bool:
-    return got.shape == truth.shape and float(np.abs(got.astype(int) - truth.astype(int)).mean()) < LOSS
+def _error(got: Any, item: Item) -> float:
+    truth = item.exemplar.tokens
+    if isinstance(got, np.ndarray):  # a whole picture
+        patches = patchify(got).take(truth["image"].positions)
+    elif got["text"] == truth["text"]:
+        patches = got["image"]
+    else:
+        return math.inf
+    if not np.array_equal(patches.positions, truth["image"].positions):
+        return math.inf
+    return float(np.square(patches.values.astype(float) - truth["image"].values).mean())
 
 
 def _timed(seconds: list[float], work: Callable[..., Any], *arguments: Any) -> Any:

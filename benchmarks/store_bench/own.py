@@ -24,7 +24,9 @@ class OwnStore:
     note = "checks every read; synced to disk"
 
     def __init__(self, codec: Codec, threads: int = 1) -> None:
-        self.name = f"exemplar_store {codec.name}" + (f", {threads} threads" if threads > 1 else "")
+        quality = getattr(codec, "quality", None)
+        coded = codec.name if quality is None else f"{codec.name} q{quality}"
+        self.name = f"exemplar_store {coded}" + (f", {threads} threads" if threads > 1 else "")
         self._codec, self._threads = codec, threads
         codec.encode(np.zeros((1, 16, 16, 3), np.uint8))  # is its library here?
 

@@ -12,6 +12,7 @@ from store_bench.own import THREADS
 COLUMNS = {
     "bytes_per_exemplar": "bytes each",
     "exemplars_in_30_mb": "in 30 MB",
+    "psnr_db": "PSNR dB",
     "files": "files",
     "write_mb_per_s": "write MB/s",
     "open_ms": "open ms",
@@ -36,7 +37,9 @@ def print_table(facts: dict[str, Any]) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("note", no_wrap=True)
     for row in facts["layouts"]:
-        table.add_row(row["name"], *(f"{row[name]:,}" for name in COLUMNS), row["note"])
+        table.add_row(
+            row["name"], *("exact" if row[name] is None else f"{row[name]:,}" for name in COLUMNS), row["note"]
+        )
     console.print(table)
     for name, why in facts["missing"].items():
         console.print(f"{name}: {why}", markup=False)
@@ -45,12 +48,15 @@ def print_table(facts: dict[str, Any]) -> None:
 
 def _print_claims(console: Console, facts: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in facts["layouts"]}
-    own, whole = rows["exemplar_store jpeg"], rows["whole JPEG q90 files"]
+    own, whole = rows["exemplar_store jpeg q90"], rows["whole JPEG q90 files"]
+    for name in (own["name"], "exemplar_store webp q85"):
+        times = whole["bytes_per_exemplar"] / rows[name]["bytes_per_exemplar"]
+        better = rows[name]["psnr_db"] - whole["psnr_db"]
+        console.print(
+            f"{name}: {times:.2f} times the exemplars of whole JPEG q90 in the same bytes, PSNR {better:+.2f} dB"
+        )
     overhead = own["bytes_per_exemplar"] / facts["coded_bytes"] - 1
-    console.print(
-        f"exemplar_store: {whole['bytes_per_exemplar'] / own['bytes_per_exemplar']:.2f} times the exemplars of whole "
-        f"JPEG q90 in the same bytes; {100 * overhead:.2f} % above the coded bytes"
-    )
+    console.print(f"exemplar_store: {100 * overhead:.2f} % above the coded bytes")
     threaded = next(row for name, row in rows.items() if name.endswith("threads"))
     for name, row in rows.items():
         if name.startswith(PEERS):
