@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from dist_mcl.backbones import SmallBackbone
-from dist_mcl.config import Data, Experiment, LoRAAdapter
-from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.backbones.tokenizers import open_tokenizers
+from dist_mcl.config import Data, Experiment, LoRAAdapter, Model
 from dist_mcl.packages.models import model_dir
 from dist_mcl.scenario.reader import open_split
 from dist_mcl.tokens import Batch, Sample
@@ -36,9 +36,9 @@ class Task:
     def samples(self) -> list[Sample]:
         """One epoch: as many samples as the steps take, prepared by the backbone as a stage does."""
         scenes = open_split(Data(), "train", seed=0)
-        tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
+        tokenizers = open_tokenizers(Model())
         wanted = self.steps * self.experiment.training.batch_size
-        some = [scenes.sample(index % 256, tokenizer, stage=1) for index in range(min(wanted, 256))]
+        some = [scenes.sample(index % 256, tokenizers, stage=1) for index in range(min(wanted, 256))]
         prepared = SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2")).prepare(some)
         return [prepared[index % len(prepared)] for index in range(wanted)]
 
