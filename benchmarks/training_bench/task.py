@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from dist_mcl.backbones import SmallBackbone
 from dist_mcl.backbones.tokenizers import open_tokenizers
-from dist_mcl.config import Data, Experiment, LoRAAdapter, Model
+from dist_mcl.config import Experiment, LoRAAdapter, Model
+from dist_mcl.data_config import EmojiData
 from dist_mcl.packages.models import model_dir
-from dist_mcl.scenario.reader import open_split
+from dist_mcl.scenario.readers import open_splits
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier, class_rows
 
@@ -35,7 +36,7 @@ class Task:
     @cached_property
     def samples(self) -> list[Sample]:
         """One epoch: as many samples as the steps take, prepared by the backbone as a stage does."""
-        scenes = open_split(Data(), "train", seed=0)
+        scenes = open_splits(EmojiData(), seed=0)["train"]
         tokenizers = open_tokenizers(Model())
         wanted = self.steps * self.experiment.training.batch_size
         some = [scenes.sample(index % 256, tokenizers, stage=1) for index in range(min(wanted, 256))]

@@ -72,9 +72,8 @@ class TextTokenizer:
         return int(number)
 
     def encode(self, text: str) -> Tokens:
-        """Token ids of a text: values int32 (n,) on the grid (n,); n is 0 for an empty text."""
-        found = self._tokenizer.encode(text, add_special_tokens=False).ids[: self._longest]
-        ids = np.array(found, dtype=np.int32)
+        """Token ids of a text: values int32 (n,) on the grid (n,); n is 0 for an empty text, and at most `longest`."""
+        ids = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids[: self._longest], dtype=np.int32)
         return Tokens.full(ids, ids.shape)
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -22,7 +22,8 @@ from dist_mcl.exemplars import ExemplarDataset, Masking
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
-from dist_mcl.scenario.reader import Scenes, Split, open_split
+from dist_mcl.scenario.dataset import Dataset, Split
+from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import Stage, stages
 from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
@@ -33,7 +34,7 @@ from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.samples import SceneSamples
+from dist_mcl.training.samples import StageSamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import train
 from dist_mcl.training.zero3 import callable_in_parts
@@ -164,9 +165,8 @@ class StageRun:
         return Masking(config, self._experiment.seed, codecs, tokenizers.text.continues)
 
     @cached_property
-    def _splits(self) -> dict[Split, Scenes]:
-        names: tuple[Split, Split] = ("train", "test")
-        return {name: open_split(self._experiment.data, name, self._experiment.seed) for name in names}
+    def _splits(self) -> dict[Split, Dataset]:
+        return open_splits(self._experiment.data, self._experiment.seed)
 
     @cached_property
     def _stages(self) -> list[Stage]:
@@ -186,14 +186,14 @@ class StageRun:
         return class_rows(self.run.plan.class_order)
 
     @cached_property
-    def _fresh(self) -> SceneSamples:
+    def _fresh(self) -> StageSamples:
         return self._samples("train", self._stage.train)
 
     def _rows_of(self, arrived: Sequence[Stage]) -> list[int]:
         return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
 
-    def _samples(self, split: Split, indices: NDArray[np.int64]) -> SceneSamples:
-        return SceneSamples(self._splits[split], indices, self._tokenizers, self.folder.number)
+    def _samples(self, split: Split, indices: NDArray[np.int64]) -> StageSamples:
+        return StageSamples(self._splits[split], indices, self._tokenizers, self.folder.number)
 
     def _backbone(self) -> Backbone:
         return load_backbone(self._experiment, self.group)

@@ -47,13 +47,24 @@ def test_other_pictures_are_refused(wrong: np.ndarray) -> None:
         patchify(wrong)
 
 
-def test_pictures_of_any_size_are_scaled_as_a_backbone_wants_them() -> None:
+def test_a_picture_of_any_size_keeps_its_shape() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (50, 120, 3), dtype=np.uint8)
-    square, wide = SquarePatches(side=32, patch=8), ShortSidePatches(side=32, patch=8)
-    assert square.encode(picture).grid == (4, 4)
+    wide = ShortSidePatches(side=32, patch=8)
     assert wide.encode(picture).grid == (2, 6)  # 22 x 53 pixels, for 53 is the longest side beside 32
     assert wide.encode(picture[:, :60]).grid == (4, 4)
-    as_it_is = picture[:32, :32]
-    np.testing.assert_array_equal(unpatchify(square.encode(as_it_is)), as_it_is)
     with pytest.raises(ValueError, match="a picture is uint8"):
         wide.encode(picture[..., 0])
+
+
+def test_a_picture_of_any_size_is_scaled_to_the_square_as_a_whole() -> None:
+    picture = np.zeros((50, 200, 3), np.uint8)
+    picture[:, :100] = (250, 10, 20)
+    tokens = SquarePatches(96).encode(picture)
+    assert tokens.grid == (6, 6) and tokens.values.shape == (36, 16, 16, 3)
+    square = unpatchify(tokens)
+    assert square[:, :40].reshape(-1, 3).mean(0).round().tolist() == [250, 10, 20] and square[:, 56:].max() == 0
+
+
+def test_a_picture_of_the_right_size_keeps_every_pixel() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    np.testing.assert_array_equal(unpatchify(SquarePatches(96).encode(picture)), picture)

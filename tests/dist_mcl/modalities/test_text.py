@@ -36,16 +36,16 @@ def test_an_empty_text_has_no_tokens(folder: Path) -> None:
     assert len(tokens) == 0 and tokens.grid == (0,) and tokens.values.dtype == np.int32
 
 
+def test_a_longer_text_keeps_its_first_tokens(folder: Path) -> None:
+    tokens = TextTokenizer(folder, longest=3).encode("red houseboat sun sun")
+    assert tokens.values.tolist() == [4, 5, 6] and tokens.grid == (3,)
+
+
 def test_pieces_name_what_a_mask_kept(folder: Path) -> None:
     tokenizer = TextTokenizer(folder)
     kept = tokenizer.encode("red houseboat sun").take(np.array([0, 2]))
     assert tokenizer.pieces(kept) == ["red", "##boat"]
     assert tokenizer.decode([4, 7]) == "red sun"
-
-
-def test_a_longer_text_keeps_its_first_tokens(folder: Path) -> None:
-    tokens = TextTokenizer(folder, longest=2).encode("red houseboat sun sun")
-    assert tokens.values.tolist() == [4, 5] and tokens.grid == (2,)
 
 
 def test_which_tokens_continue_a_word(folder: Path) -> None:
