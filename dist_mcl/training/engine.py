@@ -124,7 +124,7 @@ def start_engine(model: Classifier, config: Training, steps: int, begun: int, gr
         [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=config.learning_rate,
     )
-    factor = _learning_rate_factor(config, steps)
+    factor = learning_rate_factor(config, steps)
     if config.zero_stage == 3:
         _announce_uncalled_parameters(model)
     engine, *_ = deepspeed.initialize(
@@ -145,7 +145,8 @@ def _announce_uncalled_parameters(model: nn.Module) -> None:
                     deepspeed.zero.register_external_parameter(module, parameter)
 
 
-def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
+def learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
+    """What the learning rate is multiplied by in a step, counted from 0, of a stage of so many steps."""
     warmup = max(1, round(config.warmup * steps))
 
     def factor(step: int) -> float:

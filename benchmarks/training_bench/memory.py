@@ -1,0 +1,80 @@
+"""How much memory one rank holds, and how much it should hold by the sizes of what it trains."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import psutil
+import torch
+from deepspeed.runtime.zero.utils import is_zero_param
+from torch import nn
+
+_SECONDS_BETWEEN_LOOKS = 0.005
+
+
+class Memory:
+    """Memory of this process beyond what it held when this was made, in bytes, and its peak.
+
+    On a GPU what torch has allocated there, else the unique set size: libraries that processes share do not count.
+    """
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._before, self._peak = self._now(), 0
+        self._ended = threading.Event()
+        if not torch.cuda.is_available():  # there torch itself keeps the peak
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def held(self) -> int:
+        """Bytes held now."""
+        return self._now() - self._before
+
+    def end(self) -> int:
+        """The peak; looking for it costs time, so it ends here."""
+        self._ended.set()
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_allocated() - self._before
+        return max(self._peak, self.held())
+
+    def _now(self) -> int:
+        if torch.cuda.is_available():
+            return torch.cuda.memory_allocated()
+        return int(self._process.memory_full_info().uss)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
+            self._peak = max(self._peak, self.held())
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a model's parameters, and how many train."""
+
+    frozen_bytes: int
+    trainable: int
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Sizes:
+        """Of the whole model, also where this rank holds only a share of it."""
+        frozen = [value for value in model.parameters() if not value.requires_grad]
+        trainable = [value for value in model.parameters() if value.requires_grad]
+        return cls(sum(_count(one) * one.element_size() for one in frozen), sum(map(_count, trainable)))
+
+    def per_rank(self, zero_stage: int, processes: int) -> float:
+        """Bytes that a rank holds between two steps, buffers and activations aside; what trains is fp32, with AdamW.
+
+        Of each trainable number 4 bytes are the weight, 4 its gradient and 8 the moments; DeepSpeed's ZeRO adds a flat
+        copy of 4. Stage 2 cuts up all but the weight, stage 3 all, the frozen weights too.
+        """
+        if zero_stage == 0:
+            return self.frozen_bytes + 16 * self.trainable
+        if zero_stage == 1:
+            return self.frozen_bytes + 8 * self.trainable + 12 * self.trainable / processes
+        if zero_stage == 2:
+            return self.frozen_bytes + 4 * self.trainable + 16 * self.trainable / processes
+        return (self.frozen_bytes + 20 * self.trainable) / processes
+
+
+def _count(parameter: nn.Parameter) -> int:
+    return int(parameter.ds_numel) if is_zero_param(parameter) else parameter.numel()
