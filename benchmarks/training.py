@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -128,8 +129,8 @@ def _start(program: str, experiment: Experiment, port: int, options: argparse.Na
         *(sys.executable, "-W", "ignore", "-m", "training_bench.rank", program, port, options.steps),
         *(experiment.model_dump_json(), json.dumps(size), folder),
     )
-    here = str(Path(__file__).parent)
-    env = {"PYTHONPATH": ":".join([here, *sys.path[1:]]), "OMP_NUM_THREADS": str(options.threads), **_MALLOC}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    env = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(options.threads), **_MALLOC}
     return LocalLauncher().launch(Job(tuple(map(str, argv)), experiment.launcher.processes, folder, env))
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from training_bench.memory import Memory, Sizes
 from training_bench.turns import Seat
 
-# Memory is looked at until then. What it costs to look is no part of a step's time, nor are the first allocations.
+# The first steps allocate; memory is looked at after them, once, as that takes time.
 WARM_UP = 3
 
 
@@ -18,7 +18,7 @@ class Diary:
 
     Args:
         seat: of this rank.
-        memory: looked at until the warm-up is over.
+        memory: of this process, before the model is built.
     """
 
     def __init__(self, seat: Seat, memory: Memory) -> None:
@@ -38,7 +38,7 @@ class Diary:
         self._steps += 1
         if self._steps == WARM_UP:
             self.bytes["between steps"] = self._memory.held()
-            self.bytes["peak"] = self._memory.end()
+            self.bytes["peak"] = self._memory.peak()
         self._seat.end_turn("step", loss=loss)
 
     def saved(self, seconds: float, folder: Path) -> None:

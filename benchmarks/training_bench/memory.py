@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-import threading
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
 from deepspeed.runtime.zero.utils import is_zero_param
 from torch import nn
 
-_SECONDS_BETWEEN_LOOKS = 0.005
+_PROCESS = Path("/proc/self")
 
 
 class Memory:
-    """Memory of this process beyond what it held when this was made, in bytes, and its peak.
+    """Memory of this process beyond what it held when this was made, in bytes.
 
     On a GPU what torch has allocated there, else the unique set size: libraries that processes share do not count.
     """
 
     def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._before, self._peak = self._now(), 0
-        self._ended = threading.Event()
-        if not torch.cuda.is_available():  # there torch itself keeps the peak
-            threading.Thread(target=self._watch, daemon=True).start()
+        self._before = self._now()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            (_PROCESS / "clear_refs").write_text("5")  # proc_pid_clear_refs(5): begin to look for the peak anew
 
     def held(self) -> int:
         """Bytes held now."""
         return self._now() - self._before
 
-    def end(self) -> int:
-        """The peak; looking for it costs time, so it ends here."""
-        self._ended.set()
+    def peak(self) -> int:
+        """The most that was held."""
         if torch.cuda.is_available():
             return torch.cuda.max_memory_allocated() - self._before
-        return max(self._peak, self.held())
+        # Linux keeps the peak of the resident set, in which the shared libraries are no more now than then.
+        status = dict(re.findall(r"^(\w+):\s+(\d+) kB$", (_PROCESS / "status").read_text("ascii"), re.MULTILINE))
+        return self.held() + 1024 * (int(status["VmHWM"]) - int(status["VmRSS"]))
 
     def _now(self) -> int:
         if torch.cuda.is_available():
             return torch.cuda.memory_allocated()
-        return int(self._process.memory_full_info().uss)
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
-            self._peak = max(self._peak, self.held())
+        return int(psutil.Process().memory_full_info().uss)
 
 
 @dataclass(frozen=True)

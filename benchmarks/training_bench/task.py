@@ -24,7 +24,7 @@ from training_bench.random_weights import Size, random_backbone
 
 CLASSES = 37
 # More would take time to prepare and train no differently: the samples come again and again.
-_DISTINCT_SAMPLES = 128
+_DISTINCT_SAMPLES = 64
 
 
 @dataclass(frozen=True)
