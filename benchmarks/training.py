@@ -7,6 +7,8 @@ round, so below 1 ours is faster. On a GPU where there is one.
 
     python benchmarks/training.py --zero 0 2 --processes 1 2 --json training.json
     python benchmarks/training.py --random-weights 36 4096 --precision bf16 --processes 1     # 7.4e9 parameters
+
+Programs of a setting share the GPU: its memory must hold the model three or four times.
 """
 
 from __future__ import annotations
@@ -77,6 +79,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.steps < 8:
         parser.error(f"--steps is {options.steps}; at least 8 are needed: 3 warm up, and 2 follow a checkpoint")
+    if torch.cuda.is_available() and max(options.processes) > torch.cuda.device_count():
+        parser.error(f"--processes is {max(options.processes)}; here are {torch.cuda.device_count()} GPUs, one for each")
     return options
 
 

@@ -27,6 +27,7 @@ def rows_of(zero_stage: int, processes: int, turns: dict[str, Turns]) -> list[di
             **_speed(its, ours),
             **_memory(its, zero_stage, processes),
             **_checkpoint(its),
+            "losses": _losses(its),
             "loss_differs": _loss_difference(its, ours),
         }
         for program, its in turns.items()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -101,11 +102,21 @@ class GivenGradient(nn.Module):
         self.model = model
 
     def forward(self, gradient: Tensor) -> Tensor:
-        """The sum of the products of all trainable parameters with a (P,) gradient."""
+        """A zero, whose gradient for all trainable parameters is this (P,) one."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        pieces = gradient.split([parameter.numel() for parameter in parameters])
-        products = [
-            torch.dot(parameter.flatten(), piece.to(parameter.dtype))
-            for parameter, piece in zip(parameters, pieces, strict=True)
-        ]
-        return torch.stack(products).sum()
+        loss: Tensor = _Given.apply(gradient, *parameters)
+        return loss
+
+
+class _Given(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        ctx.shapes = [parameter.shape for parameter in parameters]
+        return gradient.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        pieces = (gradient * of_loss[0]).split([shape.numel() for shape in ctx.shapes])
+        return None, *(piece.view(shape) for piece, shape in zip(pieces, ctx.shapes, strict=True))
