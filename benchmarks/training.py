@@ -80,7 +80,9 @@ def _options() -> argparse.Namespace:
     if options.steps < 8:
         parser.error(f"--steps is {options.steps}; at least 8 are needed: 3 warm up, and 2 follow a checkpoint")
     if torch.cuda.is_available() and max(options.processes) > torch.cuda.device_count():
-        parser.error(f"--processes is {max(options.processes)}; here are {torch.cuda.device_count()} GPUs, one for each")
+        parser.error(
+            f"--processes is {max(options.processes)}; here are {torch.cuda.device_count()} GPUs, one for each"
+        )
     return options
 
 

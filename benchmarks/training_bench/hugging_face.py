@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -25,17 +26,15 @@ def hugging_face(task: Task, diary: Diary, folder: Path, save_after: int) -> Non
     model = _peft_model(task)
     diary.built(model)
     micro_batches = task.micro_batches()
-    optimizer = task.optimizer(model)
     trainer = _Timed(
         model=model,
         args=_arguments(task, folder, len(micro_batches)),
         train_dataset=micro_batches,  # type: ignore[arg-type]
         data_collator=lambda items: {"batch": Batch.collate(items[0])},
-        # accelerate steps a scheduler once for each process.
-        optimizers=(optimizer, task.schedule(optimizer, calls_per_step=task.group.world_size)),
+        optimizers=(task.optimizer(model), None),
         callbacks=[_Noting(model, diary, save_after)],
     )
-    trainer.diary = diary
+    trainer.task, trainer.diary = task, diary
     saved = folder / f"checkpoint-{save_after}"
     trainer.train(resume_from_checkpoint=str(saved) if saved.exists() else None)
 
@@ -109,7 +108,13 @@ class _Noting(TrainerCallback):
 
 
 class _Timed(Trainer):
+    task: Task
     diary: Diary
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
+        # With DeepSpeed the Trainer forgets the one in its `optimizers`.
+        self.lr_scheduler = self.task.schedule(optimizer or self.optimizer)
+        return self.lr_scheduler
 
     def _get_train_sampler(self, *_: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]

@@ -111,10 +111,9 @@ class Task:
             lr=config.learning_rate,
         )
 
-    def schedule(self, optimizer: torch.optim.Optimizer, calls_per_step: int = 1) -> LambdaLR:
-        """The learning rate of a stage, stepped so often in each optimiser step."""
-        factor = learning_rate_factor(self.experiment.training, self.steps)
-        return LambdaLR(optimizer, lambda call: factor(call // calls_per_step))
+    def schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
+        """The learning rate of a stage."""
+        return LambdaLR(optimizer, learning_rate_factor(self.experiment.training, self.steps))
 
     def deepspeed_config(self) -> dict[str, object]:
         """For the programs that configure it themselves: what ours gives DeepSpeed when it leaves the sum to it."""
