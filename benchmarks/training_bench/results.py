@@ -16,7 +16,8 @@ Turns = list[list[Report]]
 def rows_of(zero_stage: int, processes: int, turns: dict[str, Turns]) -> list[dict[str, Any]]:
     """The rows of one setting; the first program is ours, which the others are compared with.
 
-    A step lasts as long as its slowest rank. A ratio is the median over rounds of ours by this program in that round.
+    A step lasts as long as its slowest rank; its processor time is that of all ranks, and says more where other programs
+    take the processors away. A ratio is the median over rounds of ours by this program in that round.
     """
     ours = next(iter(turns.values()))
     return [
@@ -35,15 +36,20 @@ def rows_of(zero_stage: int, processes: int, turns: dict[str, Turns]) -> list[di
 
 
 def _speed(turns: Turns, ours: Turns) -> dict[str, float | list[float]]:
-    seconds, our_seconds = _step_seconds(turns), _step_seconds(ours)
-    ratios = [mine / its for mine, its in zip(our_seconds, seconds, strict=True)]
+    steps, our_steps = _timed_steps(turns), _timed_steps(ours)
+    seconds = [_slowest(turn) for turn in steps]
+    ratios = [_slowest(mine) / _slowest(its) for mine, its in zip(our_steps, steps, strict=True)]
+    cpu_ratios = [_cpu_seconds(mine) / _cpu_seconds(its) for mine, its in zip(our_steps, steps, strict=True)]
     median = statistics.median(seconds)
     return {
         "step_seconds": median,
         "step_seconds_quartiles": quartiles(seconds),
+        "step_cpu_seconds": statistics.median(map(_cpu_seconds, steps)),
         "tokens_per_second": turns[-1][0]["tokens"] / median,
         "ours_by_this": statistics.median(ratios),
         "ours_by_this_quartiles": quartiles(ratios),
+        "ours_by_this_cpu": statistics.median(cpu_ratios),
+        "ours_by_this_cpu_quartiles": quartiles(cpu_ratios),
     }
 
 
@@ -70,14 +76,18 @@ def _checkpoint(turns: Turns) -> dict[str, float]:
     }
 
 
-def _step_seconds(turns: Turns) -> list[float]:
-    """Of the steps of the first training, without those that warm up; the last follow a checkpoint."""
+def _timed_steps(turns: Turns) -> Turns:
+    """The steps of the first training, without those that warm up and the last, which follow a checkpoint."""
     before = next(number for number, turn in enumerate(turns) if turn[0]["kind"] == "save")
-    return [_slowest(turn) for turn in turns[WARM_UP:before]]
+    return turns[WARM_UP:before]
 
 
 def _slowest(turn: Sequence[Report]) -> float:
     return max(rank["seconds"] for rank in turn)
+
+
+def _cpu_seconds(turn: Sequence[Report]) -> float:
+    return sum(rank["cpu_seconds"] for rank in turn)
 
 
 def _loss_difference(turns: Turns, ours: Turns) -> float:

@@ -57,6 +57,7 @@ _SPEED = {
     "tokens/s": lambda row: f"{row['tokens_per_second']:,.0f}",
     "ours / this": lambda row: f"{row['ours_by_this']:.3f}",
     "its quartiles": lambda row: _range(row["ours_by_this_quartiles"], 1, 3),
+    "of CPU time": lambda row: f"{row['ours_by_this_cpu']:.3f}",
     "losses differ": lambda row: f"{row['loss_differs']:.0e}",
 }
 _MEMORY = {

@@ -36,18 +36,18 @@ class Seat:
 
     def end_turn(self, kind: str, **facts: object) -> None:
         """The turn is over; returns when the next one begins."""
-        self._say({"kind": kind, "seconds": self.seconds(), **facts})
+        self._say({"kind": kind, **self._spent(), **facts})
         self._wait()
 
     def leave(self, **facts: object) -> None:
         """The last turn is over."""
-        self._say({"kind": "leave", "seconds": self.seconds(), **facts})
+        self._say({"kind": "leave", **self._spent(), **facts})
 
-    def seconds(self) -> float:
-        """How long this turn has lasted."""
+    def _spent(self) -> dict[str, float]:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        return time.perf_counter() - self._begun
+        now, cpu = time.perf_counter(), time.process_time()
+        return {"seconds": now - self._begun, "cpu_seconds": cpu - self._cpu_begun}
 
     def _say(self, facts: Report) -> None:
         self._lines.write(json.dumps(facts) + "\n")
@@ -56,7 +56,7 @@ class Seat:
     def _wait(self) -> None:
         if not self._lines.readline():
             sys.exit("whoever measures has gone")
-        self._begun = time.perf_counter()
+        self._begun, self._cpu_begun = time.perf_counter(), time.process_time()
 
 
 class Referee:
