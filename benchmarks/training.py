@@ -30,13 +30,12 @@ from rich.progress import track
 from dist_mcl.config import Experiment
 from stage_launchers import Handle, Job, LocalLauncher
 from training_bench.handover import measure_handover
+from training_bench.memory import RETURN_AT_ONCE
 from training_bench.random_weights import Size
 from training_bench.results import rows_of
 from training_bench.table import print_tables
 from training_bench.turns import Referee
 
-# Without these, freed buffers stay in glibc's heap and every setting seems to need the same.
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 _LOG_TAIL = 3000
 
 
@@ -77,8 +76,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="file to write the numbers to")
     options = parser.parse_args()
-    if options.steps < 8:
-        parser.error(f"--steps is {options.steps}; at least 8 are needed: 3 warm up, and 2 follow a checkpoint")
+    if options.steps < 10:
+        parser.error(f"--steps is {options.steps}; at least 10 are needed: 6 warm up, and 2 follow a checkpoint")
     if torch.cuda.is_available() and max(options.processes) > torch.cuda.device_count():
         parser.error(
             f"--processes is {max(options.processes)}; here are {torch.cuda.device_count()} GPUs, one for each"
@@ -136,7 +135,7 @@ def _start(program: str, experiment: Experiment, port: int, options: argparse.Na
         *(experiment.model_dump_json(), json.dumps(size), folder),
     )
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    env = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(options.threads), **_MALLOC}
+    env = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(options.threads), **RETURN_AT_ONCE}
     return LocalLauncher().launch(Job(tuple(map(str, argv)), experiment.launcher.processes, folder, env))
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from torch import nn
 
-from training_bench.memory import Memory, Sizes
+from training_bench.memory import Memory, Sizes, keep_freed_memory
 from training_bench.turns import Seat
 
-# The first steps allocate; memory is looked at after them, once, as that takes time.
-WARM_UP = 3
+# The first steps allocate; then memory is looked at, once, as that takes time; then the heap grows to what it will be.
+_MEASURE_MEMORY_AFTER = 3
+WARM_UP = 6
 
 
 class Diary:
@@ -36,9 +37,10 @@ class Diary:
     def stepped(self, loss: float | None) -> None:
         """An optimiser step is done; `loss` is the mean of this rank's share."""
         self._steps += 1
-        if self._steps == WARM_UP:
+        if self._steps == _MEASURE_MEMORY_AFTER:
             self.bytes["between steps"] = self._memory.held()
             self.bytes["peak"] = self._memory.peak()
+            keep_freed_memory()
         self._seat.end_turn("step", loss=loss)
 
     def saved(self, seconds: float, folder: Path) -> None:

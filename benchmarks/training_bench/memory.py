@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,12 @@ import torch
 from deepspeed.runtime.zero.utils import is_zero_param
 from torch import nn
 
+# Without these, freed buffers stay in glibc's heap and every setting seems to need the same.
+RETURN_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
+
 _PROCESS = Path("/proc/self")
+# Numbers of mallopt(3), and the values that glibc arrives at by itself when large blocks come and go.
+_BY_DEFAULT = {-1: 64 << 20, -3: 32 << 20, -8: 8}  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX
 
 
 class Memory:
@@ -43,6 +49,12 @@ class Memory:
         if torch.cuda.is_available():
             return torch.cuda.memory_allocated()
         return int(psutil.Process().memory_full_info().uss)
+
+
+def keep_freed_memory() -> None:
+    """End `RETURN_AT_ONCE`, with which the kernel takes a good part of a step's time, for no training is run like that."""
+    for number, value in _BY_DEFAULT.items():
+        ctypes.CDLL(None).mallopt(number, value)
 
 
 @dataclass(frozen=True)

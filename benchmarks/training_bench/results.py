@@ -16,8 +16,8 @@ Turns = list[list[Report]]
 def rows_of(zero_stage: int, processes: int, turns: dict[str, Turns]) -> list[dict[str, Any]]:
     """The rows of one setting; the first program is ours, which the others are compared with.
 
-    A step lasts as long as its slowest rank; its processor time is that of all ranks, and says more where other programs
-    take the processors away. A ratio is the median over rounds of ours by this program in that round.
+    A step lasts as long as its slowest rank; its processor time is that of all ranks, and says more where other load
+    takes the processors away. A ratio is the median over rounds of ours by this program in that round.
     """
     ours = next(iter(turns.values()))
     return [

@@ -15,7 +15,7 @@ PROGRAMS = ["ours", "ours, DeepSpeed sums", "HF Trainer", "bare DeepSpeed"]
 
 @pytest.mark.slow
 def test_a_small_run(tmp_path: Path) -> None:
-    command = [sys.executable, "benchmarks/training.py", "--zero", "2", "--processes", "1", "--steps", "8"]
+    command = [sys.executable, "benchmarks/training.py", "--zero", "2", "--processes", "1", "--steps", "10"]
     command += ["--random-weights", "1", "64", "--handovers", "1", "--json", str(tmp_path / "facts")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
