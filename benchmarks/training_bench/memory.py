@@ -52,7 +52,7 @@ class Memory:
 
 
 def keep_freed_memory() -> None:
-    """End `RETURN_AT_ONCE`, with which the kernel takes a good part of a step's time, for no training is run like that."""
+    """End `RETURN_AT_ONCE`: with it the kernel takes a good part of a step's time, and no training is run like that."""
     for number, value in _BY_DEFAULT.items():
         ctypes.CDLL(None).mallopt(number, value)
 
