@@ -61,12 +61,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--zero", type=int, nargs="+", default=[0, 2, 3], choices=range(4), help="ZeRO stages (0 2 3)")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="numbers of processes (1 2)")
-    parser.add_argument("--steps", type=int, default=30, help="optimiser steps of each program (30)")
+    parser.add_argument("--steps", type=int, default=24, help="optimiser steps of each program (24)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples of an optimiser step (32)")
     parser.add_argument("--micro-batch-size", type=int, default=8, help="samples of a forward pass (8)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the frozen backbone (fp32)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a process (1)")
-    parser.add_argument("--handovers", type=int, default=3, help="runs of two stages to time their hand-over; 0: none")
+    parser.add_argument("--handovers", type=int, default=2, help="runs of two stages to time their hand-over; 0: none (2)")
     parser.add_argument(
         "--random-weights",
         type=int,
