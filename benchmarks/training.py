@@ -66,7 +66,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--micro-batch-size", type=int, default=8, help="samples of a forward pass (8)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the frozen backbone (fp32)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a process (1)")
-    parser.add_argument("--handovers", type=int, default=2, help="runs of two stages to time their hand-over; 0: none (2)")
+    parser.add_argument(
+        "--handovers", type=int, default=2, help="runs of two stages to time their hand-over; 0: none (2)"
+    )
     parser.add_argument(
         "--random-weights",
         type=int,
