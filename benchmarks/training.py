@@ -142,7 +142,7 @@ def _start(program: str, experiment: Experiment, port: int, options: argparse.Na
 
 
 def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} cores"
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":
