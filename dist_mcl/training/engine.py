@@ -9,12 +9,14 @@ from typing import Any
 
 import deepspeed
 import torch
+import torch.distributed as dist
 from deepspeed import DeepSpeedEngine
 from deepspeed.utils import (
     lazy_init_hp_params_optimizer_state,
     safe_get_full_fp32_param,
     safe_get_full_optimizer_state,
     safe_set_full_optimizer_state,
+    safe_set_local_optimizer_state,
 )
 from torch import Tensor, nn
 
@@ -67,7 +69,9 @@ class Engine:
         for name, parameter in self._trainable():
             for moment in _MOMENTS:
                 value = tensors[f"{moment}.{name}"].to(parameter.device)
-                if self._is_sharded():
+                if self._is_stage_3:
+                    safe_set_local_optimizer_state(parameter, _own_share(value, parameter), moment)
+                elif self._is_sharded():
                     safe_set_full_optimizer_state(parameter, value, moment)
                 else:
                     self.optimizer.state[parameter][moment].copy_(value)
@@ -100,6 +104,14 @@ class Engine:
         return ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
 
 
+def _own_share(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """This rank's piece of a tensor, filled up with zeros as ZeRO stage 3 does it."""
+    # `safe_set_full_optimizer_state` would cut it up, too, but fails where the pieces are not all full.
+    size = parameter.ds_tensor.numel()
+    filled = nn.functional.pad(value.flatten(), (0, size * dist.get_world_size() - value.numel()))
+    return filled.narrow(0, size * dist.get_rank(), size)
+
+
 def load_parameters(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
     """Put the parameters of an `Engine.state` into the model."""
     with torch.no_grad():
@@ -124,7 +136,7 @@ def start_engine(model: Classifier, config: Training, steps: int, begun: int, gr
         [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=config.learning_rate,
     )
-    factor = _learning_rate_factor(config, steps)
+    factor = learning_rate_factor(config, steps)
     if config.zero_stage == 3:
         _announce_uncalled_parameters(model)
     engine, *_ = deepspeed.initialize(
@@ -145,7 +157,8 @@ def _announce_uncalled_parameters(model: nn.Module) -> None:
                     deepspeed.zero.register_external_parameter(module, parameter)
 
 
-def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
+def learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
+    """What the learning rate is multiplied by in a step, counted from 0, of a stage of so many steps."""
     warmup = max(1, round(config.warmup * steps))
 
     def factor(step: int) -> float:

@@ -107,7 +107,7 @@ class Learner:
             engine.backward(loss)
             engine.step()
             mine.append(loss.detach().float())
-        shares = self.group.exchange(torch.stack(mine))
+        shares = self.group.exchange(torch.stack(mine)).finish()
         return [float(loss) for turn in zip(*shares, strict=True) for loss in turn]
 
     def _loss(self, forward: Callable[[Batch], Tensor], step: int, number: int, entries: Sequence[Entry]) -> Tensor:
