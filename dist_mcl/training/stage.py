@@ -24,6 +24,7 @@ from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.reader import Scenes, Split, open_split
 from dist_mcl.scenario.stages import Stage, stages
+from dist_mcl.training.agreement import check_agreement, stage_facts
 from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
@@ -68,9 +69,11 @@ class StageRun:
 
         Raises:
             UserError: data, models or files of the run are missing or damaged.
+            RanksDisagreeError: not all ranks see the same run, or run the same versions.
             SupersededError: a later attempt has begun.
             StageYieldedError: asked to stop; the next attempt continues.
         """
+        check_agreement(stage_facts(self.run), self.group)
         torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
         steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
         for step, work in steps.items():
