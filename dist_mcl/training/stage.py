@@ -32,6 +32,7 @@ from dist_mcl.training.learner import Pool
 from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
+from dist_mcl.training.optimizer_state import OptimizerState
 from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
@@ -92,11 +93,11 @@ class StageRun:
         self.group.barrier()
 
     def _train(self) -> dict[str, object]:
-        first = self.folder.number == 1
-        if first:
+        before = None if self.folder.number == 1 else self.run.stage(self.folder.number - 1).adapter
+        if before is None:
             model = Classifier.begin(self._backbone(), self._experiment.model.adapter, self._experiment.seed)
         else:
-            model = Classifier.resume(self._backbone(), self.run.stage(self.folder.number - 1).adapter)
+            model = Classifier.resume(self._backbone(), before)
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
         model.to(self.group.device)
         self.progress.begin("prepare")
@@ -108,7 +109,7 @@ class StageRun:
         pool = Pool(fresh, masked, memory)
         size = sum(parameter.numel() for parameter in model.trainable())  # before they may be sharded
         self.progress.begin("train")
-        losses = train(
+        trained = train(
             model,
             pool,
             self._rows,
@@ -118,15 +119,16 @@ class StageRun:
             self.progress,
             self._checkpoints(stored),
             self.stop,
+            OptimizerState.load(before) if before and self._experiment.training.optimizer_state == "keep" else None,
         )
         with callable_in_parts(model):
             if self.group.is_first:
                 self._check_current()
-                self._publish(model)
+                self._publish(model, trained.optimizer)
             self.group.barrier()
         self._model = model
         return {
-            "loss": losses,
+            "loss": trained.losses,
             "fresh_samples": len(fresh),
             "exemplars": len(memory),
             "trainable_parameters": size,
@@ -217,9 +219,11 @@ class StageRun:
             self._check_current,
         )
 
-    def _publish(self, model: Classifier) -> None:
+    def _publish(self, model: Classifier, optimizer: OptimizerState | None) -> None:
         built = self.folder.attempt(self.attempt) / "adapter"
         model.save(built)
+        if optimizer is not None:
+            optimizer.save(built)
         self.folder.publish_adapter(built)
 
     def _check_current(self) -> None:
