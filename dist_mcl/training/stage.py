@@ -38,7 +38,7 @@ from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import SceneSamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import train
-from dist_mcl.training.zero3 import callable_in_parts
+from dist_mcl.training.zero3 import callable_in_parts, check_same_modalities, is_sharded
 
 
 class SupersededError(RuntimeError):
@@ -105,6 +105,8 @@ class StageRun:
         with callable_in_parts(model):
             fresh = prepare(model.backbone, self._fresh, self.group)
             memory = prepare(model.backbone, stored or [], self.group)
+            if is_sharded(model):
+                check_same_modalities([*fresh, *memory])
             masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
         pool = Pool(fresh, masked, memory)
         size = sum(parameter.numel() for parameter in model.trainable())  # before they may be sharded
