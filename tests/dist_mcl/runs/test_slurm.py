@@ -105,6 +105,15 @@ def test_time_limit_pre_emption_and_a_start_before_its_time(login: Cluster, tmp_
     cancel([*jobs, early])
 
 
+def test_what_would_wait_for_ever_is_refused(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
+    profile = tmp_path / "three.yaml"
+    profile.write_text("nodes: 3")
+    done = submit(tmp_path / "run", "--cluster", str(profile))
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "mcl: cluster profile: stage 1: nodes: 3 are more than the 2 of partition main\n"
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_failing_stage_stops_those_after_it_and_status_says_why(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
     folder = tmp_path / "run"
     done = submit(folder, training__learning_rate="1e30", training__gradient_clipping="1e30")
