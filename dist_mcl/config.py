@@ -122,6 +122,11 @@ class Training(_Section):
     )
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
+    optimizer_state: Literal["reset", "keep"] = Field(
+        "reset",
+        description="of AdamW between two stages: begin every stage anew, or go on with the moments of what trained "
+        "before; new rows and adapters begin with zeros",
+    )
     warmup: Share = Field(0.1, description="share of the steps with a rising learning rate")
     gradient_clipping: float = Field(1.0, gt=0)
     matmul_precision: Literal["highest", "high", "medium"] = Field(

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from dist_mcl.config import Training
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.gradients import GivenGradient
+from dist_mcl.training.optimizer_state import MOMENTS
 from dist_mcl.training.process_group import ProcessGroup
 
 # With DeepSpeed's own limits of 1e9 parameters a smaller model would be whole on every rank within each step.
 _ZERO_3_MEMORY = {"stage3_max_live_parameters": 10**8, "stage3_max_reuse_distance": 0}
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,24 @@ class Engine:
         tensors: dict[str, Tensor] = {}
         for name, parameter in self._trainable():
             tensors[f"parameter.{name}"] = safe_get_full_fp32_param(parameter) if self._is_stage_3 else parameter
-            for moment in _MOMENTS:
+            for moment in MOMENTS:
                 tensors[f"{moment}.{name}"] = self._moment(parameter, moment)
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
-        """Take up a state that `state` returned after `step` steps. All ranks must call this, before the first step.
+        """Take up the moments of a state that `state` returned. All ranks must call this, before the first step.
+
+        Args:
+            step: how many steps AdamW had made then, over all stages whose moments went into these.
 
         The parameters themselves must have been in the model when the engine was made: see `load_parameters`.
         """
         for shard in self._shards():
-            moments = {moment: torch.zeros_like(shard) for moment in _MOMENTS}
+            moments = {moment: torch.zeros_like(shard) for moment in MOMENTS}
             self.optimizer.state[shard] = {"step": torch.tensor(float(step)), **moments}
         self._link_shards()
         for name, parameter in self._trainable():
-            for moment in _MOMENTS:
+            for moment in MOMENTS:
                 value = tensors[f"{moment}.{name}"].to(parameter.device)
                 if self._is_stage_3:
                     safe_set_local_optimizer_state(parameter, _own_share(value, parameter), moment)

@@ -16,6 +16,7 @@ from dist_mcl.exemplars import herding, mask_sample
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.run_folder import ProgressFile, RunFolder
 from dist_mcl.tokens import Batch, Sample
+from dist_mcl.training.agreement import check_agreement
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
@@ -30,10 +31,6 @@ from exemplar_store import (
     whole_image_bytes,
 )
 from exemplar_store.communicator import on_first
-
-
-class RanksDisagreeError(RuntimeError):
-    """The ranks chose different exemplars, which no run may survive: each would train on another memory."""
 
 
 def memorise(
@@ -78,7 +75,7 @@ def _choose(
     ids = np.array([sample.id for sample in samples])
     targets = np.array([sample.target for sample in samples])
     ranks, scores = _rank(features, ids, targets)
-    _check_agreement(ranks, group)
+    check_agreement({"exemplars of class": _choice(ids, targets, ranks)}, group)
     return (
         encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
         for index, sample in masked.items()
@@ -145,11 +142,11 @@ def _rank(
     return ranks, scores
 
 
-def _check_agreement(ranks: NDArray[np.int64], group: ProcessGroup) -> None:
-    digests = group.gather(hashlib.sha256(ranks.tobytes()).hexdigest())
-    odd = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
-    if odd:
-        raise RanksDisagreeError(f"ranks {odd} chose other exemplars than rank 0")
+def _choice(ids: NDArray[np.int64], targets: NDArray[np.int64], ranks: NDArray[np.int64]) -> dict[str, str]:
+    """For each class a digest of its samples in their herding order."""
+    best_first = np.argsort(ranks, kind="stable")
+    order = {target: ids[best_first][targets[best_first] == target] for target in np.unique(targets).tolist()}
+    return {str(target): hashlib.sha256(chosen.tobytes()).hexdigest()[:12] for target, chosen in order.items()}
 
 
 def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: int) -> Exemplar:
