@@ -110,7 +110,7 @@ class Engine:
 def _own_share(value: Tensor, parameter: nn.Parameter) -> Tensor:
     """This rank's piece of a tensor, filled up with zeros as ZeRO stage 3 does it."""
     # `safe_set_full_optimizer_state` would cut it up, too, but fails where the pieces are not all full.
-    size = parameter.ds_tensor.numel()
+    size = parameter.ds_tensor.numel()  # type: ignore[attr-defined]  # set by DeepSpeed
     filled = nn.functional.pad(value.flatten(), (0, size * dist.get_world_size() - value.numel()))
     return filled.narrow(0, size * dist.get_rank(), size)
 
