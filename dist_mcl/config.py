@@ -102,6 +102,21 @@ class Model(_Section):
         "small", description="tiny: random weights, learns next to nothing; for trying out a machine in seconds"
     )
     adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
+    head: Literal["linear", "cosine"] = Field(
+        "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
+    )
+
+
+class Distillation(_Section):
+    """An earlier model's answers, to which the one in training is held besides the classes."""
+
+    teacher: Literal["none", "previous", "stored"] = Field(
+        "none",
+        description="none; previous: the model of the stage before, on all that is learned, arXiv 1606.09282; stored: "
+        "logits kept with each exemplar, in its bytes, since its own stage, arXiv 2004.07211",
+    )
+    weight: float = Field(1.0, gt=0, description="factor of this loss; that of the classes has 1")
+    temperature: float = Field(2.0, gt=0, description="divides both models' logits, where the teacher is previous")
 
 
 class Checkpointing(_Section):
@@ -142,6 +157,12 @@ class Training(_Section):
     )
     balanced_softmax: bool = Field(
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
+    )
+    distillation: Distillation = Distillation()
+    bias_correction: Literal["none", "weight_aligning"] = Field(
+        "none",
+        description="weight_aligning: after training, new classes' rows of the head are shortened, all by one factor, "
+        "to the mean length of the old ones', arXiv 1911.07053; better without balanced_softmax",
     )
     gradient_sum: Literal["ordered", "deepspeed"] = Field(
         "ordered",
@@ -217,17 +238,45 @@ class Exemplars(_Section):
     """What is remembered of the past, arXiv 2412.09549. A budget of 0 turns the memory off."""
 
     budget: Size = Field(512 * 1024, description="bytes of all files of the store; accepts 300kB, 512KiB, 2MiB")
-    selection: Literal["herding"] = "herding"
+    selection: Literal["herding", "random", "reservoir", "entropy", "k_center", "coverage"] = Field(
+        "herding",
+        description="who is remembered first: of each class those that keep its mean, any, the least certain, the "
+        "farthest apart, or those most like the others; reservoir: an even draw from all that ever arrived",
+    )
     image_mask: Literal["mean", "random", "full"] = Field(
         "mean", description="patches kept: attention above its mean, as many at random, or all"
     )
     text_mask: Literal["cross_modal", "full"] = "cross_modal"
     jpeg_quality: int = Field(90, ge=1, le=95)
-    replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
+    replay_sampler: Literal["balanced", "proportional"] = Field(
+        "balanced",
+        description="balanced: remembered classes equally often, replay_ratio decides how often; proportional: every "
+        "exemplar once per epoch, shuffled together with the fresh samples",
+    )
+    replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample; of replay_sampler balanced")
     fresh_masking: Share = Field(
         0.5, description="chance that a fresh sample is shown masked too, lest masked comes to mean old"
     )
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
+
+    @model_validator(mode="after")
+    def _only_balanced_replay_has_a_ratio(self) -> Exemplars:
+        if self.replay_sampler == "proportional" and self.replay_ratio != 1:
+            raise ValueError(
+                f"replay_ratio {self.replay_ratio} is not for replay_sampler proportional, which replays every "
+                "exemplar once per epoch; remove it, or set replay_sampler: balanced"
+            )
+        return self
+
+
+class Evaluation(_Section):
+    """How a trained stage is tested, on all classes seen so far."""
+
+    classifier: Literal["head", "nearest_mean"] = Field(
+        "head",
+        description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
+        "arXiv 1611.07725",
+    )
 
 
 def _launcher_kind(value: str) -> str:
@@ -261,11 +310,31 @@ class Experiment(_Section):
     model: Model = Model()
     training: Training = Training()
     exemplars: Exemplars = Exemplars()
+    evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
         self.training.check_processes(self.launcher.nodes * self.launcher.processes)
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_asked_of_the_memory_is_there(self) -> Experiment:
+        for is_asked, field in (
+            (self.training.distillation.teacher == "stored", "training.distillation.teacher: stored"),
+            (self.evaluation.classifier == "nearest_mean", "evaluation.classifier: nearest_mean"),
+        ):
+            if is_asked and not self.exemplars.budget:
+                raise ValueError(f"{field} needs exemplars, but exemplars.budget is 0; choose a budget or another one")
+        return self
+
+    @model_validator(mode="after")
+    def _only_lengths_are_aligned(self) -> Experiment:
+        if self.training.bias_correction == "weight_aligning" and self.model.head != "linear":
+            raise ValueError(
+                "training.bias_correction: weight_aligning does nothing for model.head: cosine, which ignores how long "
+                "its rows are; choose one of the two"
+            )
         return self
 
     def result_fields(self) -> dict[str, Any]:

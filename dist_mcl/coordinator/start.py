@@ -8,15 +8,17 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
-from dist_mcl.exemplars.codecs import codecs_for
+from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.reader import Scenes, open_split
 from dist_mcl.scenario.stages import class_incremental
-from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
+from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
 
 _LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
 
@@ -73,7 +75,11 @@ def _plan(path: Path, experiment: Experiment) -> RunFolder:
 
 def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenizer) -> None:
     sample = train.sample(0, tokenizer, stage=1)
-    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=sample.tokens)
+    tokens = dict(sample.tokens)
+    if experiment.training.distillation.teacher == "stored":  # as many numbers, which are no easier to compress
+        logits = np.random.default_rng(0).normal(size=len(train.classes)).astype(np.float16)
+        tokens[LOGITS] = Tokens.full(logits, logits.shape)
+    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=tokens)
     needed = minimum_bytes(
         encode(whole, codecs_for(experiment.exemplars, tokenizer.vocabulary_size)),
         run_id=uuid.uuid4().hex,

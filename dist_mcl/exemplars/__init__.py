@@ -2,11 +2,13 @@
 
 from dist_mcl.exemplars.augment import swap_text
 from dist_mcl.exemplars.dataset import ExemplarDataset
+from dist_mcl.exemplars.greedy import herding
 from dist_mcl.exemplars.mask import mask_sample
 from dist_mcl.exemplars.replay import Fresh, Replayed, epoch_batches, micro_batches
-from dist_mcl.exemplars.select import herding
+from dist_mcl.exemplars.select import Candidates, rank_samples
 
 __all__ = [
+    "Candidates",
     "ExemplarDataset",
     "Fresh",
     "Replayed",
@@ -14,5 +16,6 @@ __all__ = [
     "herding",
     "mask_sample",
     "micro_batches",
+    "rank_samples",
     "swap_text",
 ]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dist_mcl.config import Exemplars
-from exemplar_store import Codec, Jpeg, TokenIds
+from exemplar_store import Codec, Jpeg, Shuffled, TokenIds
+
+LOGITS = "logits"  # what the store calls the answers of a model that are kept with an exemplar: a modality like others
 
 
 def codecs_for(config: Exemplars, vocabulary_size: int) -> dict[str, Codec]:
-    """The store's codec by modality: JPEG strips for pictures, the narrowest integers for token ids."""
-    return {"image": Jpeg(quality=config.jpeg_quality), "text": TokenIds.for_vocabulary(vocabulary_size)}
+    """The store's codec by modality: JPEG strips for pictures, the narrowest integers for token ids, float16 logits."""
+    return {
+        "image": Jpeg(quality=config.jpeg_quality),
+        "text": TokenIds.for_vocabulary(vocabulary_size),
+        LOGITS: Shuffled(dtype="<f2"),
+    }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from dist_mcl.exemplars.codecs import LOGITS
 from dist_mcl.tokens import Sample
 from exemplar_store import Exemplar, StoreReader
 
@@ -70,4 +71,6 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
 
 
 def _sample(exemplar: Exemplar) -> Sample:
-    return Sample(exemplar.tokens, exemplar.label, exemplar.sample_id, exemplar.stage)
+    tokens = {name: its for name, its in exemplar.tokens.items() if name != LOGITS}
+    logits = exemplar.tokens[LOGITS].values if LOGITS in exemplar.tokens else None
+    return Sample(tokens, exemplar.label, exemplar.sample_id, exemplar.stage, logits)

@@ -32,6 +32,7 @@ from dist_mcl.training.learner import Pool
 from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
+from dist_mcl.training.nearest_mean import ClassMeans, class_means
 from dist_mcl.training.optimizer_state import OptimizerState
 from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
@@ -95,7 +96,8 @@ class StageRun:
     def _train(self) -> dict[str, object]:
         before = None if self.folder.number == 1 else self.run.stage(self.folder.number - 1).adapter
         if before is None:
-            model = Classifier.begin(self._backbone(), self._experiment.model.adapter, self._experiment.seed)
+            config = self._experiment.model
+            model = Classifier.begin(self._backbone(), config.adapter, self._experiment.seed, config.head)
         else:
             model = Classifier.resume(self._backbone(), before)
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
@@ -152,10 +154,16 @@ class StageRun:
         samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
         model = self._trained()
         with callable_in_parts(model):
-            targets, predictions = predict(model, samples, self._rows, self.group, self.progress)
+            classify = self._nearest_means(model, len(self._rows_of(seen)))
+            targets, predictions = predict(model, samples, self._rows, self.group, self.progress, classify)
         confusion = confusion_counts(targets.numpy(), predictions.numpy(), len(self._rows_of(seen)))
         accuracy, items = matrix_row(confusion, [self._rows_of([stage]) for stage in seen])
         return {"accuracy": accuracy.tolist(), "items": items.tolist(), "confusion": confusion.tolist()}
+
+    def _nearest_means(self, model: Classifier, classes: int) -> ClassMeans | None:
+        if self._experiment.evaluation.classifier == "head":
+            return None
+        return class_means(model, ExemplarDataset(self.run.store), self._rows, classes, self.group)
 
     @property
     def _experiment(self) -> Experiment:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -18,11 +19,14 @@ from dist_mcl.exemplars.replay import Entry
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.distillation import find_teacher
 from dist_mcl.training.engine import Engine, load_parameters, start_engine
+from dist_mcl.training.heads import LinearHead
 from dist_mcl.training.learner import Learner, Objective, Pool
 from dist_mcl.training.optimizer_state import MOMENTS, OptimizerState
 from dist_mcl.training.preemption import Intention, StopRequests
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.zero3 import changeable
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,13 @@ def train(
     config = experiment.training
     _check_processes(config, group)
     batches = _stage_batches(pool, experiment, stage)
+    teacher = find_teacher(model, pool, batches, config.distillation, group)  # before any parameter changes
     engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints, before)
     model.train()
     if config.activation_checkpointing:
         model.backbone.checkpoint_activations()
     prior = _log_prior(batches, pool, rows, config).to(group.device)
-    objective = Objective(pool, rows.to(group.device), prior)
+    objective = Objective(pool, rows.to(group.device), prior, teacher, config.distillation.weight)
     learn = Learner(engine, objective, config, (experiment.seed, stage), group)
     begun = len(losses)
     for done, batch in enumerate(batches[begun:], start=begun + 1):
@@ -90,12 +95,19 @@ def train(
                 _between_steps(losses, engine, checkpoints, stop)
     optimizer = _optimizer_state(engine, len(losses), before) if config.optimizer_state == "keep" else None
     engine.deepspeed.destroy()
+    _correct_bias(model, config)
     return Trained(losses, optimizer)
 
 
 def _optimizer_state(engine: Engine, steps: int, before: OptimizerState | None) -> OptimizerState:
     moments = {name: value for name, value in engine.state().items() if name.split(".")[0] in MOMENTS}
     return OptimizerState(steps + (before.steps if before else 0), moments)
+
+
+def _correct_bias(model: Classifier, config: Training) -> None:
+    if config.bias_correction == "weight_aligning" and model.head.old_rows:
+        with changeable(model.head):
+            cast(LinearHead, model.head).align_new_rows()  # the configuration has no other head with it
 
 
 @contextmanager
@@ -168,6 +180,7 @@ def _stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[
             swap_probability=experiment.exemplars.swap_probability,
             fresh_masking=experiment.exemplars.fresh_masking,
             batch_size=experiment.training.batch_size,
+            sampler=experiment.exemplars.replay_sampler,
         )
     ]
 

@@ -100,6 +100,16 @@ def callable_in_parts(model: Classifier) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def changeable(module: nn.Module) -> Iterator[None]:
+    """Inside, every rank may change the module's own parameters, all in the same way; afterwards rank 0's count."""
+    if is_sharded(module):
+        with deepspeed.zero.GatheredParameters(_own(module), modifier_rank=0):
+            yield
+    else:
+        yield
+
+
 def _gather_when_called(module: nn.Module, parameters: Sequence[nn.Parameter]) -> list[RemovableHandle]:
     gathering = deepspeed.zero.GatheredParameters(parameters)
 

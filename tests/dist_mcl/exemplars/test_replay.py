@@ -124,6 +124,40 @@ def test_fresh_samples_come_masked_as_often_as_asked_and_only_beside_a_memory() 
     assert not any(entry.masked for entry in alone if isinstance(entry, Fresh))
 
 
+@given(epochs)
+def test_proportional_replay_shows_every_exemplar_once(epoch: dict[str, Any]) -> None:
+    batches = epoch_batches(**epoch, sampler="proportional")
+    labels, size = epoch["memory_labels"], epoch["batch_size"]
+    length = len(epoch["fresh"]) + len(labels)
+    assert len(batches) == -(-length // size) and {len(batch) for batch in batches} == {size}
+    entries = flat(batches)[:length]
+    assert sorted(e.index for e in entries if isinstance(e, Fresh)) == sorted(epoch["fresh"])
+    replayed = [entry for entry in entries if isinstance(entry, Replayed)]
+    assert sorted(entry.index for entry in replayed) == list(range(len(labels)))
+    assert all(labels[entry.index] == labels[entry.text] for entry in replayed)
+    assert epoch_batches(**epoch, sampler="proportional") == batches
+
+
+def test_proportional_replay_is_shuffled_with_the_fresh_samples() -> None:
+    big = {**EPOCH, "fresh": range(400), "memory_labels": [0] * 400}
+    entries = flat(epoch_batches(**big, sampler="proportional"))
+    halves = [sum(isinstance(entry, Fresh) for entry in entries[start : start + 400]) for start in (0, 400)]
+    assert sum(halves) == 400 and abs(halves[0] - 200) < 50  # five standard deviations
+    assert entries != flat(epoch_batches(**{**big, "epoch": 2}, sampler="proportional"))
+
+
+@pytest.mark.parametrize("sampler", ["balanced", "proportional"])
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_ranks_share_out_the_same_micro_batches_in_equally_many_steps(sampler: str, ranks: int) -> None:
+    """As the learner does: micro-batch m of every step to rank m mod the number of ranks."""
+    batches = epoch_batches(**EPOCH, sampler=sampler)
+    shares = [[micro_batches(batch, 2)[rank::ranks] for batch in batches] for rank in range(ranks)]
+    assert {len(share) for share in shares} == {len(batches)}
+    for step, batch in enumerate(batches):
+        together = [entry for share in shares for part in share[step] for entry in part]
+        assert Counter(map(str, together)) == Counter(map(str, batch))
+
+
 def test_the_order_of_an_epoch_stays_what_it_was() -> None:
     # A resumed stage must go on in the order that it began with, whatever the version of this package.
     batches = epoch_batches(**{**EPOCH, "fresh": range(4), "batch_size": 4})
