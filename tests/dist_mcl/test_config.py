@@ -55,6 +55,22 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
             "is 3 micro-batches of training.micro_batch_size 16, and 2 pro",
         ),
         ("training.zero_stage=3", "zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed"),
+        (
+            "exemplars.selection=best",
+            "exemplars.selection: Input should be 'herding', 'random', 'reservoir', 'entropy',",
+        ),
+        (
+            "exemplars={replay_sampler: proportional, replay_ratio: 2}",
+            "exemplars: replay_ratio 2.0 is not for replay_sampler proportional",
+        ),
+        (
+            "training.distillation.tmperature=3",
+            "training.distillation.tmperature: unknown key; did you mean 'temperature'?",
+        ),
+        (
+            "model.head=[cosine]",
+            "model.head: Input should be 'linear' or 'cosine', got ['cosine']",
+        ),
         ("name=../elsewhere", "name: String should match pattern"),
         ("nonsense", "--set nonsense: write it as a.b=value"),
         ("seed.x=3", "seed: Input should be a valid integer"),
@@ -65,6 +81,29 @@ def test_mistakes_get_one_line_that_names_the_field(file: Path, override: str, m
         config.load(file, [override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["training.distillation.teacher=stored", "exemplars.budget=0"],
+            "training.distillation.teacher: stored needs exemplars, but exemplars.budget is 0",
+        ),
+        (
+            ["evaluation.classifier=nearest_mean", "exemplars.budget=0"],
+            "evaluation.classifier: nearest_mean needs exemplars, but exemplars.budget is 0",
+        ),
+        (
+            ["training.bias_correction=weight_aligning", "model.head=cosine"],
+            "training.bias_correction: weight_aligning does nothing for model.head: cosine",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(file: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(file, overrides)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,12 @@ EVERY_STEP = {"every_steps": 1}
 
 
 def start(
-    folder: Path, processes: int, largest_file: int | None = None, before: Path | None = None, **training: object
+    folder: Path,
+    processes: int,
+    largest_file: int | None = None,
+    before: Path | None = None,
+    sampler: str = "balanced",
+    **training: object,
 ) -> LocalHandle:
     """Begin, or continue, to train in a folder, where writing fails beyond so many bytes of a file.
 
@@ -29,6 +34,7 @@ def start(
     experiment = {
         "name": "test",
         "model": {"backbone": "tiny"},
+        "exemplars": {"replay_sampler": sampler},
         "training": {**TRAINING, **training},
         "launcher": {"processes": processes},
     }
@@ -39,10 +45,10 @@ def start(
 
 
 def finish(
-    folder: Path, processes: int, before: Path | None = None, **training: object
+    folder: Path, processes: int, before: Path | None = None, sampler: str = "balanced", **training: object
 ) -> tuple[list[float], dict[str, str]]:
     """Train to the end; returns losses, which must be equal on all ranks, and digests of the adapter's files."""
-    code = start(folder, processes, before=before, **training).wait(timeout=400)
+    code = start(folder, processes, before=before, sampler=sampler, **training).wait(timeout=400)
     assert code == 0, (folder / "rank-0.log").read_text()
     return result(folder, processes)
 

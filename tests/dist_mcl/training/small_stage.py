@@ -33,6 +33,7 @@ from dist_mcl.training.zero3 import callable_in_parts
 from stage_launchers import die_with_launcher, end_process
 
 CLASSES = 3
+OLD = 2  # of them; a stage before this one, which is not run, brought them
 
 
 def made_up(count: int, words: int, seed: int, first_class: int = 0) -> list[Sample]:
@@ -47,6 +48,7 @@ def made_up(count: int, words: int, seed: int, first_class: int = 0) -> list[Sam
             target=first_class + number % CLASSES,
             id=number,
             stage=1,
+            logits=rng.normal(size=OLD).astype(np.float16),
         )
         for number in range(count)
     ]
@@ -59,7 +61,8 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals, before: Pat
         model = Classifier.begin(backbone, experiment.model.adapter, seed=0)
     else:
         model = Classifier.resume(backbone, before)
-    model.head.grow(CLASSES, seed=1)
+    model.head.grow(OLD, seed=1)
+    model.head.grow(CLASSES - OLD, seed=2)
     # The backbone draws nothing at random, other backbones may: that, too, must not depend on who computes what.
     model.backbone.register_forward_hook(
         lambda module, given, features: nn.functional.dropout(features, 0.2, module.training)
