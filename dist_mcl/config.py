@@ -248,6 +248,13 @@ class Exemplars(_Section):
     )
     text_mask: Literal["cross_modal", "full"] = "cross_modal"
     jpeg_quality: int = Field(90, ge=1, le=95)
+    remask: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of its picture's tokens that an exemplar keeps at the end of each later stage: those that "
+        "get most attention then, or any where image_mask is random; makes room for more exemplars. 1: all of them",
+    )
     replay_sampler: Literal["balanced", "proportional"] = Field(
         "balanced",
         description="balanced: remembered classes equally often, replay_ratio decides how often; proportional: every "

@@ -22,6 +22,7 @@ from dist_mcl.tokens import Batch, Sample, Tokens
 from dist_mcl.training.agreement import check_agreement
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.remask import shrink_older
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
@@ -59,7 +60,8 @@ def memorise(
     store = ExemplarStore.open(run.store, run_id=run.plan.run_id, communicator=group)
     if stage not in store.head.stages:
         mine = _choose(model, samples, run.experiment, codecs, group, progress)
-        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names))))
+        smaller = shrink_older(model, store, run.experiment, group)
+        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names)), smaller))
     return on_first(group, lambda: _describe_memory(store))
 
 
