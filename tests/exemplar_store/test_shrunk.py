@@ -110,7 +110,7 @@ def test_smaller_exemplars_make_room_and_keep_their_places(
 ) -> None:
     with closing(StoreReader(small_store.path)) as reader:
         before = reader.read_many(range(len(reader)))
-    new = encode_class([3, 4], 3, stage=3)
+    new = encode_class([3, 4, 5], 3, stage=3)
     plain, admission = (small_store.plan(3, new, smaller=one) for one in ([], smaller_ones(small_store)))
     assert len(admission.chosen) > len(plain.chosen)
     small_store.commit(admission)

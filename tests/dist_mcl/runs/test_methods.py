@@ -18,6 +18,7 @@ STORED = {
     "training.distillation.teacher": "stored",
     "exemplars.selection": "reservoir",
     "exemplars.replay_sampler": "proportional",
+    "exemplars.remask": "0.7",
     "model.head": "cosine",
     "evaluation.classifier": "nearest_mean",
 }
