@@ -32,7 +32,7 @@ class Exemplar:
         sample_id: the dataset's stable number of the sample.
         label: class id.
         stage: the stage that brought the sample.
-        rank: place in its class's herding order; 0 is the best and the last to be evicted.
+        rank: place in the order of selection, most often within its class; the lower, the later it is evicted.
         score: the selection's score, stored as float32, for people to look at.
         tokens: kept tokens by modality name.
         source_hw: height and width of the source picture in pixels, (0, 0) without one.
