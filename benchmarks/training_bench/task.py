@@ -18,6 +18,7 @@ from dist_mcl.scenario.reader import open_split
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.engine import deepspeed_config, learning_rate_factor
+from dist_mcl.training.heads import LinearHead
 from dist_mcl.training.load import load_backbone
 from dist_mcl.training.process_group import ProcessGroup
 from training_bench.random_weights import Size, random_backbone
@@ -60,7 +61,8 @@ class Task:
 
     def bare_model(self) -> Classifier:
         """The classifier without an adapter; the same weights in every process and program."""
-        model = Classifier(self._backbone())
+        backbone = self._backbone()
+        model = Classifier(backbone, LinearHead(backbone.hidden_size))
         model.head.grow(CLASSES, seed=0)
         return model
 
