@@ -73,14 +73,17 @@ def submit(
     """
     experiment = config.load(config_file, overrides or [])
     from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
-    from dist_mcl.coordinator.submit import batch_scripts, load_cluster, submit_run
+    from dist_mcl.coordinator.submit import batch_scripts, check_cluster, load_cluster, submit_run
 
     profile = load_cluster(cluster)
     place = folder or default_folder(experiment, overrides or [])
-    scripts = batch_scripts(open_or_plan(place, experiment), profile)
+    planned = open_or_plan(place, experiment)
+    scripts = batch_scripts(planned, profile)
     if dry_run:
         print("\n".join(scripts.values()), end="")
     else:
+        for warning in check_cluster(planned, profile):
+            print(f"mcl: warning: {warning}", file=sys.stderr)
         _say_submitted(place, submit_run(open_or_begin(place, experiment), cluster))
 
 

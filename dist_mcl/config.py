@@ -100,6 +100,21 @@ class Model(_Section):
         SmallBackbone | TinyBackbone | ViltBackbone, Field(discriminator="kind"), BeforeValidator(_named_kind)
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
     adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
+    head: Literal["linear", "cosine"] = Field(
+        "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
+    )
+
+
+class Distillation(_Section):
+    """An earlier model's answers, to which the one in training is held besides the classes."""
+
+    teacher: Literal["none", "previous", "stored"] = Field(
+        "none",
+        description="none; previous: the model of the stage before, on all that is learned, arXiv 1606.09282; stored: "
+        "logits kept with each exemplar, in its bytes, since its own stage, arXiv 2004.07211",
+    )
+    weight: float = Field(1.0, gt=0, description="factor of this loss; that of the classes has 1")
+    temperature: float = Field(2.0, gt=0, description="divides both models' logits, where the teacher is previous")
 
 
 class Checkpointing(_Section):
@@ -120,6 +135,11 @@ class Training(_Section):
     )
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
+    optimizer_state: Literal["reset", "keep"] = Field(
+        "reset",
+        description="of AdamW between two stages: begin every stage anew, or go on with the moments of what trained "
+        "before; new rows and adapters begin with zeros",
+    )
     warmup: Share = Field(0.1, description="share of the steps with a rising learning rate")
     gradient_clipping: float = Field(1.0, gt=0)
     matmul_precision: Literal["highest", "high", "medium"] = Field(
@@ -135,6 +155,12 @@ class Training(_Section):
     )
     balanced_softmax: bool = Field(
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
+    )
+    distillation: Distillation = Distillation()
+    bias_correction: Literal["none", "weight_aligning"] = Field(
+        "none",
+        description="weight_aligning: after training, new classes' rows of the head are shortened, all by one factor, "
+        "to the mean length of the old ones', arXiv 1911.07053; better without balanced_softmax",
     )
     gradient_sum: Literal["ordered", "deepspeed"] = Field(
         "ordered",
@@ -318,7 +344,11 @@ class Exemplars(_Section):
     """What is remembered of the past, arXiv 2412.09549. A budget of 0 turns the memory off."""
 
     budget: Size = Field(512 * 1024, description="bytes of all files of the store; accepts 300kB, 512KiB, 2MiB")
-    selection: Literal["herding"] = "herding"
+    selection: Literal["herding", "random", "reservoir", "entropy", "k_center", "coverage"] = Field(
+        "herding",
+        description="who is remembered first: of each class those that keep its mean, any, the least certain, the "
+        "farthest apart, or those most like the others; reservoir: an even draw from all that ever arrived",
+    )
     scores: Annotated[Scores, Field(discriminator="kind"), BeforeValidator(_named_kind)] = Field(
         AttentionScores(), description="what masks are made from; a section with its kind, or the kind alone"
     )
@@ -334,11 +364,58 @@ class Exemplars(_Section):
         "absent", description="in replay, dropped patches are not there and cost nothing, or are black"
     )
     jpeg_quality: int = Field(90, ge=1, le=95)
-    replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
+    remask: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of its picture's tokens that an exemplar keeps at the end of each later stage: those that "
+        "get most attention then, or any where masker draws at random; makes room for more exemplars. 1: all of them",
+    )
+    replay_sampler: Literal["balanced", "proportional"] = Field(
+        "balanced",
+        description="balanced: remembered classes equally often, replay_ratio decides how often; proportional: every "
+        "exemplar once per epoch, shuffled together with the fresh samples",
+    )
+    replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample; of replay_sampler balanced")
     fresh_masking: Share = Field(
         0.5, description="chance that a fresh sample is shown masked too, lest masked comes to mean old"
     )
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
+
+    @property
+    def is_random(self) -> bool:
+        """Whether chance decides which patches are kept."""
+        masker = self.masker
+        return isinstance(masker, RandomMasker) or (isinstance(masker, RateMasker) and masker.order == "random")
+
+    @model_validator(mode="after")
+    def _two_resolutions_are_masked_once(self) -> Exemplars:
+        masker = self.masker
+        if self.remask < 1 and (isinstance(masker, LowResMasker) or (isinstance(masker, BoxMasker) and masker.shrink)):
+            raise ValueError(
+                f"remask {self.remask} cannot take patches from pictures that masker {masker.kind} stores at a lower "
+                "resolution; remove it, or choose another masker"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _only_balanced_replay_has_a_ratio(self) -> Exemplars:
+        if self.replay_sampler == "proportional" and self.replay_ratio != 1:
+            raise ValueError(
+                f"replay_ratio {self.replay_ratio} is not for replay_sampler proportional, which replays every "
+                "exemplar once per epoch; remove it, or set replay_sampler: balanced"
+            )
+        return self
+
+
+class Evaluation(_Section):
+    """How a trained stage is tested, on all classes seen so far."""
+
+    classifier: Literal["head", "nearest_mean"] = Field(
+        "head",
+        description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
+        "arXiv 1611.07725",
+    )
 
 
 def _launcher_kind(value: str) -> str:
@@ -372,6 +449,7 @@ class Experiment(_Section):
     model: Model = Model()
     training: Training = Training()
     exemplars: Exemplars = Exemplars()
+    evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
 
     @model_validator(mode="after")
@@ -383,6 +461,25 @@ class Experiment(_Section):
     def _gradients_need_a_whole_backbone(self) -> Experiment:
         if self.training.zero_stage == 3 and self.exemplars.scores.kind == "gradient":
             raise ValueError("exemplars.scores.kind gradient needs training.zero_stage 2 or less; choose attention")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_asked_of_the_memory_is_there(self) -> Experiment:
+        for is_asked, field in (
+            (self.training.distillation.teacher == "stored", "training.distillation.teacher: stored"),
+            (self.evaluation.classifier == "nearest_mean", "evaluation.classifier: nearest_mean"),
+        ):
+            if is_asked and not self.exemplars.budget:
+                raise ValueError(f"{field} needs exemplars, but exemplars.budget is 0; choose a budget or another one")
+        return self
+
+    @model_validator(mode="after")
+    def _only_lengths_are_aligned(self) -> Experiment:
+        if self.training.bias_correction == "weight_aligning" and self.model.head != "linear":
+            raise ValueError(
+                "training.bias_correction: weight_aligning does nothing for model.head: cosine, which ignores how long "
+                "its rows are; choose one of the two"
+            )
         return self
 
     def result_fields(self) -> dict[str, Any]:

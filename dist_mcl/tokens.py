@@ -7,7 +7,7 @@ were dropped cost nothing in any layer that works token by token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -28,12 +28,15 @@ class Sample:
         target: class id, as the dataset numbers its classes.
         id: the dataset's stable number of this sample.
         stage: the stage (from 1) that brought the sample.
+        logits: float16 (c,), what the model of that stage answered to the whole sample, for the c classes seen by
+            then; None where that is not kept. No backbone sees it.
     """
 
     tokens: dict[str, Tokens]
     target: int
     id: int
     stage: int
+    logits: NDArray[np.float16] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

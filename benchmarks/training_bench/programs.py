@@ -1,113 +1,90 @@
-"""The three programs. Each calls `tick` after every optimiser step, and does nothing between steps that it would not do
-in a real training."""
+"""The programs. Each does nothing between two steps that it would not do in a real training."""
 
 from __future__ import annotations
 
-import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import deepspeed
-import torch
-from torch import Tensor, nn
-from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Batch
-from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.checkpoint import Checkpoints
+from dist_mcl.training.engine import Engine
 from dist_mcl.training.learner import Pool
-from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.preemption import StopRequests, StopSignals
 from dist_mcl.training.train import train
-from training_bench.task import Task, optimizer, stripe
+from training_bench.diary import Diary
+from training_bench.hugging_face import hugging_face
+from training_bench.task import Task
 
-Tick = Callable[[], None]
 
+def ours(task: Task, diary: Diary, folder: Path, save_after: int) -> None:
+    """The training of a stage, as `mcl run` does it."""
 
-def ours(task: Task, group: ProcessGroup, tick: Tick) -> None:
-    """The training step of a stage, as `mcl run` does it."""
-
-    class Ticking(ProgressFile):
+    class Noted(ProgressFile):
         def update(self, step: str, done: int, total: int, samples: int = 0, loss: float | None = None) -> None:
-            tick()
+            super().update(step, done, total, samples, loss)
+            diary.stepped(loss)
 
-    pool = Pool(task.samples, [], [])
-    train(task.model(), pool, task.rows, task.experiment, 1, group, Ticking(None))
+    class Timed(Checkpoints):
+        def save(self, step: int, losses: list[float], engine: Engine) -> None:
+            begun = time.perf_counter()
+            super().save(step, losses, engine)
+            diary.saved(time.perf_counter() - begun, checkpoints)
 
-
-def bare_deepspeed(task: Task, group: ProcessGroup, tick: Tick) -> None:
-    """The least that trains: an engine and a loop."""
+    group, checkpoints = task.group, folder / "checkpoint"
+    config = task.experiment.training.checkpoint.model_copy(update={"every_steps": save_after, "every_seconds": None})
     model = task.model()
-    engine, *_ = deepspeed.initialize(
-        model=model, optimizer=optimizer(model, task), config=task.deepspeed_config(group.world_size)
+    diary.built(model)
+    train(
+        model,
+        Pool(task.samples, [], []),
+        task.rows,
+        task.experiment,
+        1,
+        group,
+        Noted(folder / "progress.json" if group.is_first else None),
+        Timed(checkpoints, config, None, group, check_current=lambda: None),
+        StopRequests(StopSignals(), folder / "STOP", folder, group),
     )
+
+
+def bare_deepspeed(task: Task, diary: Diary, folder: Path, save_after: int) -> None:
+    """The least that trains: an engine and a loop."""
+    group, checkpoints = task.group, folder / "checkpoint"
+    model = task.model()
+    diary.built(model)
+    optimizer = task.optimizer(model)
+    engine, *_ = deepspeed.initialize(
+        model=model, optimizer=optimizer, lr_scheduler=task.schedule(optimizer), config=task.deepspeed_config()
+    )
+    begun = 0
+    if checkpoints.exists():
+        _, state = engine.load_checkpoint(str(checkpoints), load_module_strict=False)
+        begun = state["step"]
     model.train()
-    for samples in stripe(task.micro_batches(), group.rank, group.world_size):
-        batch = Batch.collate(samples)
-        engine.backward(task.loss(engine(batch), batch))
-        is_step = engine.is_gradient_accumulation_boundary()
-        engine.step()
-        if is_step:
-            tick()
+    micro_batches = task.micro_batches()
+    slots = len(micro_batches) // task.steps
+    for step in range(begun + 1, task.steps + 1):
+        losses = []
+        for samples in micro_batches[(step - 1) * slots : step * slots][group.rank :: group.world_size]:
+            batch = Batch.collate(samples).to(group.device)
+            loss = task.loss(engine(batch), batch)
+            engine.backward(loss)
+            engine.step()
+            losses.append(loss.detach())
+        diary.stepped(float(sum(losses)) / len(losses))
+        if step == save_after:
+            seconds = time.perf_counter()
+            engine.save_checkpoint(str(checkpoints), client_state={"step": step}, exclude_frozen_parameters=True)
+            diary.saved(time.perf_counter() - seconds, checkpoints)
     engine.destroy()
 
 
-class _WithLoss(nn.Module):
-    def __init__(self, model: Classifier, task: Task) -> None:
-        super().__init__()
-        self.model, self._task = model, task
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        logits = self.model(batch)
-        return {"loss": self._task.loss(logits, batch), "logits": logits}
-
-
-class _InOrder(Trainer):
-    def _get_train_sampler(self, *_: Any) -> SequentialSampler:
-        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
-
-
-def hugging_face(task: Task, group: ProcessGroup, tick: Tick) -> None:
-    """transformers' Trainer with its DeepSpeed integration; a micro-batch is one item of its data set."""
-
-    class Ticking(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            tick()
-
-    micro_batches = task.micro_batches()
-    model = _WithLoss(task.model(), task)
-    with tempfile.TemporaryDirectory() as folder:
-        config = {**task.deepspeed_config(group.world_size), "train_micro_batch_size_per_gpu": 1}
-        config["train_batch_size"] = len(micro_batches) // task.steps
-        arguments = TrainingArguments(
-            output_dir=folder,
-            use_cpu=not torch.cuda.is_available(),
-            deepspeed=config,
-            per_device_train_batch_size=1,
-            gradient_accumulation_steps=int(str(config["gradient_accumulation_steps"])),
-            max_steps=task.steps,
-            learning_rate=task.experiment.training.learning_rate,
-            max_grad_norm=task.experiment.training.gradient_clipping,
-            lr_scheduler_type="constant",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_num_workers=0,
-        )
-        trainer = _InOrder(
-            model=model,
-            args=arguments,
-            train_dataset=micro_batches,  # type: ignore[arg-type]
-            data_collator=lambda items: {"batch": Batch.collate(items[0])},
-            optimizers=(optimizer(model, task), None),
-            callbacks=[Ticking()],
-        )
-        trainer.train()
-
-
-PROGRAMS: dict[str, Callable[[Task, ProcessGroup, Tick], None]] = {
+PROGRAMS: dict[str, Callable[[Task, Diary, Path, int], Any]] = {
     "ours": ours,
     "HF Trainer": hugging_face,
     "bare DeepSpeed": bare_deepspeed,

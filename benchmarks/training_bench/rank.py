@@ -1,60 +1,57 @@
-"""One rank of one measurement: `python -m training_bench.rank PROGRAM STEPS EXPERIMENT OUT`.
+"""One rank of one program: `python -m training_bench.rank PROGRAM PORT STEPS EXPERIMENT SIZE OUT`.
 
-Writes OUT/rank-<n>.json: the seconds of every optimiser step after the first few, and the peak of this rank's memory.
+It trains once, saving two steps before the end, and then again from there. Every step, and what comes between the last
+step of the first training and the first step of the second, is a turn.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
-import threading
-import time
-from itertools import pairwise
 from pathlib import Path
 
-import psutil
 import torch
 
 from dist_mcl.config import Experiment
 from dist_mcl.training.process_group import join_process_group
+from stage_launchers import die_with_launcher
+from training_bench.diary import Diary
+from training_bench.memory import Memory
 from training_bench.programs import PROGRAMS
+from training_bench.random_weights import Size
 from training_bench.task import Task
+from training_bench.turns import Seat
 
-# The first steps allocate and warm up.
-_SKIPPED_STEPS = 3
-_SECONDS_BETWEEN_LOOKS = 0.05
-
-
-class PeakMemory:
-    """The largest unique set size of this process, from its making on; USS, so shared libraries do not count."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self.bytes = self._process.memory_full_info().uss
-        self._ended = threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
-
-    def _look(self) -> None:
-        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
-            self.bytes = max(self.bytes, self._process.memory_full_info().uss)
-
-    def end(self) -> int:
-        self._ended.set()
-        return self.bytes
+STEPS_AFTER_SAVING = 2
 
 
-def main(program: str, steps: int, experiment: Experiment, out: Path) -> None:
-    """Train, and write down how long the steps took."""
+def main(name: str, port: int, steps: int, experiment: Experiment, size: Size | None, folder: Path) -> None:
+    """Train twice, and tell the referee how long everything took."""
     group = join_process_group(experiment.training.step_timeout)
     torch.set_num_threads(experiment.launcher.threads or 1)
-    task = Task(experiment, steps)
-    task.samples  # noqa: B018 - prepared before the clock starts
-    memory, ticks = PeakMemory(), []
-    PROGRAMS[program](task, group, lambda: ticks.append(time.perf_counter()))
-    seconds = [after - before for before, after in pairwise(ticks)][_SKIPPED_STEPS:]
-    found = {"steps": len(ticks), "seconds": seconds, "bytes": memory.end(), "tokens_per_step": task.tokens_per_step()}
-    (out / f"rank-{group.rank}.json").write_text(json.dumps(found), "utf-8")
+    torch.set_float32_matmul_precision(experiment.training.matmul_precision)
+    task = Task(experiment, steps, size, group)
+    tokens = task.tokens_per_step()  # makes the samples, too
+    program = PROGRAMS[name.partition(",")[0]]
+    memory = Memory()
+    seat = Seat(port, name, group.rank)
+    diary = Diary(seat, memory)
+    program(task, diary, folder, steps - STEPS_AFTER_SAVING)
+    seat.end_turn("end")
+    program(task, diary, folder, steps - STEPS_AFTER_SAVING)
+    seat.leave(tokens=tokens, bytes=diary.bytes, sizes=dataclasses.asdict(diary.sizes) if diary.sizes else {})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Experiment.model_validate_json(sys.argv[3]), Path(sys.argv[4]))
+    die_with_launcher()
+    _, chosen, where, count, config, wanted, out = sys.argv
+    given = json.loads(wanted)
+    main(
+        chosen,
+        int(where),
+        int(count),
+        Experiment.model_validate_json(config),
+        None if given is None else Size(**given),
+        Path(out),
+    )

@@ -8,16 +8,18 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
-from dist_mcl.exemplars.codecs import codecs_for
+from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
-from exemplar_store import Exemplar, ExemplarStore, StoreError, encode, minimum_bytes
+from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
 
 _LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
 
@@ -75,9 +77,14 @@ def _plan(path: Path, experiment: Experiment) -> RunFolder:
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:
     sample = train.sample(0, tokenizers, stage=1)
-    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=sample.tokens)
+    tokens = dict(sample.tokens)
+    if experiment.training.distillation.teacher == "stored":  # as many numbers, which are no easier to compress
+        logits = np.random.default_rng(0).normal(size=len(train.classes)).astype(np.float16)
+        tokens[LOGITS] = Tokens.full(logits, logits.shape)
+    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=tokens)
+    codecs = codecs_for(experiment.exemplars, tokenizers.text.vocabulary_size, tokenizers.image.patch)
     needed = minimum_bytes(
-        encode(whole, codecs_for(experiment.exemplars, tokenizers)),
+        encode(whole, codecs),
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, stages + 1),

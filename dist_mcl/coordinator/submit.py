@@ -12,6 +12,7 @@ from dist_mcl.files import write_text
 from dist_mcl.run_folder import RunFolder, RunLock, StageFolder
 from stage_launchers import LauncherError
 from stage_launchers.batch import BatchJob, render
+from stage_launchers.partition import partitions, refusal, warnings
 from stage_launchers.profile import Profile, load_profile
 from stage_launchers.queue import cancel, query, release, submit
 
@@ -35,6 +36,26 @@ def batch_scripts(run: RunFolder, profile: Profile) -> dict[int, str]:
         UserError: a stage's micro-batches cannot be shared out over the processes that the profile asks for.
     """
     return {folder.number: _script(run, folder, profile) for folder in run.stages() if not folder.is_done()}
+
+
+def check_cluster(run: RunFolder, profile: Profile) -> list[str]:
+    """What the cluster's partitions are going to do with the stages that are not done, a warning each.
+
+    Raises:
+        UserError: a stage would wait in the queue for ever, or Slurm does not answer.
+    """
+    lines: list[str] = []
+    try:
+        known = partitions()
+    except LauncherError as error:
+        raise UserError(str(error)) from error
+    for folder in run.stages():
+        if not folder.is_done():
+            mine = profile.for_stage(folder.number)
+            if reason := refusal(mine, known):
+                raise UserError(f"cluster profile: stage {folder.number}: {reason}")
+            lines += warnings(mine, known)
+    return list(dict.fromkeys(lines))
 
 
 def submit_run(run: RunFolder, cluster: Path) -> dict[int, int]:

@@ -2,12 +2,14 @@
 
 from dist_mcl.exemplars.augment import swap_text
 from dist_mcl.exemplars.dataset import ExemplarDataset
+from dist_mcl.exemplars.greedy import herding
 from dist_mcl.exemplars.mask import Masking
 from dist_mcl.exemplars.replay import Fresh, Replayed, epoch_batches, micro_batches
 from dist_mcl.exemplars.resolution import replay_form
-from dist_mcl.exemplars.select import herding
+from dist_mcl.exemplars.select import Candidates, rank_samples
 
 __all__ = [
+    "Candidates",
     "ExemplarDataset",
     "Fresh",
     "Masking",
@@ -15,6 +17,7 @@ __all__ = [
     "epoch_batches",
     "herding",
     "micro_batches",
+    "rank_samples",
     "replay_form",
     "swap_text",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from dist_mcl.exemplars.codecs import LOGITS
 from dist_mcl.exemplars.resolution import replay_form
 from dist_mcl.tokens import Sample
 from exemplar_store import Exemplar, StoreReader
@@ -78,5 +79,7 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
         return [self._sample(one) for one in self._reader.read_many(indices)]
 
     def _sample(self, exemplar: Exemplar) -> Sample:
-        stored = Sample(exemplar.tokens, exemplar.label, exemplar.sample_id, exemplar.stage)
+        tokens = {name: its for name, its in exemplar.tokens.items() if name != LOGITS}
+        logits = exemplar.tokens[LOGITS].values if LOGITS in exemplar.tokens else None
+        stored = Sample(tokens, exemplar.label, exemplar.sample_id, exemplar.stage, logits)
         return replay_form(stored, exemplar.source_hw, self._dropped)

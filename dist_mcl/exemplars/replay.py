@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,28 +42,36 @@ def epoch_batches(
     swap_probability: float,
     fresh_masking: float,
     batch_size: int,
+    sampler: Literal["balanced", "proportional"] = "balanced",
 ) -> list[list[Entry]]:
-    """The global batches of one epoch.
+    """The global batches of one epoch. Every fresh sample comes once, and exemplars with them.
 
-    Every fresh sample comes once, and `round(replay_ratio * len(fresh))` exemplars with them: all remembered classes
-    equally often (to within one), and within a class each exemplar equally often (to within one). Fresh and replayed
-    are mixed evenly. The last batch is filled up from the start of the epoch. Without a memory only fresh samples come.
+    `balanced`: `round(replay_ratio * len(fresh))` exemplars, all remembered classes equally often (to within one), and
+    within a class each exemplar equally often (to within one). Fresh and replayed are mixed evenly. `proportional`:
+    every exemplar once, shuffled together with the fresh samples, as iCaRL does (arXiv 1611.07725, algorithm 3).
+
+    The last batch is filled up from the start of the epoch. Without a memory only fresh samples come.
 
     Args:
         seed, stage, epoch: key of the counter-based generator; nothing else that is random enters.
         fresh: dataset indices of the stage's samples.
         memory_labels: class id of each exemplar; their order is that of the memory.
-        replay_ratio: replayed samples per fresh one.
+        replay_ratio: replayed samples per fresh one; of `balanced` alone.
         swap_probability: chance that a replayed text is another one of its class.
         fresh_masking: chance that a fresh sample comes masked, as exemplars are; without a memory none does.
         batch_size: entries of every batch, over all processes.
     """
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, stage, epoch))))
     order_of_fresh = rng.permutation(np.asarray(fresh, dtype=np.int64)).tolist()
-    draws = round(replay_ratio * len(fresh)) if len(memory_labels) else 0
-    replayed = _replay_entries(np.asarray(memory_labels, dtype=np.int64), draws, swap_probability, rng)
+    labels = np.asarray(memory_labels, dtype=np.int64)
+    if sampler == "balanced":
+        draws = round(replay_ratio * len(fresh)) if len(labels) else 0
+        replayed = _balanced_entries(labels, draws, swap_probability, rng)
+    else:
+        replayed = _each_entry_once(labels, swap_probability, rng)
     masked = (rng.random(len(fresh)) < (fresh_masking if replayed else 0.0)).tolist()
-    order = _mixed([Fresh(*entry) for entry in zip(order_of_fresh, masked, strict=True)], replayed)
+    seen = [Fresh(*entry) for entry in zip(order_of_fresh, masked, strict=True)]
+    order = _mixed(seen, replayed) if sampler == "balanced" else _shuffled([*seen, *replayed], rng)
     steps = -(-len(order) // batch_size)
     return [[order[(step * batch_size + slot) % len(order)] for slot in range(batch_size)] for step in range(steps)]
 
@@ -78,7 +87,7 @@ def micro_batches(batch: Sequence[Entry], size: int) -> list[list[Entry]]:
     return [list(batch[start : start + size]) for start in range(0, len(batch), size)]
 
 
-def _replay_entries(
+def _balanced_entries(
     labels: NDArray[np.int64], draws: int, swap_probability: float, rng: np.random.Generator
 ) -> list[Entry]:
     classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -88,6 +97,18 @@ def _replay_entries(
         share = (draws - turn + len(classes) - 1) // len(classes)  # the classes that come first take the remainder
         cycled = np.resize(rng.permutation(members), share).tolist()
         entries += [Replayed(index, draw_text_donor(index, members, swap_probability, rng)) for index in cycled]
+    return _shuffled(entries, rng)
+
+
+def _each_entry_once(labels: NDArray[np.int64], swap_probability: float, rng: np.random.Generator) -> list[Entry]:
+    members = {label: np.flatnonzero(labels == label) for label in np.unique(labels).tolist()}
+    return [
+        Replayed(index, draw_text_donor(index, members[label], swap_probability, rng))
+        for index, label in enumerate(labels.tolist())
+    ]
+
+
+def _shuffled(entries: Sequence[Entry], rng: np.random.Generator) -> list[Entry]:
     return [entries[place] for place in rng.permutation(len(entries))]
 
 

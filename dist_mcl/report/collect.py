@@ -91,8 +91,9 @@ def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
     tokenizer = open_tokenizers(run.experiment.model).text
     with closing(StoreReader(run.store)) as reader:
         # A stage that memorised and did not finish is in the store already, but not in this report.
-        known = (reader.stages <= stages) & (reader.ranks < _PER_CLASS_IN_GALLERY)
-        shown = np.flatnonzero(known).tolist()
+        known = np.flatnonzero(reader.stages <= stages)
+        first = [known[reader.labels[known] == label][:_PER_CLASS_IN_GALLERY] for label in np.unique(reader.labels)]
+        shown = np.concatenate(first).tolist()
         shown.sort(key=lambda index: (run.plan.class_order.index(int(reader.labels[index])), reader.ranks[index]))
         return [
             ExemplarPicture(

@@ -2,7 +2,8 @@
 
 Layout of `stages/<nn>/`:
 
-    adapter/         the adapter in PEFT's format, and head.safetensors
+    adapter/         the adapter in PEFT's format, and head.safetensors; optimizer.safetensors where the next stage goes
+                     on with it
     train.json       written when training is done and the adapter is in place
     memorise.json    written when the store holds this stage's exemplars
     metrics.json     written when every class seen so far is evaluated

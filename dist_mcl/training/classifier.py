@@ -13,32 +13,9 @@ from dist_mcl import adapters
 from dist_mcl.backbones import Backbone
 from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.tokens import Batch
+from dist_mcl.training.heads import HEADS, CosineHead, GrowingHead, LinearHead
 
 _HEAD_FILE = "head.safetensors"
-
-
-class GrowingHead(nn.Module):
-    """A linear classifier whose rows are appended stage by stage; the old rows keep their weights.
-
-    Args:
-        features: width of the backbone's pooled features.
-    """
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(0, features))
-        self.bias = nn.Parameter(torch.empty(0))
-
-    def grow(self, rows: int, seed: int) -> None:
-        """Append `rows` rows drawn from N(0, 0.02)."""
-        generator = torch.Generator().manual_seed(seed)
-        new = torch.randn(rows, self.weight.shape[1], generator=generator) * 0.02
-        self.weight = nn.Parameter(torch.cat([self.weight.detach(), new]))
-        self.bias = nn.Parameter(torch.cat([self.bias.detach(), torch.zeros(rows)]))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, features) -> (B, rows) logits."""
-        return nn.functional.linear(features, self.weight, self.bias)
 
 
 class Classifier(nn.Module):
@@ -48,19 +25,22 @@ class Classifier(nn.Module):
 
     Args:
         backbone: already carries its adapter, and is frozen but for that.
+        head: for the backbone's pooled features.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, head: GrowingHead) -> None:
         super().__init__()
         backbone.pooler.requires_grad_(True)
         self.backbone = backbone
-        self.head = GrowingHead(backbone.hidden_size)
+        self.head = head
 
     @classmethod
-    def begin(cls, backbone: Backbone, adapter: SSFAdapter | LoRAAdapter, seed: int) -> Classifier:
+    def begin(
+        cls, backbone: Backbone, adapter: SSFAdapter | LoRAAdapter, seed: int, head: str = "linear"
+    ) -> Classifier:
         """Attach a new adapter; the same seed gives the same values on every rank. The head has no rows yet."""
         adapters.attach(backbone, adapter, backbone.adapter_targets, seed, torch.float32)
-        return cls(backbone)
+        return cls(backbone, HEADS[head](backbone.hidden_size))
 
     @classmethod
     def resume(cls, backbone: Backbone, folder: Path) -> Classifier:
@@ -70,12 +50,12 @@ class Classifier(nn.Module):
             UserError: the folder does not fit the backbone.
         """
         adapters.load(backbone, folder, torch.float32)
-        model = cls(backbone)
         saved = load_file(folder / _HEAD_FILE)
-        model.head.weight = nn.Parameter(saved.pop("head.weight"))
-        model.head.bias = nn.Parameter(saved.pop("head.bias"))
+        head = (CosineHead if "head.scale" in saved else LinearHead)(backbone.hidden_size)
+        for name in dict(head.named_parameters()):
+            setattr(head, name, nn.Parameter(saved.pop(f"head.{name}")))
         backbone.pooler.load_state_dict({name.removeprefix("pooler."): value for name, value in saved.items()})
-        return model
+        return cls(backbone, head)
 
     def save(self, folder: Path) -> None:
         """Write adapter, pooler and head; the frozen backbone is not written.

@@ -9,23 +9,25 @@ from typing import Any
 
 import deepspeed
 import torch
+import torch.distributed as dist
 from deepspeed import DeepSpeedEngine
 from deepspeed.utils import (
     lazy_init_hp_params_optimizer_state,
     safe_get_full_fp32_param,
     safe_get_full_optimizer_state,
     safe_set_full_optimizer_state,
+    safe_set_local_optimizer_state,
 )
 from torch import Tensor, nn
 
 from dist_mcl.config import Training
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.gradients import GivenGradient
+from dist_mcl.training.optimizer_state import MOMENTS
 from dist_mcl.training.process_group import ProcessGroup
 
 # With DeepSpeed's own limits of 1e9 parameters a smaller model would be whole on every rank within each step.
 _ZERO_3_MEMORY = {"stage3_max_live_parameters": 10**8, "stage3_max_reuse_distance": 0}
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,28 @@ class Engine:
         tensors: dict[str, Tensor] = {}
         for name, parameter in self._trainable():
             tensors[f"parameter.{name}"] = safe_get_full_fp32_param(parameter) if self._is_stage_3 else parameter
-            for moment in _MOMENTS:
+            for moment in MOMENTS:
                 tensors[f"{moment}.{name}"] = self._moment(parameter, moment)
         return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
-        """Take up a state that `state` returned after `step` steps. All ranks must call this, before the first step.
+        """Take up the moments of a state that `state` returned. All ranks must call this, before the first step.
+
+        Args:
+            step: how many steps AdamW had made then, over all stages whose moments went into these.
 
         The parameters themselves must have been in the model when the engine was made: see `load_parameters`.
         """
         for shard in self._shards():
-            moments = {moment: torch.zeros_like(shard) for moment in _MOMENTS}
+            moments = {moment: torch.zeros_like(shard) for moment in MOMENTS}
             self.optimizer.state[shard] = {"step": torch.tensor(float(step)), **moments}
         self._link_shards()
         for name, parameter in self._trainable():
-            for moment in _MOMENTS:
+            for moment in MOMENTS:
                 value = tensors[f"{moment}.{name}"].to(parameter.device)
-                if self._is_sharded():
+                if self._is_stage_3:
+                    safe_set_local_optimizer_state(parameter, _own_share(value, parameter), moment)
+                elif self._is_sharded():
                     safe_set_full_optimizer_state(parameter, value, moment)
                 else:
                     self.optimizer.state[parameter][moment].copy_(value)
@@ -100,6 +107,14 @@ class Engine:
         return ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
 
 
+def _own_share(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """This rank's piece of a tensor, filled up with zeros as ZeRO stage 3 does it."""
+    # `safe_set_full_optimizer_state` would cut it up, too, but fails where the pieces are not all full.
+    size = parameter.ds_tensor.numel()  # type: ignore[attr-defined]  # set by DeepSpeed
+    filled = nn.functional.pad(value.flatten(), (0, size * dist.get_world_size() - value.numel()))
+    return filled.narrow(0, size * dist.get_rank(), size)
+
+
 def load_parameters(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
     """Put the parameters of an `Engine.state` into the model."""
     with torch.no_grad():
@@ -124,7 +139,7 @@ def start_engine(model: Classifier, config: Training, steps: int, begun: int, gr
         [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
         lr=config.learning_rate,
     )
-    factor = _learning_rate_factor(config, steps)
+    factor = learning_rate_factor(config, steps)
     if config.zero_stage == 3:
         _announce_uncalled_parameters(model)
     engine, *_ = deepspeed.initialize(
@@ -145,7 +160,8 @@ def _announce_uncalled_parameters(model: nn.Module) -> None:
                     deepspeed.zero.register_external_parameter(module, parameter)
 
 
-def _learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
+def learning_rate_factor(config: Training, steps: int) -> Callable[[int], float]:
+    """What the learning rate is multiplied by in a step, counted from 0, of a stage of so many steps."""
     warmup = max(1, round(config.warmup * steps))
 
     def factor(step: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,18 +17,28 @@ from dist_mcl.training.zero3 import is_sharded
 
 @torch.no_grad()
 def predict(
-    model: Classifier, samples: Sequence[Sample], rows: Tensor, group: ProcessGroup, progress: ProgressFile
+    model: Classifier,
+    samples: Sequence[Sample],
+    rows: Tensor,
+    group: ProcessGroup,
+    progress: ProgressFile,
+    classify: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Target and predicted head rows of every sample, in the samples' order, on every rank.
+
+    Args:
+        classify: (B, d) pooled features to (B, classes) scores; the model's head when left out.
 
     Returns:
         two (n,) int64 tensors on the CPU.
     """
     model.eval()
 
+    scores = classify or model.head
+
     def targets_and_predictions(chunk: list[Sample]) -> tuple[list[int], list[int]]:
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
-        return rows[batch.targets.cpu()].tolist(), model(batch).argmax(dim=1).tolist()
+        return rows[batch.targets.cpu()].tolist(), scores(model.backbone(batch)).argmax(dim=1).tolist()
 
     mine: list[tuple[int, list[int], list[int]]] = []
     for number, found in each_batch(targets_and_predictions, samples, group, is_sharded(model)):

@@ -2,18 +2,20 @@
 
 Floating-point sums depend on their order, so the ranks do not add up what happens to lie on each of them: a global
 batch is cut into micro-batches, always the same ones, and every rank adds all their gradients in the batch's order.
-Only what trains is exchanged, which is small: adapters and heads. The traffic is one vector per micro-batch.
+Only what trains is exchanged, which is small: adapters and heads. The traffic is one vector per micro-batch, and
+travels while the next micro-batch is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.process_group import Exchange, ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ def batch_gradient(
     """
     size = sum(parameter.numel() for parameter in parameters)
     total = torch.zeros(size, device=group.device)
-    losses: list[float] = []
+    losses = []
     for vector in _vectors_in_order(loss_of, micro_batches, parameters, group):
         total += vector[:size]
-        losses.append(float(vector[size]))
-    return BatchGradient(total / micro_batches, losses)
+        losses.append(vector[size].clone())
+    return BatchGradient(total / micro_batches, torch.stack(losses).tolist())  # one wait for a GPU, and not for each
 
 
 def _vectors_in_order(
@@ -60,10 +62,15 @@ def _vectors_in_order(
     parameters: Sequence[nn.Parameter],
     group: ProcessGroup,
 ) -> Iterator[Tensor]:
+    travelling: Exchange | None = None
     for first in range(0, micro_batches, group.world_size):
         mine = first + group.rank
-        loss = loss_of(mine) if mine < micro_batches else None
-        yield from group.exchange(_vector(loss, parameters, group))[: micro_batches - first]
+        vector = _vector(loss_of(mine) if mine < micro_batches else None, parameters, group)
+        if travelling is not None:  # while the next micro-batch was computed
+            yield from travelling.finish()
+        travelling = group.exchange(vector)
+    if travelling is not None:
+        yield from travelling.finish()[: micro_batches % group.world_size or None]
 
 
 def _vector(loss: Tensor | None, parameters: Sequence[nn.Parameter], group: ProcessGroup) -> Tensor:
@@ -95,11 +102,21 @@ class GivenGradient(nn.Module):
         self.model = model
 
     def forward(self, gradient: Tensor) -> Tensor:
-        """The sum of the products of all trainable parameters with a (P,) gradient."""
+        """A zero, whose gradient for all trainable parameters is this (P,) one."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        pieces = gradient.split([parameter.numel() for parameter in parameters])
-        products = [
-            torch.dot(parameter.flatten(), piece.to(parameter.dtype))
-            for parameter, piece in zip(parameters, pieces, strict=True)
-        ]
-        return torch.stack(products).sum()
+        loss: Tensor = _Given.apply(gradient, *parameters)
+        return loss
+
+
+class _Given(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *parameters: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        ctx.shapes = [parameter.shape for parameter in parameters]
+        return gradient.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        pieces = (gradient * of_loss[0]).split([shape.numel() for shape in ctx.shapes])
+        return None, *(piece.view(shape) for piece, shape in zip(pieces, ctx.shapes, strict=True))

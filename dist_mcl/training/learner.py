@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -38,22 +39,35 @@ class Pool:
         return swap_text(self.memory[entry.index], self.memory[entry.text])
 
 
+class Teacher(Protocol):
+    """An earlier model's answers."""
+
+    def __call__(self, entries: Sequence[Entry], logits: Tensor) -> Tensor:
+        """How far (B, classes) logits are from them, mean over the B entries of a micro-batch."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """What is minimised.
 
     Attributes:
         log_prior: (classes,) added to the logits in training only (balanced softmax).
+        teacher: None where there is none.
+        teacher_weight: factor of the teacher's loss.
     """
 
     pool: Pool
     rows: Tensor
     log_prior: Tensor
+    teacher: Teacher | None
+    teacher_weight: float
 
     def __call__(self, forward: Callable[[Batch], Tensor], entries: Sequence[Entry]) -> Tensor:
         """Mean loss of a micro-batch."""
         batch = Batch.collate([self.pool[entry] for entry in entries]).to(self.rows.device)
-        return nn.functional.cross_entropy(forward(batch) + self.log_prior, self.rows[batch.targets])
+        logits = forward(batch)
+        loss = nn.functional.cross_entropy(logits + self.log_prior, self.rows[batch.targets])
+        return loss if self.teacher is None else loss + self.teacher_weight * self.teacher(entries, logits)
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ class Learner:
             engine.backward(loss)
             engine.step()
             mine.append(loss.detach().float())
-        shares = self.group.exchange(torch.stack(mine))
+        shares = self.group.exchange(torch.stack(mine)).finish()
         return [float(loss) for turn in zip(*shares, strict=True) for loss in turn]
 
     def _loss(self, forward: Callable[[Batch], Tensor], step: int, number: int, entries: Sequence[Entry]) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +14,16 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from dist_mcl.config import Experiment
-from dist_mcl.exemplars import Masking, herding
+from dist_mcl.exemplars import Candidates, Masking, rank_samples
+from dist_mcl.exemplars.codecs import LOGITS
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.run_folder import ProgressFile, RunFolder
-from dist_mcl.tokens import Batch, Sample
+from dist_mcl.tokens import Batch, Sample, Tokens
+from dist_mcl.training.agreement import check_agreement
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.masking import score
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.remask import shrink_older
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
@@ -31,9 +36,7 @@ from exemplar_store import (
 )
 from exemplar_store.communicator import on_first
 
-
-class RanksDisagreeError(RuntimeError):
-    """The ranks chose different exemplars, which no run may survive: each would train on another memory."""
+Answers = tuple[NDArray[np.float32], NDArray[np.float32]]  # features (n, d) and logits (n, c) of a batch
 
 
 def memorise(
@@ -57,7 +60,8 @@ def memorise(
     store = ExemplarStore.open(run.store, run_id=run.plan.run_id, communicator=group)
     if stage not in store.head.stages:
         mine = _choose(model, samples, run.experiment, masking, group, progress)
-        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names))))
+        smaller = shrink_older(model, store, run.experiment, group)
+        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names)), smaller))
     return on_first(group, lambda: _describe_memory(store))
 
 
@@ -74,15 +78,21 @@ def _choose(
     They are coded as they are taken, by the store, which lets all ranks know if that fails on one.
     """
     quality = experiment.exemplars.jpeg_quality
-    masked, features = _look(model, samples, masking, group, progress)
-    ids = np.array([sample.id for sample in samples])
+    masked, known = _look(model, samples, masking, group, progress)
     targets = np.array([sample.target for sample in samples])
-    ranks, scores = _rank(features, ids, targets)
-    _check_agreement(ranks, group)
+    ranks = rank_samples(experiment.exemplars.selection, known, targets, experiment.seed)
+    scores = _closeness(known.features, targets)
+    check_agreement({"exemplars of class": _choice(known.ids, targets, ranks)}, group)
+    if experiment.training.distillation.teacher == "stored":
+        masked = {index: _with_logits(sample, known.logits[index]) for index, sample in masked.items()}
     return (
         encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), masking.codecs)
         for index, sample in masked.items()
     )
+
+
+def _with_logits(sample: Sample, logits: NDArray[np.float32]) -> Sample:
+    return replace(sample, tokens={**sample.tokens, LOGITS: Tokens.full(logits.astype(np.float16), logits.shape)})
 
 
 def _describe_memory(store: ExemplarStore) -> dict[str, object]:
@@ -111,44 +121,43 @@ def _describe_memory(store: ExemplarStore) -> dict[str, object]:
 @torch.no_grad()
 def _look(
     model: Classifier, samples: Sequence[Sample], masking: Masking, group: ProcessGroup, progress: ProgressFile
-) -> tuple[dict[int, Sample], NDArray[np.float32]]:
-    """This rank's masked samples by index, and the features (n, d) of all samples."""
+) -> tuple[dict[int, Sample], Candidates]:
+    """This rank's masked samples by index, and what the model knows of all samples."""
     model.eval()
     masked: dict[int, Sample] = {}
-    mine: dict[int, NDArray[np.float32]] = {}
+    mine: dict[int, Answers] = {}
 
-    def features_and_masked(chunk: list[Sample]) -> tuple[NDArray[np.float32], list[Sample]]:
+    def answers_and_masked(chunk: list[Sample]) -> tuple[Answers, list[Sample]]:
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
-        features = model.backbone(batch).float().cpu().numpy()
+        features = model.backbone(batch)
+        answers = features.float().cpu().numpy(), model.head(features).float().cpu().numpy()
         pairs = zip(chunk, score(model, batch, masking), strict=True)
-        return features, [masking.apply(sample, masking.decide(sample, scores)) for sample, scores in pairs]
+        return answers, [masking.apply(sample, masking.decide(sample, scores)) for sample, scores in pairs]
 
-    for number, (features, kept) in each_batch(features_and_masked, samples, group, is_sharded(model)):
-        mine[number] = features
+    for number, (answers, kept) in each_batch(answers_and_masked, samples, group, is_sharded(model)):
+        mine[number] = answers
         masked.update(enumerate(kept, start=number * BATCH_SIZE))
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
-    chunks = {number: features for share in group.gather(mine) for number, features in share.items()}
-    return masked, np.concatenate([chunks[number] for number in sorted(chunks)])
+    chunks = {number: answers for share in group.gather(mine) for number, answers in share.items()}
+    features, logits = (np.concatenate([chunks[number][part] for number in sorted(chunks)]) for part in (0, 1))
+    return masked, Candidates(np.array([sample.id for sample in samples]), features, logits)
 
 
-def _rank(
-    features: NDArray[np.float32], ids: NDArray[np.int64], targets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """(n,) place of each sample in the herding order of its class, and its cosine to the mean of its class."""
-    ranks, scores = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids))
+def _closeness(features: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,) cosine of each sample's features to the mean of its class."""
+    scores = np.zeros(len(targets))
     for target in np.unique(targets):
         members = np.flatnonzero(targets == target)
-        ranks[members[herding(features[members], ids[members])]] = np.arange(len(members))
         units = normalize(torch.from_numpy(features[members]))
         scores[members] = units @ normalize(units.mean(dim=0), dim=0)
-    return ranks, scores
+    return scores
 
 
-def _check_agreement(ranks: NDArray[np.int64], group: ProcessGroup) -> None:
-    digests = group.gather(hashlib.sha256(ranks.tobytes()).hexdigest())
-    odd = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
-    if odd:
-        raise RanksDisagreeError(f"ranks {odd} chose other exemplars than rank 0")
+def _choice(ids: NDArray[np.integer[Any]], targets: NDArray[np.int64], ranks: NDArray[np.int64]) -> dict[str, str]:
+    """For each class a digest of its samples in the order of their ranks."""
+    best_first = np.argsort(ranks, kind="stable")
+    order = {target: ids[best_first][targets[best_first] == target] for target in np.unique(targets).tolist()}
+    return {str(target): hashlib.sha256(chosen.tobytes()).hexdigest()[:12] for target, chosen in order.items()}
 
 
 def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: int) -> Exemplar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,6 +22,40 @@ _TIMEOUT = timedelta(minutes=30)
 
 class PeerLostError(RuntimeError):
     """Another process of the stage is gone, or did not take part in a step in time."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Vectors on their way between the ranks.
+
+    Attributes:
+        vectors: every rank's, in rank order; they are there once `finish` has returned.
+        own: this rank's, which must not change before that.
+    """
+
+    rank: int
+    own: Tensor
+    vectors: list[Tensor]
+    work: dist.Work | None
+
+    def finish(self) -> list[Tensor]:
+        """Every rank's vector, unchanged to the last bit, in rank order, on every rank.
+
+        Raises:
+            PeerLostError: a rank is gone, or did not come within the step timeout.
+        """
+        if self.work is not None:
+            with _peers_may_be_lost(self.rank):
+                self.work.wait()
+        return self.vectors
+
+
+@contextmanager
+def _peers_may_be_lost(rank: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLostError(f"rank {rank} lost another process in a training step: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -56,31 +92,29 @@ class ProcessGroup:
         """Wait until every rank is here."""
         self.gather(None)
 
-    def exchange(self, vector: Tensor) -> list[Tensor]:
-        """Every rank's vector, unchanged to the last bit, in rank order, on every rank.
+    def exchange(self, vector: Tensor) -> Exchange:
+        """Begin to give every rank's vector to every rank; all ranks exchange in the same order.
 
         Args:
             vector: of the same shape and dtype on every rank, on `device`.
 
         Raises:
-            PeerLostError: a rank is gone, or did not come within the step timeout.
+            PeerLostError: a rank is gone.
         """
         if self.world_size == 1:
-            return [vector]
+            return Exchange(self.rank, vector, [vector], None)
         vectors = [torch.empty_like(vector) for _ in range(self.world_size)]
-        try:
-            dist.all_gather(vectors, vector, group=self.steps)
-        except RuntimeError as error:
-            raise PeerLostError(f"rank {self.rank} lost another process in a training step: {error}") from error
-        return vectors
+        with _peers_may_be_lost(self.rank):
+            work = dist.all_gather(vectors, vector, group=self.steps, async_op=True)
+        return Exchange(self.rank, vector, vectors, work)
 
     def highest(self, value: int) -> int:
         """The highest of all ranks' values, on every rank.
 
         Raises:
-            PeerLostError: as `exchange`.
+            PeerLostError: a rank is gone, or did not come within the step timeout.
         """
-        return max(int(its) for its in self.exchange(torch.tensor(value, device=self.device)))
+        return max(int(its) for its in self.exchange(torch.tensor(value, device=self.device)).finish())
 
 
 def join_process_group(step_timeout: float) -> ProcessGroup:

@@ -25,6 +25,7 @@ from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.dataset import Dataset, Split
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import Stage, stages
+from dist_mcl.training.agreement import check_agreement, stage_facts
 from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
@@ -32,12 +33,14 @@ from dist_mcl.training.learner import Pool
 from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
+from dist_mcl.training.nearest_mean import ClassMeans, class_means
+from dist_mcl.training.optimizer_state import OptimizerState
 from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import StageSamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import train
-from dist_mcl.training.zero3 import callable_in_parts
+from dist_mcl.training.zero3 import callable_in_parts, check_same_modalities, is_sharded
 
 
 class SupersededError(RuntimeError):
@@ -69,9 +72,11 @@ class StageRun:
 
         Raises:
             UserError: data, models or files of the run are missing or damaged.
+            RanksDisagreeError: not all ranks see the same run, or run the same versions.
             SupersededError: a later attempt has begun.
             StageYieldedError: asked to stop; the next attempt continues.
         """
+        check_agreement(stage_facts(self.run), self.group)
         torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
         steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
         for step, work in steps.items():
@@ -90,11 +95,12 @@ class StageRun:
         self.group.barrier()
 
     def _train(self) -> dict[str, object]:
-        first = self.folder.number == 1
-        if first:
-            model = Classifier.begin(self._backbone(), self._experiment.model.adapter, self._experiment.seed)
+        before = None if self.folder.number == 1 else self.run.stage(self.folder.number - 1).adapter
+        if before is None:
+            config = self._experiment.model
+            model = Classifier.begin(self._backbone(), config.adapter, self._experiment.seed, config.head)
         else:
-            model = Classifier.resume(self._backbone(), self.run.stage(self.folder.number - 1).adapter)
+            model = Classifier.resume(self._backbone(), before)
         model.head.grow(len(self._stage.classes), seed=self._experiment.seed + self.folder.number)
         model.to(self.group.device)
         self.progress.begin("prepare")
@@ -102,11 +108,13 @@ class StageRun:
         with callable_in_parts(model):
             fresh = prepare(model.backbone, self._fresh, self.group)
             memory = prepare(model.backbone, stored or [], self.group)
+            if is_sharded(model):
+                check_same_modalities([*fresh, *memory])
             masked = mask_all(model, self._fresh, fresh, self._masking, self.group) if memory else []
         pool = Pool(fresh, masked, memory)
         size = sum(parameter.numel() for parameter in model.trainable())  # before they may be sharded
         self.progress.begin("train")
-        losses = train(
+        trained = train(
             model,
             pool,
             self._rows,
@@ -116,15 +124,16 @@ class StageRun:
             self.progress,
             self._checkpoints(stored),
             self.stop,
+            OptimizerState.load(before) if before and self._experiment.training.optimizer_state == "keep" else None,
         )
         with callable_in_parts(model):
             if self.group.is_first:
                 self._check_current()
-                self._publish(model)
+                self._publish(model, trained.optimizer)
             self.group.barrier()
         self._model = model
         return {
-            "loss": losses,
+            "loss": trained.losses,
             "fresh_samples": len(fresh),
             "exemplars": len(memory),
             "trainable_parameters": size,
@@ -145,10 +154,16 @@ class StageRun:
         samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
         model = self._trained()
         with callable_in_parts(model):
-            targets, predictions = predict(model, samples, self._rows, self.group, self.progress)
+            classify = self._nearest_means(model, len(self._rows_of(seen)))
+            targets, predictions = predict(model, samples, self._rows, self.group, self.progress, classify)
         confusion = confusion_counts(targets.numpy(), predictions.numpy(), len(self._rows_of(seen)))
         accuracy, items = matrix_row(confusion, [self._rows_of([stage]) for stage in seen])
         return {"accuracy": accuracy.tolist(), "items": items.tolist(), "confusion": confusion.tolist()}
+
+    def _nearest_means(self, model: Classifier, classes: int) -> ClassMeans | None:
+        if self._experiment.evaluation.classifier == "head":
+            return None
+        return class_means(model, self._exemplars(), self._rows, classes, self.group)
 
     @property
     def _experiment(self) -> Experiment:
@@ -161,7 +176,7 @@ class StageRun:
     @cached_property
     def _masking(self) -> Masking:
         config, tokenizers = self._experiment.exemplars, self._tokenizers
-        codecs = codecs_for(config, tokenizers)
+        codecs = codecs_for(config, tokenizers.text.vocabulary_size, tokenizers.image.patch)
         return Masking(config, self._experiment.seed, codecs, tokenizers.text.continues)
 
     @cached_property
@@ -204,8 +219,10 @@ class StageRun:
         return self._model
 
     def _memory(self) -> ExemplarDataset | None:
-        config = self._experiment.exemplars
-        return ExemplarDataset(self.run.store, dropped=config.dropped) if config.budget else None
+        return self._exemplars() if self._experiment.exemplars.budget else None
+
+    def _exemplars(self) -> ExemplarDataset:
+        return ExemplarDataset(self.run.store, dropped=self._experiment.exemplars.dropped)
 
     @property
     def _checkpoint_folder(self) -> Path:
@@ -220,9 +237,11 @@ class StageRun:
             self._check_current,
         )
 
-    def _publish(self, model: Classifier) -> None:
+    def _publish(self, model: Classifier, optimizer: OptimizerState | None) -> None:
         built = self.folder.attempt(self.attempt) / "adapter"
         model.save(built)
+        if optimizer is not None:
+            optimizer.save(built)
         self.folder.publish_adapter(built)
 
     def _check_current(self) -> None:

@@ -6,6 +6,8 @@ import faulthandler
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,10 +19,27 @@ from dist_mcl.exemplars.replay import Entry
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.distillation import find_teacher
 from dist_mcl.training.engine import Engine, load_parameters, start_engine
+from dist_mcl.training.heads import LinearHead
 from dist_mcl.training.learner import Learner, Objective, Pool
+from dist_mcl.training.optimizer_state import MOMENTS, OptimizerState
 from dist_mcl.training.preemption import Intention, StopRequests
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.zero3 import changeable
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stage's training gives besides the model, on every rank.
+
+    Attributes:
+        losses: the mean loss of every optimiser step.
+        optimizer: for the stage that follows; None where that begins anew.
+    """
+
+    losses: list[float]
+    optimizer: OptimizerState | None
 
 
 def train(
@@ -33,8 +52,9 @@ def train(
     progress: ProgressFile,
     checkpoints: Checkpoints,
     stop: StopRequests,
-) -> list[float]:
-    """Train one stage and return the mean loss of every optimiser step, on every rank.
+    before: OptimizerState | None = None,
+) -> Trained:
+    """Train one stage.
 
     The order of the samples does not depend on the number of ranks: each global batch is cut into the same
     micro-batches, which the ranks share out. See `training.gradient_sum` for how far the results agree.
@@ -45,6 +65,7 @@ def train(
         rows: lookup from class id to head row.
         checkpoints: of this stage; training continues from the newest one.
         stop: asked after every step.
+        before: how the stage before left AdamW, to go on with; None to begin anew.
 
     Raises:
         StageYieldedError: asked to stop; it was saved, unless there was no time for that.
@@ -55,12 +76,13 @@ def train(
     config = experiment.training
     _check_processes(config, group)
     batches = _stage_batches(pool, experiment, stage)
-    engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints)
+    teacher = find_teacher(model, pool, batches, config.distillation, group)  # before any parameter changes
+    engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints, before)
     model.train()
     if config.activation_checkpointing:
         model.backbone.checkpoint_activations()
     prior = _log_prior(batches, pool, rows, config).to(group.device)
-    objective = Objective(pool, rows.to(group.device), prior)
+    objective = Objective(pool, rows.to(group.device), prior, teacher, config.distillation.weight)
     learn = Learner(engine, objective, config, (experiment.seed, stage), group)
     begun = len(losses)
     for done, batch in enumerate(batches[begun:], start=begun + 1):
@@ -71,8 +93,21 @@ def train(
             progress.update("train", done, len(batches), (done - begun) * config.batch_size, losses[-1])
             if done < len(batches):
                 _between_steps(losses, engine, checkpoints, stop)
+    optimizer = _optimizer_state(engine, len(losses), before) if config.optimizer_state == "keep" else None
     engine.deepspeed.destroy()
-    return losses
+    _correct_bias(model, config)
+    return Trained(losses, optimizer)
+
+
+def _optimizer_state(engine: Engine, steps: int, before: OptimizerState | None) -> OptimizerState:
+    moments = {name: value for name, value in engine.state().items() if name.split(".")[0] in MOMENTS}
+    return OptimizerState(steps + (before.steps if before else 0), moments)
+
+
+def _correct_bias(model: Classifier, config: Training) -> None:
+    if config.bias_correction == "weight_aligning" and model.head.old_rows:
+        with changeable(model.head):
+            cast(LinearHead, model.head).align_new_rows()  # the configuration has no other head with it
 
 
 @contextmanager
@@ -89,14 +124,23 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 
 def _start_or_continue(
-    model: Classifier, config: Training, steps: int, group: ProcessGroup, checkpoints: Checkpoints
+    model: Classifier,
+    config: Training,
+    steps: int,
+    group: ProcessGroup,
+    checkpoints: Checkpoints,
+    before: OptimizerState | None,
 ) -> tuple[Engine, list[float]]:
     saved = checkpoints.newest()
     if saved is None:
-        return start_engine(model, config, steps, 0, group), []
+        grown = before and before.grown(model)  # now, since the engine may cut the parameters up
+        engine = start_engine(model, config, steps, 0, group)
+        if grown:
+            engine.restore(grown.moments, grown.steps)
+        return engine, []
     load_parameters(model, saved.tensors)
     engine = start_engine(model, config, steps, saved.step, group)
-    engine.restore(saved.tensors, saved.step)
+    engine.restore(saved.tensors, saved.step + (before.steps if before else 0))
     return engine, saved.losses
 
 
@@ -136,6 +180,7 @@ def _stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[
             swap_probability=experiment.exemplars.swap_probability,
             fresh_masking=experiment.exemplars.fresh_masking,
             batch_size=experiment.training.batch_size,
+            sampler=experiment.exemplars.replay_sampler,
         )
     ]
 

@@ -6,7 +6,7 @@ does, one module at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from dist_mcl.backbones import Backbone
+from dist_mcl.errors import UserError
+from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier
 
 _TRAINED = "pooler"  # of the backbone; whoever trains it shards it
@@ -56,6 +58,24 @@ def _fill(module: nn.Module, prefix: str, read: Callable[[str], Tensor]) -> None
             buffer.copy_(read(prefix + name))
 
 
+def check_same_modalities(samples: Iterable[Sample]) -> None:
+    """See that every micro-batch, however they are cut, calls the same modules of the backbone on all ranks.
+
+    A rank whose samples have no picture would not call what embeds pictures, and the others would wait there for its
+    share of the weights for ever.
+
+    Raises:
+        UserError: some samples have other modalities than the first one.
+    """
+    found = {tuple(sorted(sample.tokens)): sample.id for sample in samples}
+    if len(found) > 1:
+        (one, first), (other, second), *_ = sorted(found.items())
+        raise UserError(
+            f"training.zero_stage: 3 needs the same modalities in all samples, but sample {first} has "
+            f"{' and '.join(one) or 'none'} and sample {second} {' and '.join(other) or 'none'}; choose 2 or less"
+        )
+
+
 def is_sharded(model: nn.Module) -> bool:
     """Whether each rank holds only a share of some of the model's parameters."""
     return any(is_zero_param(parameter) for parameter in model.parameters())
@@ -78,6 +98,16 @@ def callable_in_parts(model: Classifier) -> Iterator[None]:
                 own = [parameter for parameter in _own(module) if id(parameter) not in kept]
                 for handle in _gather_when_called(module, own) if own else ():
                     stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def changeable(module: nn.Module) -> Iterator[None]:
+    """Inside, every rank may change the module's own parameters, all in the same way; afterwards rank 0's count."""
+    if is_sharded(module):
+        with deepspeed.zero.GatheredParameters(_own(module), modifier_rank=0):
+            yield
+    else:
         yield
 
 

@@ -55,7 +55,7 @@ def submit(script: Path, after: Sequence[int] = (), hold: bool = False) -> int:
         options += [f"--dependency=afterok:{':'.join(map(str, after))}", "--kill-on-invalid-dep=yes"]
     if hold:
         options.append("--hold")
-    return int(_slurm("sbatch", *options, str(script)).split(";")[0])
+    return int(slurm("sbatch", *options, str(script)).split(";")[0])
 
 
 def submit_chain(scripts: Sequence[Path], after: Sequence[int] = ()) -> list[int]:
@@ -78,7 +78,7 @@ def submit_chain(scripts: Sequence[Path], after: Sequence[int] = ()) -> list[int
 def release(jobs: Iterable[int]) -> None:
     """Let jobs start that were submitted with `hold`."""
     if ids := _list(jobs):
-        _slurm("scontrol", "release", ids)
+        slurm("scontrol", "release", ids)
 
 
 def query(jobs: Iterable[int]) -> dict[int, QueuedJob]:
@@ -90,7 +90,7 @@ def query(jobs: Iterable[int]) -> dict[int, QueuedJob]:
     wanted = set(jobs)
     if not wanted:
         return {}
-    lines = _slurm("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_SQUEUE_FORMAT}")
+    lines = slurm("squeue", "--noheader", "--states=all", f"--user={os.getuid()}", f"--format={_SQUEUE_FORMAT}")
     found = {}
     for line in lines.splitlines():
         number, *rest = line.split("|")
@@ -105,7 +105,7 @@ def query(jobs: Iterable[int]) -> dict[int, QueuedJob]:
 def _show(job: int) -> QueuedJob | None:
     """`scontrol show job`, which knows jobs of other users as well, and a little longer."""
     try:
-        text = _slurm("scontrol", "show", "job", "--oneliner", str(job))
+        text = slurm("scontrol", "show", "job", "--oneliner", str(job))
     except LauncherError as error:
         if "Invalid job id" in str(error):
             return None
@@ -116,26 +116,30 @@ def _show(job: int) -> QueuedJob | None:
 
 def requeue(job: int) -> None:
     """End a running job and put it back into the queue, with its id; jobs after it go on waiting."""
-    _slurm("scontrol", "requeue", str(job))
+    slurm("scontrol", "requeue", str(job))
 
 
 def cancel(jobs: Iterable[int]) -> None:
     """Remove jobs from the queue, ending those that run: SIGTERM, and SIGKILL after the cluster's KillWait."""
     if ids := _list(jobs):
-        _slurm("scancel", *ids.split(","))
+        slurm("scancel", *ids.split(","))
 
 
 def ask_to_stop(job: int) -> None:
     """SIGUSR1 for every process of a running job, as before the time limit."""
-    _slurm("scancel", "--signal=USR1", str(job))
+    slurm("scancel", "--signal=USR1", str(job))
 
 
 def _list(jobs: Iterable[int]) -> str:
     return ",".join(map(str, jobs))
 
 
-def _slurm(program: str, *arguments: str) -> str:
-    """The command's output, without the last line end."""
+def slurm(program: str, *arguments: str) -> str:
+    """The output of one of Slurm's commands, without the last line end.
+
+    Raises:
+        LauncherError: it is missing, or refuses; the message is Slurm's.
+    """
     if shutil.which(program) is None:
         raise LauncherError(f"{program} is not found: Slurm is not installed here, or not on the PATH")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)

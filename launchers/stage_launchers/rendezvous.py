@@ -1,8 +1,9 @@
 """Who am I among the processes of this job, and where do we meet?
 
-Sources, the nearest launcher first: torch's five variables; `mpirun`; the step of a Slurm allocation; another process
-manager that MPI knows of; none of them, and the process is alone. `mpirun` comes before Slurm, as it uses `srun` to
-reach other nodes: its processes inherit the variables of a step that has one task per node and is not theirs.
+Sources, the nearest launcher first: torch's five variables; MPICH's process manager; `mpirun`; the step of a Slurm
+allocation; another process manager that MPI knows of; none of them, and the process is alone. `mpirun` comes before
+Slurm, as it uses `srun` to reach other nodes: its processes inherit the variables of a step that has one task per node
+and is not theirs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from pathlib import Path
 from stage_launchers.environment import MEETING_FILE, TORCH_VARIABLES, WORLD_SIZE
 
 _MPIRUN = ("OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")  # set by Open MPI's and by MPICH's mpirun, not by srun
+_HYDRA = (
+    "PMI_RANK",
+    "PMI_SIZE",
+    "MPI_LOCALRANKID",
+    "MPI_LOCALNRANKS",
+)  # MPICH's process manager, whatever MPI is loaded
 _OTHER_MPI = ("PMIX_RANK", "PMI_RANK")
 _SLURM_STEP = ("SLURM_PROCID", "SLURM_STEP_NODELIST")
 _DECLARED_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -76,6 +83,8 @@ def free_port(host: str = "127.0.0.1") -> int:
 def _find(env: Mapping[str, str]) -> Rendezvous:
     if all(name in env for name in TORCH_VARIABLES):
         return _from_torch(env)
+    if all(name in env for name in (*_HYDRA, MEETING_FILE)):
+        return _from_hydra(env)
     if any(name in env for name in _MPIRUN):
         return _from_mpi(env)
     if all(name in env for name in _SLURM_STEP):
@@ -99,11 +108,18 @@ def _from_slurm(env: Mapping[str, str]) -> Rendezvous:
     rank, world, local = _numbers(env, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
     host = first_host(env["SLURM_STEP_NODELIST"])
     if MEETING_FILE in env:
-        port = _meet(Path(env[MEETING_FILE]), rank)
+        _, port = _meet(Path(env[MEETING_FILE]), rank)
     else:  # started by hand: a number that all tasks can compute, other for the steps of other jobs
         job, step = _numbers(env, "SLURM_JOB_ID", "SLURM_STEP_ID")
         port = 15000 + (job * 37 + step) % 15000
     return Rendezvous(rank, world, local, host, port)
+
+
+def _from_hydra(env: Mapping[str, str]) -> Rendezvous:
+    """One process of MPICH's `mpirun`, without loading an MPI library: mpi4py may load that of another."""
+    rank, world, local, on_this_host = _numbers(env, *_HYDRA)
+    host, port = _meet(Path(env[MEETING_FILE]), rank)
+    return Rendezvous(rank, world, local, "127.0.0.1" if on_this_host == world else host, port)
 
 
 def _from_mpi(env: Mapping[str, str]) -> Rendezvous:
@@ -135,20 +151,19 @@ def first_host(nodelist: str) -> str:
     return re.sub(r"\[(\d+)[^\]]*\]", r"\1", nodelist).split(",")[0]
 
 
-def _meet(file: Path, rank: int) -> int:
-    """The port of rank 0, which rank 0 chooses and publishes in the file."""
+def _meet(file: Path, rank: int) -> tuple[str, int]:
+    """The host of rank 0 and a port there, which rank 0 chooses and publishes in the file."""
     if rank == 0:
-        port = free_port("")
         partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps({"host": socket.gethostname(), "port": port}))
+        partial.write_text(json.dumps({"host": socket.gethostname(), "port": free_port("")}))
         partial.replace(file)
-        return port
     deadline = time.monotonic() + _MEETING_SECONDS
     while not file.exists():
         if time.monotonic() > deadline:
             raise RendezvousError(f"rank 0 has not published its address in {file} within {_MEETING_SECONDS:.0f} s")
         time.sleep(_POLL_SECONDS)
-    return int(json.loads(file.read_text())["port"])
+    published = json.loads(file.read_text())
+    return str(published["host"]), int(published["port"])
 
 
 def _numbers(env: Mapping[str, str], *names: str) -> list[int]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         UnsupportedFormat,
         WrongRun,
     )
-    from exemplar_store.exemplar import EncodedExemplar, Exemplar, encode
+    from exemplar_store.exemplar import EncodedExemplar, Exemplar, encode, shrunk
     from exemplar_store.reader import StoreReader
     from exemplar_store.records import BudgetPolicy, Generation
     from exemplar_store.store import ExemplarStore
@@ -74,7 +74,7 @@ _HOME = {
         "UnsupportedFormat",
         "WrongRun",
     ),
-    "exemplar": ("EncodedExemplar", "Exemplar", "encode"),
+    "exemplar": ("EncodedExemplar", "Exemplar", "encode", "shrunk"),
     "reader": ("StoreReader",),
     "records": ("BudgetPolicy", "Generation"),
     "store": ("ExemplarStore",),
@@ -120,6 +120,7 @@ __all__ = [
     "WrongRun",
     "encode",
     "minimum_bytes",
+    "shrunk",
     "verify",
     "whole_image_bytes",
 ]

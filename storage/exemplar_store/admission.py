@@ -30,10 +30,11 @@ class Admission:
         chosen: every exemplar of the next generation, payloads apart, in rank-major order.
         layout: where they will lie.
         total_bytes: size of every file reachable after the commit, exactly.
-        admitted: new exemplars that fit.
-        refused: new exemplars that did not fit.
-        evicted: older exemplars that leave.
+        admitted: new exemplars that fit, and older ones that shrink and fit.
+        refused: new exemplars that did not fit, and older ones that shrink and leave nevertheless.
+        evicted: other older exemplars that leave.
         mine: the new exemplars that this process brings.
+        smaller: the older exemplars that it brings, with fewer tokens.
     """
 
     change: Change
@@ -44,6 +45,7 @@ class Admission:
     refused: int
     evicted: int
     mine: tuple[EncodedExemplar, ...] = ()
+    smaller: tuple[EncodedExemplar, ...] = ()
 
     @property
     def base(self) -> int:

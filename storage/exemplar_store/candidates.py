@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exemplar_store.errors import StoreError
 from exemplar_store.generations import Snapshot
@@ -40,6 +40,38 @@ def held(snapshot: Snapshot) -> list[Candidate]:
         found += [Candidate(segment.outline(row), ref.name, row) for row in range(len(segment))]
         segment.close()
     return found
+
+
+def with_smaller(held: Sequence[Candidate], smaller: Sequence[Candidate]) -> list[Candidate]:
+    """What is held, some of it replaced by the same exemplars with fewer tokens.
+
+    Raises:
+        StoreError: one is not held, is given twice, or is not a part of what is held.
+    """
+    places = {one.outline.order: place for place, one in enumerate(held)}
+    result = list(held)
+    for one in smaller:
+        facts = one.outline.facts
+        place = places.pop(one.outline.order, None)
+        if place is None:
+            raise StoreError(f"sample {facts.sample_id} of class {facts.label} is to shrink, but not held, or twice")
+        if not _is_part(one.outline, held[place].outline):
+            raise StoreError(
+                f"sample {facts.sample_id} of class {facts.label} is to shrink, but is no part of its old self"
+            )
+        result[place] = one
+    return result
+
+
+def _is_part(new: Outline, old: Outline) -> bool:
+    pairs = list(zip(new.facts.parts, old.facts.parts, strict=False))
+    return (
+        replace(new.facts, parts=()) == replace(old.facts, parts=())
+        and len(new.facts.parts) == len(old.facts.parts)
+        and all((a.modality, a.encoding, a.grid) == (b.modality, b.encoding, b.grid) for a, b in pairs)
+        and all(int.from_bytes(a.mask, "little") & ~int.from_bytes(b.mask, "little") == 0 for a, b in pairs)
+        and any(a.mask != b.mask for a, b in pairs)
+    )
 
 
 def in_order(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:

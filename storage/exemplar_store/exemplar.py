@@ -1,14 +1,18 @@
-"""Exemplars before and after coding. What is coded here once is copied, never coded again, as long as it lives."""
+"""Exemplars before and after coding. What is coded here once is copied, never coded again, as long as it lives.
+
+Tokens can be dropped from what is coded, the others stay what they are.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import google_crc32c
 import numpy as np
+from numpy.typing import NDArray
 
 from exemplar_store.codecs import Codec, Encoding, codec_of
 from exemplar_store.errors import Damaged, StoreError
@@ -28,7 +32,7 @@ class Exemplar:
         sample_id: the dataset's stable number of the sample.
         label: class id.
         stage: the stage that brought the sample.
-        rank: place in its class's herding order; 0 is the best and the last to be evicted.
+        rank: place in the order of selection, most often within its class; the lower, the later it is evicted.
         score: the selection's score, stored as float32, for people to look at.
         tokens: kept tokens by modality name.
         source_hw: height and width of the source picture in pixels, (0, 0) without one.
@@ -130,6 +134,32 @@ def encode(exemplar: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
         parts,
         exemplar.target,
     )
+
+
+def shrunk(encoded: EncodedExemplar, kept: Mapping[str, NDArray[np.bool_]]) -> EncodedExemplar:
+    """The exemplar with fewer tokens, none of them coded again.
+
+    Args:
+        kept: by modality, bool (n,) for its n tokens; modalities that are not named stay whole.
+
+    Raises:
+        StoreError: a modality is not there, or its codec cannot drop tokens without loss.
+        ValueError: a mask is not for as many tokens as there are.
+    """
+    if unknown := kept.keys() - {part.modality for part in encoded.parts}:
+        raise StoreError(f"exemplar {encoded.sample_id}: has no modality {min(unknown)!r}")
+    parts = [_shrunk_part(part, kept[part.modality]) if part.modality in kept else part for part in encoded.parts]
+    return replace(encoded, parts=tuple(parts))
+
+
+def _shrunk_part(part: EncodedTokens, kept: NDArray[np.bool_]) -> EncodedTokens:
+    bits = np.unpackbits(np.frombuffer(part.mask, np.uint8), bitorder="little")
+    places = np.flatnonzero(bits)
+    if kept.shape != places.shape:
+        raise ValueError(f"modality {part.modality!r}: {len(places)} tokens, but a mask for {kept.shape}")
+    bits[places[~kept]] = 0
+    payload = codec_of(part.encoding, "").take(part.payload, len(places), kept)
+    return replace(part, mask=np.packbits(bits, bitorder="little").tobytes(), payload=payload)
 
 
 def _check_numbers(exemplar: Exemplar) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from exemplar_store.admission import Admission, Planner
-from exemplar_store.candidates import Candidate, held, in_order
+from exemplar_store.candidates import Candidate, held, in_order, with_smaller
 from exemplar_store.generations import Snapshot
 from exemplar_store.layout import Change, Layout
 from exemplar_store.outline import Outline
@@ -13,24 +13,31 @@ from exemplar_store.policy import by_policy
 
 
 def stage_admission(
-    head: Snapshot, stage: int, new: Sequence[Sequence[Outline]], names: Mapping[int, str]
+    head: Snapshot,
+    stage: int,
+    new: Sequence[Sequence[Outline]],
+    names: Mapping[int, str],
+    smaller: Sequence[Sequence[Outline]] = (),
 ) -> Admission:
     """What the memory holds after ``stage``; an admission that changes nothing if the stage is committed already.
 
     Args:
         new: the new exemplars that each process brings.
         names: class names by id.
+        smaller: exemplars of the head with fewer tokens, that each process brings.
 
     Raises:
         BudgetTooSmall: not even one exemplar fits.
-        StoreError: an exemplar is given twice or is in the store already.
+        StoreError: an exemplar is given twice or is in the store already, or one that shrinks is not.
         Damaged: the head cannot be read.
     """
     change = Change(head, stage, names)
     if stage in head.generation.stages:
         return Admission(change, (), Layout(head.generation.segments, ()), head.used_bytes, 0, 0, 0)
-    brought = [Candidate(one, holder=rank) for rank, share in enumerate(new) for one in share]
-    candidates = by_policy(in_order([*held(head), *brought]), head.info.policy)
+    brought, shrunk = (
+        [Candidate(one, holder=rank) for rank, share in enumerate(shares) for one in share] for shares in (new, smaller)
+    )
+    candidates = by_policy(in_order([*with_smaller(held(head), shrunk), *brought]), head.info.policy)
     return Planner(change, candidates, len(new)).largest()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exemplar_store.decoding import DecodingThreads
 from exemplar_store.errors import StoreError
-from exemplar_store.exemplar import Exemplar
+from exemplar_store.exemplar import EncodedExemplar, Exemplar
 from exemplar_store.generations import Snapshot, generation_numbers, read_info, read_snapshot
 from exemplar_store.segment_reader import SegmentReader
 from exemplar_store.targets import Target
@@ -72,6 +72,15 @@ class StoreReader:
         """
         segment, row = self._place(index)
         return self._segments[segment].decoded(row)
+
+    def encoded(self, index: int) -> EncodedExemplar:
+        """The exemplar at ``index``, checked and still coded, as `shrunk` takes it.
+
+        Raises:
+            IndexError, Damaged: as `read` does.
+        """
+        segment, row = self._place(index)
+        return self._segments[segment].encoded(row)
 
     def target(self, index: int) -> Target:
         """Further classes, question and answer of the exemplar at ``index``, without reading its tokens."""

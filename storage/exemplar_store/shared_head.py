@@ -127,9 +127,10 @@ class SharedHead:
         """Every process writes its share. New exemplars go to whoever writes them."""
         rank = self.group.rank
         writer = {one.outline.order: number for number, share in enumerate(admission.layout.shares) for one in share}
-        leaving = [one for one in admission.mine if writer.get(one.order, rank) != rank]
+        mine = (*admission.mine, *admission.smaller)
+        leaving = [one for one in mine if writer.get(one.order, rank) != rank]
         parcels = gathered(self.group, leaving)
-        new = {one.order: one for one in (*admission.mine, *(one for parcel in parcels for one in parcel))}
+        new = {one.order: one for one in (*mine, *(one for parcel in parcels for one in parcel))}
 
         def write() -> SegmentRef | None:
             share = admission.layout.shares[rank] if rank < len(admission.layout.shares) else ()

@@ -121,7 +121,11 @@ class ExemplarStore:
         return self._shared.snapshot.used_bytes
 
     def plan(
-        self, stage: int, add: Iterable[EncodedExemplar], class_names: Mapping[int, str] | None = None
+        self,
+        stage: int,
+        add: Iterable[EncodedExemplar],
+        class_names: Mapping[int, str] | None = None,
+        smaller: Iterable[EncodedExemplar] = (),
     ) -> Admission:
         """Decide what the memory holds after ``stage``, without changing anything.
 
@@ -133,25 +137,29 @@ class ExemplarStore:
         Args:
             add: the new exemplars that this process brings.
             class_names: names to store for class ids; those of classes in the head are remembered.
+            smaller: exemplars of the head that this process brings with fewer tokens, as `shrunk` makes them. They take
+                the places of what they were, and their ranks.
 
         Returns:
             The admission; for a stage that is committed already, one that changes nothing.
 
         Raises:
             BudgetTooSmall: not even one exemplar fits.
-            StoreError: an exemplar is given twice or is in the store already.
+            StoreError: an exemplar is given twice or is in the store already, or a smaller one is no part of one there.
             Damaged: the head cannot be read.
         """
         mine: list[EncodedExemplar] = []
+        shrunk: list[EncodedExemplar] = []
 
-        def bring() -> list[Outline]:
+        def bring() -> tuple[list[Outline], list[Outline]]:
             mine.extend(add)
-            return [outline(one) for one in mine]
+            shrunk.extend(smaller)
+            return [outline(one) for one in mine], [outline(one) for one in shrunk]
 
-        outlines = together(self._shared.group, bring)
+        new, old = zip(*together(self._shared.group, bring), strict=True)
         names = class_names or {}
-        admission = self._shared.on_first(lambda: stage_admission(self._shared.snapshot, stage, outlines, names))
-        return replace(admission, mine=tuple(mine))
+        admission = self._shared.on_first(lambda: stage_admission(self._shared.snapshot, stage, new, names, old))
+        return replace(admission, mine=tuple(mine), smaller=tuple(shrunk))
 
     def commit(self, admission: Admission, *, evict_first: bool = False) -> Generation:
         """Make an admission the head. Does nothing if its stage is committed already.
@@ -171,7 +179,7 @@ class ExemplarStore:
         change = admission.change
         if evict_first and change.stage is not None and change.stage not in self.head.stages:
             self._evict(admission)
-            admission = self.plan(change.stage, admission.mine, change.class_names)
+            admission = self.plan(change.stage, admission.mine, change.class_names, admission.smaller)
         with self._shared.locked():
             if change.stage not in self.head.stages:
                 self._shared.move_to(admission)

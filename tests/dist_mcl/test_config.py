@@ -85,6 +85,22 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
             "is 3 micro-batches of training.micro_batch_size 16, and 2 pro",
         ),
         ("training.zero_stage=3", "zero_stage 3 sums gradients where it cuts them up; set gradient_sum: deepspeed"),
+        (
+            "exemplars.selection=best",
+            "exemplars.selection: Input should be 'herding', 'random', 'reservoir', 'entropy',",
+        ),
+        (
+            "exemplars={replay_sampler: proportional, replay_ratio: 2}",
+            "exemplars: replay_ratio 2.0 is not for replay_sampler proportional",
+        ),
+        (
+            "training.distillation.tmperature=3",
+            "training.distillation.tmperature: unknown key; did you mean 'temperature'?",
+        ),
+        (
+            "model.head=[cosine]",
+            "model.head: Input should be 'linear' or 'cosine', got ['cosine']",
+        ),
         ("name=../elsewhere", "name: String should match pattern"),
         ("nonsense", "--set nonsense: write it as a.b=value"),
         ("seed.x=3", "seed: Input should be a valid integer"),
@@ -113,6 +129,29 @@ def test_a_folder_is_meant_from_where_the_run_is_begun(
     for path, meant in (("vilt", str(tmp_path / "vilt")), ("dandelin/vilt-b32-mlm", "dandelin/vilt-b32-mlm")):
         backbone = config.load(file, [f"model.backbone={{kind: vilt, path: {path}}}"]).model.backbone
         assert isinstance(backbone, config.ViltBackbone) and backbone.path == meant
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["training.distillation.teacher=stored", "exemplars.budget=0"],
+            "training.distillation.teacher: stored needs exemplars, but exemplars.budget is 0",
+        ),
+        (
+            ["evaluation.classifier=nearest_mean", "exemplars.budget=0"],
+            "evaluation.classifier: nearest_mean needs exemplars, but exemplars.budget is 0",
+        ),
+        (
+            ["training.bias_correction=weight_aligning", "model.head=cosine"],
+            "training.bias_correction: weight_aligning does nothing for model.head: cosine",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(file: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config.load(file, overrides)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

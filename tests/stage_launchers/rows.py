@@ -22,6 +22,7 @@ class Row:
         needs: programs without which it cannot run here.
         nodes: nodes to ask for.
         processes: processes on each node.
+        ends_peers: whether it ends all ranks when one fails; else they run on until they miss it.
         prefix: command of the test cluster under which the coordinator runs; none outside the cluster.
         marks: of its tests.
     """
@@ -32,6 +33,7 @@ class Row:
     needs: tuple[str, ...] = ()
     nodes: int = 1
     processes: int = 2
+    ends_peers: bool = True
     prefix: tuple[str, ...] = ()
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
@@ -40,7 +42,15 @@ SLURM = (pytest.mark.slow, pytest.mark.xdist_group("slurm"))
 ROWS = (
     Row("local", "local"),
     Row("deepspeed", "deepspeed", marks=(pytest.mark.slow,)),
-    Row("open-mpi", "mpi", needs=("mpirun",), marks=(pytest.mark.slow,)),
+    Row("open-mpi", "mpi", {"mpirun": "mpirun.openmpi"}, needs=("mpirun.openmpi",), marks=(pytest.mark.slow,)),
+    Row(
+        "mpich",
+        "mpi",
+        {"mpirun": "mpirun.mpich"},
+        needs=("mpirun.mpich",),
+        ends_peers=False,
+        marks=(pytest.mark.slow,),
+    ),
     Row(
         "slurm",
         "slurm",

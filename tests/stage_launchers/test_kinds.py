@@ -134,7 +134,8 @@ def test_every_rank_learns_its_place_and_has_its_log(bench: Bench) -> None:
 
 
 def test_a_failing_rank_ends_its_peers(bench: Bench) -> None:
-    coordinator = bench.start("ready(); import time; time.sleep(1 if place.rank == 1 else 600); sys.exit(7)")
+    others = 600 if bench.row.ends_peers else 3
+    coordinator = bench.start(f"ready(); import time; time.sleep(1 if place.rank == 1 else {others}); sys.exit(7)")
     code = bench.code(coordinator)
     assert code == 7 or (code and not create_launcher(bench.row.kind).capabilities.keeps_exit_codes)
     wait_until(lambda: not bench.alive())

@@ -24,7 +24,7 @@ class MpiLauncher:
     """Starts processes through `mpirun`; ranks learn their place from MPI.
 
     Attributes:
-        mpirun: the program, by name or path. It must belong to the MPI library that mpi4py loads.
+        mpirun: the program, by name or path, such as mpirun.mpich. Open MPI's must belong to the MPI that mpi4py loads.
         hostfile: the hosts, in the form of that MPI; without it, this machine, or the allocation of a scheduler.
         arguments: further arguments of `mpirun`, as they are.
     """
@@ -62,7 +62,7 @@ def _is_open_mpi(mpirun: str) -> bool:
         LauncherError: it is neither.
     """
     answer = subprocess.run([mpirun, "--version"], capture_output=True, text=True, check=False).stdout
-    if "Open MPI" in answer or "Open-MPI" in answer or "PRRTE" in answer:
+    if any(name in answer for name in ("Open MPI", "Open-MPI", "OpenRTE", "PRRTE")):
         return True
     if "HYDRA" in answer or "Intel(R) MPI" in answer:
         return False

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+
+from exemplar_store.errors import StoreError
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,19 @@ class Codec(BaseModel, ABC):
             ValueError: the payload does not hold ``count`` tokens, as far as the codec can tell. Changed bytes are
                 found by the exemplar's checksum, before this.
         """
+
+    def take(self, payload: bytes, count: int, kept: NDArray[np.bool_]) -> bytes:
+        """The payload of some of a payload's ``count`` tokens, with the very same values; ``kept`` is bool (count,).
+
+        Raises:
+            StoreError: they would have to be coded again, and would lose by it.
+            ValueError: as `decode`.
+        """
+        values = self.decode(payload, count)[kept]
+        smaller = self.encode(values)
+        if not np.array_equal(self.decode(smaller, len(values)), values):
+            raise StoreError(f"codec {self.name}: tokens cannot be dropped without coding the others again, with loss")
+        return smaller
 
     @cached_property
     def encoding(self) -> Encoding:

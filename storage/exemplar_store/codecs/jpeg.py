@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
+from exemplar_store.codecs.jpeg_scan import take_patches
 from exemplar_store.codecs.strip import StripCodec, pillow_bytes
 from exemplar_store.errors import StoreError
 
@@ -58,6 +59,15 @@ class Jpeg(StripCodec):
         before, after = self._header_around_width
         stream = b"".join((before, struct.pack(">H", width), after, payload, END_OF_IMAGE))
         return np.asarray(Image.frombytes("RGB", (width, height), stream, "jpeg", "RGB", ""))
+
+    def take(self, payload: bytes, count: int, kept: NDArray[np.bool_]) -> bytes:
+        """As `Codec.take`; the coefficients are the same, the colour of a patch's edge may follow its new neighbour."""
+        if not kept.any():
+            return b""
+        try:
+            return take_patches(base64.b64decode(self.header), payload, self.patch, count, kept)
+        except ValueError as error:
+            raise StoreError(f"codec jpeg: patches cannot be dropped: {error}") from error
 
     @cached_property
     def _header_around_width(self) -> tuple[bytes, bytes]:

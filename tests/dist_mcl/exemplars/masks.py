@@ -6,16 +6,18 @@ import numpy as np
 
 from dist_mcl.config import Exemplars
 from dist_mcl.exemplars import Masking
-from dist_mcl.exemplars.resolution import SURROUND
-from exemplar_store import Jpeg, TokenIds
+from dist_mcl.exemplars.codecs import codecs_for
 
 VOCABULARY = 30_522
 
 
-def masking(seed: int = 0, patch: int = 16, continues: list[int] | None = None, **config: object) -> Masking:
-    """As an experiment with these fields of `exemplars` has it; `continues` are ids that continue a word."""
+def masking_of(exemplars: Exemplars, seed: int = 0, continues: list[int] | None = None) -> Masking:
+    """As an experiment has it; `continues` are ids of text tokens that continue a word."""
     flags = np.zeros(VOCABULARY, dtype=np.bool_)
     flags[continues or []] = True
-    pictures = Jpeg(patch=patch)
-    codecs = {"image": pictures, SURROUND: pictures, "text": TokenIds.for_vocabulary(VOCABULARY)}
-    return Masking(Exemplars(**config), seed, codecs, flags)
+    return Masking(exemplars, seed, codecs_for(exemplars, VOCABULARY), flags)
+
+
+def masking(seed: int = 0, continues: list[int] | None = None, **config: object) -> Masking:
+    """The same from fields of `exemplars`."""
+    return masking_of(Exemplars(**config), seed, continues)

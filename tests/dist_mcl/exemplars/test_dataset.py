@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from dist_mcl.config import Exemplars
 from dist_mcl.exemplars import ExemplarDataset
+from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.tokens import Batch, Tokens
 from exemplar_store import Exemplar, ExemplarStore, Jpeg, TokenIds, encode
 
@@ -93,3 +96,18 @@ def test_an_epoch_is_one_generation(store: ExemplarStore) -> None:
     store.commit(store.plan(2, [encode(_exemplar(number), CODECS) for number in range(20, 24)]))
     assert all(equal(one, other) for one, other in zip(before, epoch(dataset), strict=True))
     assert len(dataset) == 20 and len(ExemplarDataset(store.path)) == 24
+
+
+def test_stored_logits_are_beside_the_tokens_and_in_the_bytes(tmp_path: Path) -> None:
+    codecs = codecs_for(Exemplars(), vocabulary_size=1000)
+    logits = np.random.default_rng(0).normal(size=50).astype(np.float16)
+    made = _exemplar(1)
+    answered = replace(made, tokens={**made.tokens, LOGITS: Tokens.full(logits, logits.shape)})
+    plain, larger = encode(made, codecs), encode(answered, codecs)
+    assert 80 < len(larger.payload) - len(plain.payload) < 120
+    store = ExemplarStore.create(tmp_path / "store", budget_bytes=1_000_000, run_id="run")
+    store.commit(store.plan(1, [larger]))
+    sample = ExemplarDataset(store.path)[0]
+    assert sample.logits is not None and np.array_equal(sample.logits, logits)
+    assert sample.tokens.keys() == made.tokens.keys()
+    assert Batch.collate([sample]).tokens.keys() == made.tokens.keys()

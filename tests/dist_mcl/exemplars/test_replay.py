@@ -2,7 +2,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dist_mcl.exemplars import Fresh, Replayed, epoch_batches, micro_batches
@@ -47,6 +47,7 @@ def spread(counts: list[int]) -> int:
     return max(counts) - min(counts)
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_an_epoch_has_every_fresh_sample_once_and_balanced_classes(epoch: dict[str, Any]) -> None:
     batches, length = epoch_batches(**epoch), expected_length(epoch)
@@ -63,6 +64,7 @@ def test_an_epoch_has_every_fresh_sample_once_and_balanced_classes(epoch: dict[s
         assert spread([by_exemplar[i] for i, other in enumerate(labels) if other == label]) <= 1
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_batches_are_whole_and_the_last_is_filled_from_the_start(epoch: dict[str, Any]) -> None:
     batches, length, size = epoch_batches(**epoch), expected_length(epoch), epoch["batch_size"]
@@ -72,6 +74,7 @@ def test_batches_are_whole_and_the_last_is_filled_from_the_start(epoch: dict[str
     assert entries[length:] == [entries[i % length] for i in range(len(entries) - length)]
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
     length = expected_length(epoch)
@@ -81,6 +84,7 @@ def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
         assert abs(seen - share * count) <= 1
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(epochs, st.sampled_from([1, 2, 4]))
 def test_micro_batches_are_the_batch_in_its_order(epoch: dict[str, Any], size: int) -> None:
     for batch in epoch_batches(**epoch):
@@ -122,6 +126,41 @@ def test_fresh_samples_come_masked_as_often_as_asked_and_only_beside_a_memory() 
     assert abs(sum(entry.masked for entry in fresh) / len(fresh) - 0.3) < 0.04
     alone = flat(epoch_batches(**{**big, "memory_labels": []}))
     assert not any(entry.masked for entry in alone if isinstance(entry, Fresh))
+
+
+@settings(deadline=None)  # a busy machine is no error
+@given(epochs)
+def test_proportional_replay_shows_every_exemplar_once(epoch: dict[str, Any]) -> None:
+    batches = epoch_batches(**epoch, sampler="proportional")
+    labels, size = epoch["memory_labels"], epoch["batch_size"]
+    length = len(epoch["fresh"]) + len(labels)
+    assert len(batches) == -(-length // size) and {len(batch) for batch in batches} == {size}
+    entries = flat(batches)[:length]
+    assert sorted(e.index for e in entries if isinstance(e, Fresh)) == sorted(epoch["fresh"])
+    replayed = [entry for entry in entries if isinstance(entry, Replayed)]
+    assert sorted(entry.index for entry in replayed) == list(range(len(labels)))
+    assert all(labels[entry.index] == labels[entry.text] for entry in replayed)
+    assert epoch_batches(**epoch, sampler="proportional") == batches
+
+
+def test_proportional_replay_is_shuffled_with_the_fresh_samples() -> None:
+    big = {**EPOCH, "fresh": range(400), "memory_labels": [0] * 400}
+    entries = flat(epoch_batches(**big, sampler="proportional"))
+    halves = [sum(isinstance(entry, Fresh) for entry in entries[start : start + 400]) for start in (0, 400)]
+    assert sum(halves) == 400 and abs(halves[0] - 200) < 50  # five standard deviations
+    assert entries != flat(epoch_batches(**{**big, "epoch": 2}, sampler="proportional"))
+
+
+@pytest.mark.parametrize("sampler", ["balanced", "proportional"])
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_ranks_share_out_the_same_micro_batches_in_equally_many_steps(sampler: str, ranks: int) -> None:
+    """As the learner does: micro-batch m of every step to rank m mod the number of ranks."""
+    batches = epoch_batches(**EPOCH, sampler=sampler)
+    shares = [[micro_batches(batch, 2)[rank::ranks] for batch in batches] for rank in range(ranks)]
+    assert {len(share) for share in shares} == {len(batches)}
+    for step, batch in enumerate(batches):
+        together = [entry for share in shares for part in share[step] for entry in part]
+        assert Counter(map(str, together)) == Counter(map(str, batch))
 
 
 def test_the_order_of_an_epoch_stays_what_it_was() -> None:

@@ -1,70 +1,130 @@
+"""One table for all selections: what each of them promises."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import get_args
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dist_mcl.exemplars import herding
+from dist_mcl.config import Exemplars
+from dist_mcl.exemplars import Candidates, rank_samples
+from dist_mcl.exemplars.select import ORDERS, entropy_order, random_order
+
+SELECTIONS = [*ORDERS, "reservoir"]
+each_selection = pytest.mark.parametrize("selection", SELECTIONS)
 
 
-def brute_force(features: np.ndarray, ids: np.ndarray) -> list[int]:
-    """Algorithm 4 of iCaRL as it is printed, one candidate after the other."""
-    units = [row / np.linalg.norm(row) for row in features.astype(np.float64)]
-    mean = sum(units) / len(units)
-    chosen: list[int] = []
-    while len(chosen) < len(units):
-        left = sorted(set(range(len(units))) - set(chosen), key=lambda row: ids[row])
-
-        def distance(row: int) -> float:
-            picked = [units[other] for other in [*chosen, row]]
-            return round(float(np.linalg.norm(mean - sum(picked) / len(picked))), 6)
-
-        chosen.append(min(left, key=distance))
-    return chosen
-
-
-def clusters(seed: int, n: int = 25, d: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def candidates(seed: int, n: int = 30, classes: int = 3) -> tuple[Candidates, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(n, d)) + 1).astype(np.float32), rng.permutation(1000)[:n]
+    features = (rng.normal(size=(n, 6)) + 1).astype(np.float32)
+    logits = rng.normal(size=(n, 4)).astype(np.float32)
+    return Candidates(rng.permutation(1000)[:n], features, logits), rng.integers(0, classes, n)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_is_the_printed_algorithm(seed: int) -> None:
-    features, ids = clusters(seed)
-    assert herding(features, ids).tolist() == brute_force(features, ids)
+def kept(selection: str, known: Candidates, targets: np.ndarray, count: int, seed: int = 0) -> set[int]:
+    """Ids that a memory for so many would hold, ordered as the store does."""
+    ranks = rank_samples(selection, known, targets, seed)
+    return set(known.ids[np.lexsort((known.ids, targets, ranks))[:count]].tolist())
 
 
-def test_hand_computed() -> None:
-    # The mean of the unit vectors lies on the diagonal, next to the third; the other two are as good as each other.
-    features = np.array([[3.0, 0.0], [0.0, 2.0], [5.0, 5.0]])
-    assert herding(features, np.array([4, 9, 7])).tolist() == [2, 0, 1]
-    assert herding(features, np.array([9, 4, 7])).tolist() == [2, 1, 0]
+def test_all_that_a_configuration_may_ask_for_is_here() -> None:
+    assert set(get_args(Exemplars.model_fields["selection"].annotation)) == set(SELECTIONS)
 
 
-@given(st.integers(0, 10**6), st.floats(0.01, 100))
-def test_neither_the_order_nor_the_length_of_the_rows_matters(seed: int, scale: float) -> None:
-    features, ids = clusters(seed % 50)
-    shuffled = np.random.default_rng(seed).permutation(len(ids))
-    order = ids[herding(features, ids)]
-    assert np.array_equal(ids[shuffled][herding(features[shuffled] * scale, ids[shuffled])], order)
+@each_selection
+def test_the_ranks_of_a_class_are_a_permutation(selection: str) -> None:
+    known, targets = candidates(0)
+    ranks = rank_samples(selection, known, targets, seed=0)
+    assert ranks.dtype == np.int64 and ranks.min() >= 0
+    for target in range(3):
+        own = ranks[targets == target]
+        assert len(set(own.tolist())) == len(own)
+        if selection != "reservoir":
+            assert sorted(own.tolist()) == list(range(len(own)))
 
 
-def test_ties_go_to_the_lower_id_and_equal_features_survive_noise() -> None:
-    features = np.ones((4, 3), np.float32)
-    assert herding(features, np.array([7, 3, 9, 1])).tolist() == [3, 1, 0, 2]
-    noisy = features + np.array([[0], [1], [2], [3]], np.float32) * [1e-7, 0, 0]
-    assert herding(noisy, np.array([7, 3, 9, 1])).tolist() == [3, 1, 0, 2]
+@each_selection
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_neither_the_order_nor_who_asks_matters(selection: str, seed: int) -> None:
+    """So it is the same for any number of ranks: each of them ranks all samples, in whatever order they came."""
+    known, targets = candidates(seed % 20)
+    shuffled = np.random.default_rng(seed).permutation(len(targets))
+    ranks = rank_samples(selection, known, targets, seed=5)
+    assert np.array_equal(rank_samples(selection, known.take(shuffled), targets[shuffled], seed=5), ranks[shuffled])
 
 
-def test_a_row_of_zeros_and_small_classes_are_ordered_too() -> None:
-    assert herding(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 0.0]]), np.arange(3)).tolist() == [1, 0, 2]
-    assert herding(np.zeros((0, 4)), np.zeros(0, np.int64)).tolist() == []
-    assert herding(np.ones((1, 4)), np.array([5])).tolist() == [0]
+@each_selection
+def test_a_smaller_memory_holds_a_part_of_a_larger_one(selection: str) -> None:
+    known, targets = candidates(1)
+    memories = [kept(selection, known, targets, count) for count in range(len(targets) + 1)]
+    assert all(small < large for small, large in pairwise(memories))
 
 
-def test_refuses_what_has_no_order() -> None:
-    with pytest.raises(ValueError, match="all different"):
-        herding(np.ones((2, 2)), np.array([1, 1]))
-    with pytest.raises(ValueError, match="finite"):
-        herding(np.array([[np.nan, 1.0]]), np.array([1]))
+@each_selection
+def test_what_is_alike_but_for_noise_keeps_its_order(selection: str) -> None:
+    ids = np.array([7, 3, 9, 1])
+    noise = np.array([[1e-7], [0], [-1e-7], [0]])
+    same = Candidates(ids, np.ones((4, 3)), np.ones((4, 2)))
+    noisy = Candidates(ids, np.ones((4, 3)) + noise * [1, 0, 0], np.ones((4, 2)) + noise * [1, 0])
+    targets = np.zeros(4, np.int64)
+    order = np.argsort(rank_samples(selection, same, targets, seed=0))
+    assert np.array_equal(np.argsort(rank_samples(selection, noisy, targets, seed=0)), order)
+    if selection not in ("random", "reservoir"):
+        assert ids[order].tolist() == [1, 3, 7, 9]
+
+
+@each_selection
+def test_small_classes_and_rows_of_zeros(selection: str) -> None:
+    nothing = Candidates(np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros((0, 2)))
+    assert rank_samples(selection, nothing, np.zeros(0, np.int64), seed=0).tolist() == []
+    zeros = Candidates(np.array([5, 6]), np.zeros((2, 4)), np.zeros((2, 2)))
+    assert len(set(rank_samples(selection, zeros, np.array([8, 8]), seed=0).tolist())) == 2
+
+
+@pytest.mark.parametrize("selection", ["random", "reservoir"])
+def test_only_what_is_random_follows_the_seed(selection: str) -> None:
+    known, targets = candidates(2)
+    assert kept(selection, known, targets, 10, seed=1) != kept(selection, known, targets, 10, seed=2)
+    for other in set(SELECTIONS) - {"random", "reservoir"}:
+        assert kept(other, known, targets, 10, seed=1) == kept(other, known, targets, 10, seed=2)
+
+
+@pytest.mark.parametrize("selection", ["herding", "entropy", "k_center", "coverage"])
+def test_refuses_what_has_no_order(selection: str) -> None:
+    ids, targets = np.arange(2), np.zeros(2, np.int64)
+    with pytest.raises(ValueError, match=f"{selection} needs ids that are all different"):
+        ORDERS[selection](Candidates(np.array([1, 1]), np.ones((2, 2)), np.ones((2, 2))), 0)
+    bad = np.array([[np.nan, 1.0], [0.0, 1.0]])
+    with pytest.raises(ValueError, match=f"{selection} needs finite values"):
+        rank_samples(selection, Candidates(ids, bad, bad), targets, seed=0)
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(2,\)"):
-        herding(np.ones((3, 2)), np.array([1, 2]))
+        ORDERS[selection](Candidates(ids, np.ones((3, 2)), np.ones((3, 2))), 0)
+
+
+def test_the_least_certain_come_first() -> None:
+    logits = np.array([[9.0, 0, 0], [1, 1, 1], [2, 1, 0], [0, 500, -500]])
+    assert entropy_order(logits, np.arange(4)).tolist() == [1, 2, 0, 3]
+
+
+def test_random_orders_are_even() -> None:
+    firsts = [int(random_order(np.arange(4), seed)[0]) for seed in range(2000)]
+    assert all(abs(firsts.count(one) - 500) < 97 for one in range(4))  # five standard deviations
+
+
+def test_a_reservoir_holds_an_even_draw_from_all_stages() -> None:
+    """100 samples of one class, then 300 of another: one in four is of the first, whichever stage brought it."""
+    shares = []
+    for seed in range(40):
+        stages = [np.arange(100), np.arange(100, 400)]
+        ranks = [
+            rank_samples("reservoir", Candidates(ids, np.ones((len(ids), 1)), np.ones((len(ids), 1))), ids * 0, seed)
+            for ids in stages
+        ]
+        held = np.argsort(np.concatenate(ranks))[:80]
+        shares.append(float((held < 100).mean()))
+    assert abs(float(np.mean(shares)) - 0.25) < 0.035  # five standard deviations

@@ -33,3 +33,22 @@ def test_a_run_with_a_sharded_backbone_learns_and_remembers(finished_run: Path, 
         memory = other.record("memorise")
         assert memory is not None and memory["exemplars"] > 0
     assert verify(sharded.store, full=True).problems == []
+
+
+@pytest.mark.slow
+def test_the_pretrained_backbone_sharded_learns_as_it_does_whole(tmp_path: Path) -> None:
+    settings = {
+        "model__backbone": "small",
+        "data__max_per_class": "1",
+        "scenario__stages": "2",
+        "training__learning_rate": "0.002",
+    }
+    finish(tmp_path / "whole", **settings)
+    finish(tmp_path / "sharded", **settings, **ZERO_3)
+    whole, sharded = (RunFolder.open(tmp_path / name).stages() for name in ("whole", "sharded"))
+    for one, other in zip(whole, sharded, strict=True):
+        records = [stage.record("train") for stage in (one, other)]
+        assert records[0] is not None and records[1] is not None
+        assert records[1]["loss"] == pytest.approx(records[0]["loss"], rel=1e-2)
+        memory = other.record("memorise")
+        assert memory is not None and memory["exemplars"] > 0

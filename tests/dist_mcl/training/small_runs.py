@@ -18,23 +18,37 @@ TRAINING = {"epochs": 2, "batch_size": 8, "micro_batch_size": 2, "learning_rate"
 EVERY_STEP = {"every_steps": 1}
 
 
-def start(folder: Path, processes: int, largest_file: int | None = None, **training: object) -> LocalHandle:
-    """Begin, or continue, to train in a folder, where writing fails beyond so many bytes of a file."""
+def start(
+    folder: Path,
+    processes: int,
+    largest_file: int | None = None,
+    before: Path | None = None,
+    sampler: str = "balanced",
+    **training: object,
+) -> LocalHandle:
+    """Begin, or continue, to train in a folder, where writing fails beyond so many bytes of a file.
+
+    With the folder of a training `before` that has ended, go on with its adapter.
+    """
     folder.mkdir(exist_ok=True)
     experiment = {
         "name": "test",
         "model": {"backbone": "tiny"},
+        "exemplars": {"replay_sampler": sampler},
         "training": {**TRAINING, **training},
         "launcher": {"processes": processes},
     }
     argv = (sys.executable, str(PROGRAM), str(folder), json.dumps(experiment))
+    argv += () if before is None else (str(before / "adapter"),)
     limit = {} if largest_file is None else {"LARGEST_FILE": str(largest_file)}
     return LocalLauncher().launch(Job(argv, processes, folder, {"OMP_NUM_THREADS": "1", **limit}))
 
 
-def finish(folder: Path, processes: int, **training: object) -> tuple[list[float], dict[str, str]]:
+def finish(
+    folder: Path, processes: int, before: Path | None = None, sampler: str = "balanced", **training: object
+) -> tuple[list[float], dict[str, str]]:
     """Train to the end; returns losses, which must be equal on all ranks, and digests of the adapter's files."""
-    code = start(folder, processes, **training).wait(timeout=400)
+    code = start(folder, processes, before=before, sampler=sampler, **training).wait(timeout=400)
     assert code == 0, (folder / "rank-0.log").read_text()
     return result(folder, processes)
 

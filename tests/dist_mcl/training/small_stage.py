@@ -1,4 +1,7 @@
-"""A program for tests: one rank that trains a tiny classifier on made-up samples; starts and ends as a worker does."""
+"""A program for tests: one rank that trains a tiny classifier on made-up samples; starts and ends as a worker does.
+
+`small_stage.py FOLDER EXPERIMENT [ADAPTER]`: with the adapter folder of a stage before, it goes on with that.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from dist_mcl.training.evaluate import predict
 from dist_mcl.training.learner import Pool
 from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
+from dist_mcl.training.optimizer_state import OptimizerState
 from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSignals
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.train import train
@@ -32,9 +36,10 @@ from stage_launchers import die_with_launcher, end_process
 
 CLASSES = 3
 CODECS, WORDS = {"image": Jpeg()}, np.zeros(2000, dtype=np.bool_)
+OLD = 2  # of them; a stage before this one, which is not run, brought them
 
 
-def made_up(count: int, words: int, seed: int) -> list[Sample]:
+def made_up(count: int, words: int, seed: int, first_class: int = 0) -> list[Sample]:
     """Samples whose pictures and words are noise."""
     rng = np.random.default_rng(seed)
     return [
@@ -43,28 +48,35 @@ def made_up(count: int, words: int, seed: int) -> list[Sample]:
                 "image": Tokens.full(rng.integers(0, 256, (36, 16, 16, 3), dtype=np.uint8), (6, 6)),
                 "text": Tokens.full(rng.integers(1000, 2000, words, dtype=np.int32), (words,)),
             },
-            target=number % CLASSES,
+            target=first_class + number % CLASSES,
             id=number,
             stage=1,
+            logits=rng.normal(size=OLD).astype(np.float16),
         )
         for number in range(count)
     ]
 
 
-def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
+def main(folder: Path, experiment: Experiment, signals: StopSignals, before: Path | None) -> None:
     group = join_process_group(experiment.training.step_timeout)
-    model = Classifier.begin(load_backbone(experiment, group), experiment.model.adapter, seed=0)
-    model.head.grow(CLASSES, seed=1)
+    backbone = load_backbone(experiment, group)
+    if before is None:
+        model = Classifier.begin(backbone, experiment.model.adapter, seed=0)
+    else:
+        model = Classifier.resume(backbone, before)
+    model.head.grow(OLD, seed=1)
+    model.head.grow(CLASSES - OLD, seed=2)
     # The backbone draws nothing at random, other backbones may: that, too, must not depend on who computes what.
     model.backbone.register_forward_hook(
         lambda module, given, features: nn.functional.dropout(features, 0.2, module.training)
     )
-    fresh = made_up(20, words=4, seed=0)
+    first_class = 0 if before is None else CLASSES
+    fresh = made_up(20, words=4, seed=0, first_class=first_class)
     with callable_in_parts(model):
         masked = mask_all(model, fresh, fresh, Masking(experiment.exemplars, experiment.seed, CODECS, WORDS), group)
-    rows = class_rows(list(range(CLASSES)))
+    rows = class_rows(list(range(first_class + CLASSES)))
     silent = ProgressFile(None)
-    losses = train(
+    trained = train(
         model,
         Pool(fresh, fresh, made_up(4, words=2, seed=1)),
         rows,
@@ -74,11 +86,14 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals) -> None:
         ProgressFile(folder / "progress.json" if group.is_first else None),
         Checkpoints(folder / "checkpoint", experiment.training.checkpoint, None, group, check_current=lambda: None),
         StopRequests(signals, folder / "STOP", folder, group),
+        OptimizerState.load(before) if before and experiment.training.optimizer_state == "keep" else None,
     )
-    (folder / f"losses-{group.rank}.json").write_text(json.dumps(losses))
+    (folder / f"losses-{group.rank}.json").write_text(json.dumps(trained.losses))
     with callable_in_parts(model):
         if group.is_first:
             model.save(folder / "adapter")
+            if trained.optimizer is not None:
+                trained.optimizer.save(folder / "adapter")
         _, predictions = predict(model, fresh, rows, group, silent)
     kept = [tokens.positions.tolist() for sample in masked for tokens in sample.tokens.values()]
     (folder / f"passes-{group.rank}.json").write_text(json.dumps({"kept": kept, "predictions": predictions.tolist()}))
@@ -95,7 +110,8 @@ if __name__ == "__main__":
     Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
     torch.set_num_threads(1)
     try:
-        main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]), stop_signals)
+        stage_before = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+        main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]), stop_signals, stage_before)
         code = 0
     except StageYieldedError:
         code = 85

@@ -20,6 +20,7 @@ from dist_mcl.backbones import SmallBackbone
 from dist_mcl.run_folder import Plan, ProgressFile, RunFolder
 from dist_mcl.tokens import Sample, Tokens
 from dist_mcl.training import memorise as memorising
+from dist_mcl.training.agreement import RanksDisagreeError
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
@@ -93,6 +94,38 @@ def test_the_memory_is_the_same_for_any_number_of_ranks(tmp_path: Path) -> None:
             counts.append(len(one))
         assert all(verify(store, full=True).problems == [] for store in stores)
     assert 0 < counts[0] < counts[1] == 2 * SAMPLES
+
+
+def disagree(rank: int, folder: str, answers: str) -> None:
+    """Choose exemplars on one of two ranks, of which the second ranks those of the last class the other way round."""
+    if rank == 1:
+        real = memorising.rank_samples
+
+        def deviate(*arguments: Any) -> Any:
+            ranks = real(*arguments)
+            last = arguments[2] == CLASSES - 1
+            return np.where(last, ranks[last].max() - ranks, ranks)
+
+        memorising.rank_samples = deviate
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{answers}.meet", timedelta(minutes=10), rank=rank, world_size=2)
+    run, group = RunFolder.open(Path(folder)), ProcessGroup(rank, 2, torch.device("cpu"))
+    model = Classifier.begin(SmallBackbone.tiny(0), run.experiment.model.adapter, 0)
+    try:
+        memorise(model, samples(1), run, 1, masking(), group, ProgressFile(None))
+    except RanksDisagreeError as error:
+        Path(f"{answers}.{rank}").write_text(str(error))
+    dist.destroy_process_group()
+
+
+def test_ranks_that_choose_differently_stop_and_say_who_and_where(tmp_path: Path) -> None:
+    run = begin(tmp_path / "run", [list(range(CLASSES))], BUDGETS[0])
+    torch.multiprocessing.spawn(disagree, (str(run.path), str(tmp_path / "told")), 2)
+    told = [(tmp_path / f"told.{rank}").read_text() for rank in range(2)]
+    assert told[0] == told[1]
+    assert told[0].startswith("rank 1 here on ") and told[0].count("exemplars of class.") == 1
+    assert f"disagree: exemplars of class.{CLASSES - 1} is " in told[0]
+    assert ExemplarStore.open(run.store).head.stages == ()
 
 
 class ThreadGroup:

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,17 @@ def test_killed_and_continued_by_another_number_of_processes(
     assert 1 <= len(left) <= 3
     assert finish(tmp_path, after, checkpoint=EVERY_STEP, zero_stage=zero_stage) == alone
     assert committed(tmp_path) == [8, 9]
+
+
+def test_killed_under_a_teacher_and_continued(tmp_path: Path) -> None:
+    """The model of the stage before is asked again by the attempt that continues, not the one half trained."""
+    options: dict[str, Any] = {"distillation": {"teacher": "previous", "weight": 3}, "sampler": "proportional"}
+    undisturbed = finish(tmp_path / "undisturbed", 1, **options)
+    folder = tmp_path / "killed"
+    handle = start(folder, 1, checkpoint=EVERY_STEP, **options)
+    wait_until(lambda: 2 in committed(folder), handle)
+    handle.stop(grace=0)
+    assert finish(folder, 2, checkpoint=EVERY_STEP, **options) == undisturbed
 
 
 def test_a_signal_to_one_rank_saves_and_ends_all(alone: Result, tmp_path: Path) -> None:
