@@ -6,25 +6,25 @@ the mend.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
 from dist_mcl import deepspeed_json
+from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
+from dist_mcl.explain import explain
+from dist_mcl.section import Section as _Section
 from stage_launchers import launcher_kinds
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -43,42 +43,6 @@ def parse_size(value: object) -> object:
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, description="bytes; accepts 300kB, 512KiB, 2MiB")]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_switch_is_no_number(cls, values: object) -> object:
-        # Python takes True for 1, and YAML takes yes and on for True.
-        given = values if isinstance(values, dict) else {}
-        for name, value in given.items():
-            if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
-                raise ValueError(f"{name} is no switch, write a value other than {str(value).lower()}")
-        return values
-
-
-class Data(_Section):
-    """What is learned from."""
-
-    dataset: Literal["emoji"] = "emoji"
-    folder: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
-        None, description="where the dataset lies; the copy in the package when left out"
-    )
-    scene: Literal["none", "photo"] = Field("photo", description="background of each picture: white, or a photograph")
-    text: Literal["hard", "full"] = Field("hard", description="hard: three words, none of which names a class")
-    modalities: tuple[Literal["image", "text"], ...] = Field(
-        ("image", "text"), min_length=1, description="what of each sample is seen; text alone is a control"
-    )
-    max_per_class: int | None = Field(None, ge=1, description="training and test samples of a class, for quick trials")
-
-
-class Scenario(_Section):
-    """What arrives when."""
-
-    kind: Literal["class_incremental"] = "class_incremental"
-    stages: int = Field(5, ge=1)
 
 
 class SSFAdapter(_Section):
@@ -256,7 +220,7 @@ class Experiment(_Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}$")
     seed: int = Field(0, ge=0, lt=2**31)
-    data: Data = Data()
+    data: Data = EmojiData()
     scenario: Scenario = Scenario()
     model: Model = Model()
     training: Training = Training()
@@ -309,7 +273,7 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {line}" for line in _explain(error))) from error
+        raise UserError("\n".join(f"{path}: {line}" for line in explain(error, Experiment))) from error
 
 
 def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -339,35 +303,3 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         section[keys[-1]] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise UserError(f"--set {override}: {value!r} is not a YAML value; quote it") from error
-
-
-def _explain(error: ValidationError) -> list[str]:
-    return [_explain_one(item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
-
-
-def _explain_one(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
-    # The tag of a discriminated union appears in the location but not in the user's file.
-    path = ".".join(str(part) for part in location if part not in ("ssf", "lora"))
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        mend = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-        return f"{path}: unknown key; {mend}"
-    if kind == "union_tag_not_found":
-        return f"{path}.kind: missing; add one of ssf, lora"
-    if kind == "missing":
-        return f"{path}: missing; add it"
-    message = message.removeprefix("Value error, ")
-    return f"{path or 'experiment'}: {message}" + ("" if isinstance(value, dict | BaseModel) else f", got {value!r}")
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    section: type[BaseModel] = Experiment
-    for part in location:
-        if part in section.model_fields:
-            annotation = section.model_fields[str(part)].annotation
-            options = [option for option in (annotation, *get_args(annotation)) if isinstance(option, type)]
-            section = next(option for option in options if issubclass(option, BaseModel))
-        else:  # the tag of the adapter union
-            section = SSFAdapter if part == "ssf" else LoRAAdapter
-    return list(section.model_fields)

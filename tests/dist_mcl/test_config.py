@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dist_mcl import config
+from dist_mcl.data_config import EmojiData
 from dist_mcl.errors import UserError
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.yaml"
@@ -40,7 +41,22 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
         ("zzz=1", "zzz: unknown key; known keys: name, seed, data,"),
         ("model.adapter.rnk=2", "model.adapter.kind: missing; add one of ssf, lora"),
         ("model.adapter={kind: lora, rnk: 2}", "model.adapter.rnk: unknown key; did you mean 'rank'?"),
-        ("model.adapter.kind=foo", "'foo' found using 'kind' does not match any of the expected tags: 'ssf', 'lora'"),
+        ("model.adapter.kind=foo", "model.adapter.kind: choose one of ssf, lora, got 'foo'"),
+        (
+            "data.dataset=letters",
+            "data.dataset: choose one of emoji, cdda, food101, imagenet_r, image_folder, mm_imdb,",
+        ),
+        ("data.sceen=none", "data.sceen: unknown key; did you mean 'scene'?"),
+        ("data={dataset: food101}", "data.folder: missing; add it"),
+        ("data={dataset: food101, folder: f, scene: none}", "data.scene: unknown key; known keys: modalities, max_per"),
+        (
+            "data={dataset: mm_imdb, folder: f}",
+            "data: a film has several genres and is to get one class; say data.genr",
+        ),
+        ("data=emoji", "data: Input should be a valid dictionary or object to extract fields from, got 'emoji'"),
+        ("scenario={stages: 3, increment: 10}", "scenario: say either stages or increment: stages for equal ones"),
+        ("scenario.stages=null", "scenario: say either stages or increment: stages for equal ones"),
+        ("scenario.base=11", "scenario: base 11 needs increment, the classes of every later stage"),
         ("training.epochs=three", "training.epochs: Input should be a valid integer"),
         ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1, got 0"),
         ("training.epochs=true", "training: epochs is no switch, write a value other than true"),
@@ -80,6 +96,17 @@ def test_files_that_are_no_configuration(tmp_path: Path, content: str, message: 
     path.write_text(content)
     with pytest.raises(UserError, match=message):
         config.load(path)
+
+
+@pytest.mark.parametrize("data", ["{}", "{max_per_class: 2}", "{dataset: emoji, scene: none}"])
+def test_emoji_are_the_data_unless_it_is_said(file: Path, data: str) -> None:
+    assert isinstance(config.load(file, [f"data={data}"]).data, EmojiData)
+
+
+def test_increments_leave_the_number_of_stages_open(file: Path) -> None:
+    scenario = config.load(file, ["scenario.increment=10", "scenario.base=11"]).scenario
+    assert (scenario.stages, scenario.base, scenario.increment) == (None, 11, 10)
+    assert config.Scenario.model_validate(scenario.model_dump()) == scenario
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

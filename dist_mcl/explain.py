@@ -1,0 +1,88 @@
+"""What is wrong with a configuration, in one line for each mistake, in the words and places of the user's file."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+Location = tuple[int | str, ...]
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    """A line for each mistake: path, value and mend.
+
+    Args:
+        root: the model that was validated.
+    """
+    return [_explain_one(root, item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
+
+
+def _explain_one(root: type[BaseModel], location: Location, kind: str, message: str, value: object) -> str:
+    steps = _walk(root, location)
+    # The tag of a discriminated union appears in the location but not in the user's file.
+    place = ".".join(step.part for step in steps if step.is_key)
+    if kind == "extra_forbidden":
+        known = list((steps[-2].options.section if len(steps) > 1 else root).model_fields)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        return f"{place}: unknown key; {mend}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return _explain_tag(place, steps[-1].options, value)
+    if kind == "missing":
+        return f"{place}: missing; add it"
+    message = message.removeprefix("Value error, ")
+    return f"{place or 'experiment'}: {message}" + ("" if isinstance(value, dict | BaseModel) else f", got {value!r}")
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The sections that a field may hold, by the value of the key that tells them apart; one of them has the key ""."""
+
+    discriminator: str
+    sections: dict[str, type[BaseModel]]
+
+    @classmethod
+    def of(cls, annotation: Any, discriminator: object) -> _Options:
+        types = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+        found = [one for one in types if issubclass(one, BaseModel)]
+        if not isinstance(discriminator, str):
+            return cls("", {"": found[0]} if found else {})
+        return cls(discriminator, {get_args(one.model_fields[discriminator].annotation)[0]: one for one in found})
+
+    @property
+    def section(self) -> type[BaseModel]:
+        return self.sections.get("", BaseModel)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One part of a mistake's location: a key of the user's file, or the tag by which a union was resolved."""
+
+    part: str
+    is_key: bool
+    options: _Options
+
+
+def _walk(root: type[BaseModel], location: Location) -> list[_Step]:
+    options = _Options("", {"": root})
+    steps: list[_Step] = []
+    for part in map(str, location):
+        is_key = not (options.discriminator and part in options.sections)
+        if is_key:
+            field = options.section.model_fields.get(part)
+            options = _Options.of(field.annotation, field.discriminator) if field else _Options("", {})
+        else:
+            options = _Options("", {"": options.sections[part]})
+        steps.append(_Step(part, is_key, options))
+    return steps
+
+
+def _explain_tag(place: str, options: _Options, value: object) -> str:
+    known, key = ", ".join(options.sections), options.discriminator
+    given = value.get(key) if isinstance(value, dict) else None
+    if given is None:
+        return f"{place}.{key}: missing; add one of {known}"
+    return f"{place}.{key}: choose one of {known}, got {given!r}"
