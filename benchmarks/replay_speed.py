@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from dist_mcl.backbones import SmallBackbone
+from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import SSFAdapter
-from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
 from dist_mcl.run_folder import RunFolder
-from dist_mcl.scenario.reader import open_split
+from dist_mcl.scenario.readers import open_splits
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from exemplar_store import StoreReader
@@ -38,10 +38,10 @@ def main() -> None:
         chosen = np.random.default_rng(0).choice(len(reader), size=min(BATCH, len(reader)), replace=False)
         exemplars = reader.read_many(chosen)
     masked = [Sample(item.tokens, item.label, item.sample_id, item.stage) for item in exemplars]
-    scenes = open_split(run.experiment.data, "train", run.experiment.seed)
-    tokenizer = TextTokenizer(minilm)
+    scenes = open_splits(run.experiment.data, run.experiment.seed)["train"]
+    tokenizers = open_tokenizers(run.experiment.model)
     where = {int(sample_id): index for index, sample_id in enumerate(scenes.ids)}
-    whole = [scenes.sample(where[item.id], tokenizer, stage=1) for item in masked]
+    whole = [scenes.sample(where[item.id], tokenizers, stage=1) for item in masked]
     model = Classifier.begin(SmallBackbone.from_pretrained(minilm), SSFAdapter(), seed=0)
     model.head.grow(len(run.plan.class_names), seed=0)
     times: dict[str, list[float]] = {"whole": [], "masked": []}

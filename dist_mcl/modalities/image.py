@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dist_mcl.tokens import Tokens
 
 PATCH = 16
+
+
+@dataclass(frozen=True)
+class SquarePatches:
+    """Tokenizer of backbones with a fixed square grid.
+
+    A picture of another size is scaled to the square as a whole: its sides' ratio changes, and nothing is cut off.
+
+    Attributes:
+        side: of the square in pixels, a multiple of `patch`.
+        patch: side of a patch in pixels.
+    """
+
+    side: int
+    patch: int = PATCH
+
+    def encode(self, picture: NDArray[np.uint8]) -> Tokens:
+        """Patches of a uint8 (H, W, 3) picture on the grid (side // patch, side // patch). Raises as `patchify`."""
+        size = (self.side, self.side)
+        if picture.shape[:2] != size:
+            picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+        return patchify(picture, self.patch)
 
 
 def patchify(picture: NDArray[np.uint8], patch: int = PATCH) -> Tokens:

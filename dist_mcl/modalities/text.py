@@ -17,12 +17,14 @@ class TextTokenizer:
 
     Args:
         folder: the folder of a pretrained model; must hold `tokenizer.json`.
+        longest: tokens that are kept of a longer text, its first ones; all when left out.
 
     Raises:
         UserError: the folder has no readable tokenizer.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, longest: int | None = None) -> None:
+        self._longest = longest
         path = folder / "tokenizer.json"
         try:
             self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
@@ -30,7 +32,7 @@ class TextTokenizer:
             raise UserError(f"{path}: cannot read the tokenizer: {error.strerror}; run `mcl models fetch`") from error
         except Exception as error:  # tokenizers raises a bare Exception for every malformed file
             raise UserError(f"{path}: not a tokenizer file ({error}); delete it and run `mcl models fetch`") from error
-        # The files of sentence encoders pad and cut; here ragged texts stay ragged and keep every token.
+        # The files of sentence encoders pad and cut; here ragged texts stay ragged, and `longest` alone cuts them.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
@@ -40,8 +42,8 @@ class TextTokenizer:
         return int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> Tokens:
-        """Token ids of a text: values int32 (n,) on the grid (n,); n is 0 for an empty text."""
-        ids = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int32)
+        """Token ids of a text: values int32 (n,) on the grid (n,); n is 0 for an empty text, and at most `longest`."""
+        ids = np.array(self._tokenizer.encode(text, add_special_tokens=False).ids[: self._longest], dtype=np.int32)
         return Tokens.full(ids, ids.shape)
 
     def decode(self, ids: Sequence[int]) -> str:

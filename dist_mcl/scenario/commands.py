@@ -1,4 +1,4 @@
-"""`mcl data`: list and rebuild the data sets."""
+"""`mcl data`: list, build, check and caption data sets."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow.compute as pc
 import typer
 from rich.console import Console
 from rich.progress import track
 
+from dist_mcl import config
 from dist_mcl.errors import UserError
 from dist_mcl.scenario.builders.progress import Item
-from dist_mcl.scenario.tables import read_objects, read_photographs, shipped_folder
+from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, folder_of, read_objects, read_photographs
 
-NAMES = ("emoji",)
-app = typer.Typer(help="The data sets that come with the package.", no_args_is_help=True)
+NAMES = ("emoji", "cdda")
+app = typer.Typer(help="The data sets that can be had from packages, and those of your own.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show what is there: classes, samples, photographs, bytes, licence.
+    """Show the data sets that come from packages: classes, samples, bytes, licence, folder.
 
     Example: mcl data list --json
     """
@@ -36,20 +38,60 @@ def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 
 @app.command("prepare")
 def prepare_command(
-    name: Annotated[str, typer.Argument(help="The data set to rebuild.")],
-    output: Annotated[Path | None, typer.Option(help="Folder to write; the shipped copy when left out.")] = None,
+    name: Annotated[str, typer.Argument(help="The data set to build.")],
+    output: Annotated[Path | None, typer.Option(help="Folder to write; the usual place when left out.")] = None,
 ) -> None:
-    """Rebuild a data set from the packages it comes from (npm, and apt-get on Debian 12).
+    """Build a data set from the packages it comes from (npm, and apt-get on Debian 12).
 
-    Example: mcl data prepare emoji --output rebuilt
+    Example: mcl data prepare cdda
     """
     if name not in NAMES:
         raise UserError(f"data set {name!r}: not known; choose from {', '.join(NAMES)}")
-    from dist_mcl.scenario.builders.prepare import prepare_emoji  # the renderer and scikit-learn take seconds to import
+    from dist_mcl.scenario.builders.prepare import BUILDERS  # the renderer and scikit-learn take seconds to import
 
-    folder = output or shipped_folder(name)
-    prepare_emoji(folder, _track)
+    folder = output or folder_of(name)
+    BUILDERS[name](folder, _track)
     typer.echo(f"{name}: {folder}")
+
+
+@app.command("check")
+def check_command(
+    config_file: Annotated[Path, typer.Argument(help="An experiment's YAML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
+    ] = None,
+) -> None:
+    """Read all that an experiment would: decode every picture, and say what there is.
+
+    Example: mcl data check configs/food101_vilt.yaml --set data.folder=food101
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl.scenario.readers import open_splits
+
+    for split, dataset in open_splits(experiment.data, experiment.seed).items():
+        for index in _track(range(len(dataset)), split):
+            dataset.raw(index)
+        counts = Counter(dataset.labels.tolist()).values()
+        typer.echo(f"{split}: {len(dataset)} samples of {len(counts)} classes, {min(counts)} to {max(counts)} in each")
+
+
+@app.command("caption")
+def caption_command(
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures; captions.jsonl is written there.")],
+    model: Annotated[str, typer.Option(help="Hugging Face image-to-text model: its id or its folder.")],
+    prompt: Annotated[str, typer.Option(help="What the model is asked, where it takes a text.")] = "",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest caption, in tokens.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 8,
+) -> None:
+    """Caption every picture of a folder that has no caption yet; interrupted, the same command goes on.
+
+    Example: mcl data caption imagenet-r --model Salesforce/instructblip-flan-t5-xl --prompt "Describe the image."
+    """
+    from dist_mcl.scenario.captions import Captioner, caption_folder  # transformers takes seconds to import
+
+    captioner = Captioner(model, prompt, max_new_tokens)
+    written = caption_folder(folder, captioner, batch_size, _track)
+    typer.echo(f"{folder / 'captions.jsonl'}: {written} captions written")
 
 
 def _track(sequence: Sequence[Item], description: str) -> Iterable[Item]:
@@ -60,19 +102,16 @@ def _track(sequence: Sequence[Item], description: str) -> Iterable[Item]:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    folder = shipped_folder(name)
+    folder = folder_of(name)
+    if not (folder / OBJECTS).exists():
+        return {"name": name, "folder": str(folder), "make it with": f"mcl data prepare {name}"}
     objects, info = read_objects(folder)
-    samples = Counter(objects["split"].to_pylist())
-    photographs = Counter(read_photographs(folder)["split"].to_pylist())
-    return {
-        "name": name,
-        "title": info.title,
-        "classes": len(info.classes),
-        "train": samples["train"],
-        "test": samples["test"],
-        "train photographs": photographs["train"],
-        "test photographs": photographs["test"],
-        "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-        "licence": info.licence,
-        "folder": str(folder),
-    }
+    facts = {"name": name, "title": info.title, "classes": len(info.classes), **_counts(objects, "")}
+    if (folder / PHOTOGRAPHS).exists():
+        facts.update(_counts(read_photographs(folder), " photographs"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {**facts, "bytes": size, "licence": info.licence, "folder": str(folder)}
+
+
+def _counts(table: Any, what: str) -> dict[str, int]:
+    return {f"{split}{what}": pc.sum(pc.equal(table["split"], split)).as_py() for split in ("train", "test")}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dist_mcl.data_config import Scenario
 from dist_mcl.errors import UserError
 
 
@@ -28,26 +29,45 @@ class Stage:
     test: NDArray[np.int64]
 
 
-def class_incremental(class_ids: Sequence[int], num_stages: int, seed: int) -> list[tuple[int, ...]]:
+def class_incremental(class_ids: Iterable[int], scenario: Scenario, seed: int) -> list[tuple[int, ...]]:
     """Deal classes to stages in a seeded random order.
 
-    Stages are as even as possible; the first ones take the remainder. The result depends on the set of class ids and
-    the seed alone.
+    Equal stages are as even as possible, and the first ones take the remainder. With a base and increments the last
+    stage takes what is left, as in PILOT. The result depends on the set of class ids, the scenario and the seed alone.
+
+    Args:
+        seed: of the order, where the scenario has no `class_seed`.
 
     Returns:
         One tuple of class ids per stage, in order of arrival.
 
     Raises:
-        UserError: fewer than one stage, or more stages than classes.
+        UserError: more stages, or a larger base, than there are classes.
     """
-    ordered = sorted(set(class_ids))
-    if not 1 <= num_stages <= len(ordered):
+    order = _order(sorted(set(class_ids)), scenario, seed)
+    if scenario.increment is None:
+        return [tuple(part.tolist()) for part in np.array_split(order, _checked_stages(scenario, len(order)))]
+    first = scenario.base or scenario.increment
+    if first > len(order):
+        raise UserError(f"scenario.base: {first} classes in the first stage are more than the {len(order)} there are")
+    borders = range(first, len(order), scenario.increment)
+    return [tuple(part.tolist()) for part in np.split(order, borders)]
+
+
+def _order(ordered: Sequence[int], scenario: Scenario, seed: int) -> NDArray[np.int64]:
+    if scenario.class_seed is None:
+        return np.random.default_rng(seed).permutation(ordered)
+    # Published class orders were drawn with numpy's legacy generator, and only it gives them again.
+    return np.asarray(ordered)[np.random.RandomState(scenario.class_seed).permutation(len(ordered))]
+
+
+def _checked_stages(scenario: Scenario, classes: int) -> int:
+    if scenario.stages is None or scenario.stages > classes:
         raise UserError(
-            f"scenario.stages: {num_stages} stages cannot share {len(ordered)} classes; "
-            f"choose a number from 1 to {len(ordered)}"
+            f"scenario.stages: {scenario.stages} stages cannot share {classes} classes; "
+            f"choose a number from 1 to {classes}"
         )
-    shuffled = np.random.default_rng(seed).permutation(ordered)
-    return [tuple(part.tolist()) for part in np.array_split(shuffled, num_stages)]
+    return scenario.stages
 
 
 def stages(

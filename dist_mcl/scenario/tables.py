@@ -1,7 +1,7 @@
 """The two Parquet files of a data set: objects (picture with alpha, text, label) and background photographs.
 
 A data set is a folder with `objects.parquet` and `photographs.parquet`. Whoever writes these two files with the schemas
-below has made a new data set; `reader.Scenes` reads it unchanged.
+below has made a new data set; `readers.drawings.Scenes` reads it unchanged.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dist_mcl.errors import UserError
+from dist_mcl.packages.download import cache_folder
 
 OBJECTS = "objects.parquet"
 PHOTOGRAPHS = "photographs.parquet"
+SHIPPED = ("emoji",)
 _METADATA_KEY = b"dist_mcl"
 
 OBJECT_SCHEMA = pa.schema(
@@ -67,6 +69,11 @@ class DatasetInfo:
 def shipped_folder(name: str) -> Path:
     """Where a data set that comes with the package lies."""
     return Path(str(resources.files("dist_mcl"))) / "data" / name
+
+
+def folder_of(name: str) -> Path:
+    """Where a data set lies unless the user says otherwise: in the package, or where `mcl data prepare` puts it."""
+    return shipped_folder(name) if name in SHIPPED else cache_folder() / "data" / name
 
 
 def write_objects(path: Path, columns: dict[str, list[object]], info: DatasetInfo) -> None:
@@ -121,5 +128,7 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _mend(path: Path) -> str:
+    if path.parent == folder_of("cdda"):
+        return "make it with `mcl data prepare cdda`"
     # The folder's name is the user's own and need not be the data set's.
     return f"make it with `mcl data prepare NAME --output {path.parent}`, NAME being one of `mcl data list`"

@@ -1,4 +1,4 @@
-"""A stage's samples by index, composed when first used."""
+"""A stage's samples by index, read and composed when they are used."""
 
 from __future__ import annotations
 
@@ -8,25 +8,37 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.scenario.reader import Scenes
+from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.tokens import Sample
 
+# Of token values that a stage keeps, on each process: all of a small set, and so much of a large one.
+KEPT_BYTES = 2**29
 
-class SceneSamples(Sequence[Sample]):
-    """Some samples of a dataset; each is composed and tokenised once and then kept.
+
+class StageSamples(Sequence[Sample]):
+    """Some samples of a data set; the first ones that are used stay in memory, the rest is read again each time.
 
     Args:
-        scenes: the dataset.
+        dataset: one split of it.
         indices: which of its samples.
-        tokenizer: for the texts.
+        tokenizers: of the backbone.
         stage: the stage that brings them.
+        kept_bytes: how much of them may stay.
     """
 
-    def __init__(self, scenes: Scenes, indices: NDArray[np.int64], tokenizer: TextTokenizer, stage: int) -> None:
-        self._scenes, self._tokenizer, self._stage = scenes, tokenizer, stage
+    def __init__(
+        self,
+        dataset: Dataset,
+        indices: NDArray[np.int64],
+        tokenizers: Tokenizers,
+        stage: int,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self._dataset, self._tokenizers, self._stage = dataset, tokenizers, stage
         self._indices: list[int] = indices.tolist()
-        self._made: dict[int, Sample] = {}
+        self._kept: dict[int, Sample] = {}
+        self._room = kept_bytes
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -36,9 +48,15 @@ class SceneSamples(Sequence[Sample]):
     @overload
     def __getitem__(self, key: slice) -> list[Sample]: ...
     def __getitem__(self, key: int | slice) -> Sample | list[Sample]:
+        """A sample, or some. Raises UserError where a picture cannot be read."""
         if isinstance(key, slice):
             return [self[i] for i in range(*key.indices(len(self)))]
         index = self._indices[key]
-        if index not in self._made:
-            self._made[index] = self._scenes.sample(index, self._tokenizer, self._stage)
-        return self._made[index]
+        if index in self._kept:
+            return self._kept[index]
+        sample = self._dataset.sample(index, self._tokenizers, self._stage)
+        size = sum(tokens.values.nbytes for tokens in sample.tokens.values())
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = sample
+        return sample

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dist_mcl.backbones import SmallBackbone
+from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment
 from dist_mcl.evaluation import confusion_counts, matrix_row
 from dist_mcl.exemplars import ExemplarDataset
 from dist_mcl.exemplars.codecs import codecs_for
-from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages.models import model_dir
+from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
-from dist_mcl.scenario.reader import Scenes, Split, open_split
+from dist_mcl.scenario.dataset import Dataset, Split
+from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import Stage, stages
 from dist_mcl.training.agreement import check_agreement, stage_facts
 from dist_mcl.training.checkpoint import Checkpoints
@@ -35,7 +36,7 @@ from dist_mcl.training.memorise import memorise
 from dist_mcl.training.optimizer_state import OptimizerState
 from dist_mcl.training.preemption import StopRequests
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.samples import SceneSamples
+from dist_mcl.training.samples import StageSamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.train import train
 from dist_mcl.training.zero3 import callable_in_parts, check_same_modalities, is_sharded
@@ -141,7 +142,7 @@ class StageRun:
         self.progress.begin("memorise")
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
-        codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
+        codecs = codecs_for(self._experiment.exemplars, self._tokenizers.text.vocabulary_size)
         model, number = self._trained(), self.folder.number
         with callable_in_parts(model):
             return memorise(model, self._fresh, self.run, number, codecs, self.group, self.progress)
@@ -162,13 +163,12 @@ class StageRun:
         return self.run.experiment
 
     @cached_property
-    def _tokenizer(self) -> TextTokenizer:
-        return TextTokenizer(model_dir("all-minilm-l6-v2"))
+    def _tokenizers(self) -> Tokenizers:
+        return open_tokenizers(self._experiment.model)
 
     @cached_property
-    def _splits(self) -> dict[Split, Scenes]:
-        names: tuple[Split, Split] = ("train", "test")
-        return {name: open_split(self._experiment.data, name, self._experiment.seed) for name in names}
+    def _splits(self) -> dict[Split, Dataset]:
+        return open_splits(self._experiment.data, self._experiment.seed)
 
     @cached_property
     def _stages(self) -> list[Stage]:
@@ -188,14 +188,14 @@ class StageRun:
         return class_rows(self.run.plan.class_order)
 
     @cached_property
-    def _fresh(self) -> SceneSamples:
+    def _fresh(self) -> StageSamples:
         return self._samples("train", self._stage.train)
 
     def _rows_of(self, arrived: Sequence[Stage]) -> list[int]:
         return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
 
-    def _samples(self, split: Split, indices: NDArray[np.int64]) -> SceneSamples:
-        return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
+    def _samples(self, split: Split, indices: NDArray[np.int64]) -> StageSamples:
+        return StageSamples(self._splits[split], indices, self._tokenizers, self.folder.number)
 
     def _backbone(self) -> SmallBackbone:
         return load_backbone(self._experiment, self.group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dist_mcl.packages.download import Package
 from dist_mcl.scenario.builders.emoji import Credit
 
 _TEXT = """\
@@ -48,6 +49,24 @@ def attribution(credits_: Sequence[Credit], keywords: str, photographs: Mapping[
         keywords=keywords,
         photographs=_table(("file", "author", "licence", "Debian package", "split"), zip(*columns, strict=True)),
     )
+
+
+_CDDA_TEXT = """\
+# Cataclysm-DDA: attribution and licence
+
+Drawings, names and descriptions (`objects.parquet`) are from Cataclysm: Dark Days Ahead,
+<https://github.com/CleverRaven/Cataclysm-DDA>, as packaged in Debian's {package}, by the contributors that
+`{name}.txt` names; licensed CC-BY-SA-3.0, <https://creativecommons.org/licenses/by-sa/3.0/>, and so is this set.
+
+Changes made: sprites were cut out of the tile sets {styles}, and scaled to 96 x 96 pixels; markup was removed from
+the descriptions.
+"""
+
+
+def cdda_attribution(package: Package, styles: Iterable[str]) -> str:
+    """The attribution of the Cataclysm-DDA set as Markdown; `styles` are the tile sets that its drawings come from."""
+    named = ", ".join(sorted(set(styles)))
+    return _CDDA_TEXT.format(package=f"{package.name} {package.version}", name=package.name, styles=named)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from dist_mcl.errors import UserError
-from dist_mcl.packages.download import cache_folder, download
+from dist_mcl.packages import cdda as cdda_package
+from dist_mcl.packages.download import cache_folder, download, iter_members
 from dist_mcl.packages.emoji import ARTISTS, KEYWORDS
-from dist_mcl.scenario.builders import emoji, photographs
-from dist_mcl.scenario.builders.attribution import attribution
+from dist_mcl.scenario.builders import cdda, emoji, photographs
+from dist_mcl.scenario.builders.attribution import attribution, cdda_attribution
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, shipped_folder, write_objects, write_photographs
 
@@ -31,19 +33,54 @@ def prepare_emoji(output: Path, track: Track) -> None:
     archives = {package: download(package, cache_folder() / "packages") for package in track(packages, "downloading")}
     objects, info = emoji.build(archives, track)
     backgrounds = photographs.build(archives, track)
-    keywords = f"{KEYWORDS.name} {KEYWORDS.version}"
+    text = attribution(emoji.artist_credits(archives), f"{KEYWORDS.name} {KEYWORDS.version}", backgrounds)
+
+    def write(folder: Path) -> None:
+        write_objects(folder / OBJECTS, objects, info)
+        write_photographs(folder / PHOTOGRAPHS, backgrounds)
+        (folder / ATTRIBUTION).write_text(text, encoding="utf-8")
+
+    def add_licences(folder: Path) -> None:
+        if not (output / LICENCES).exists():
+            shutil.copytree(shipped_folder("emoji") / LICENCES, folder / LICENCES)
+
+    _replace(output, write, add_licences)
+
+
+def prepare_cdda(output: Path, track: Track) -> None:
+    """Build the Cataclysm-DDA set in the folder `output`.
+
+    Needs apt-get on Debian 12. The download is checked and kept, so a call that was interrupted goes on from there, and
+    a second one needs no network. Existing files are replaced at the very end.
+
+    Raises:
+        UserError: apt-get is missing or fails, the package is damaged, or `output` cannot be written.
+    """
+    package = cdda_package.GAME
+    (archive,) = [download(one, cache_folder() / "packages") for one in track([package], "downloading")]
+    files = dict(iter_members(archive, cdda.wanted))
+    below = {path.removeprefix(cdda_package.ROOT): content for path, content in files.items()}
+    objects, info = cdda.build(below, track)
+
+    def write(folder: Path) -> None:
+        write_objects(folder / OBJECTS, objects, info)
+        (folder / ATTRIBUTION).write_text(cdda_attribution(package, objects["style"]), encoding="utf-8")
+        (folder / f"{package.name}.txt").write_bytes(files[cdda_package.COPYRIGHT])
+
+    _replace(output, write)
+
+
+BUILDERS: dict[str, Callable[[Path, Track], None]] = {"emoji": prepare_emoji, "cdda": prepare_cdda}
+
+
+def _replace(output: Path, *writers: Callable[[Path], None]) -> None:
+    """Write into a folder beside and move what is there into `output` when all of it is written."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output, prefix=".prepare-") as scratch:
-            made = Path(scratch)
-            write_objects(made / OBJECTS, objects, info)
-            write_photographs(made / PHOTOGRAPHS, backgrounds)
-            text = attribution(emoji.artist_credits(archives), keywords, backgrounds)
-            (made / ATTRIBUTION).write_text(text, encoding="utf-8")
-            for name in (OBJECTS, PHOTOGRAPHS, ATTRIBUTION):
-                (made / name).replace(output / name)
-        licences = shipped_folder("emoji") / LICENCES
-        if not (output / LICENCES).exists():
-            shutil.copytree(licences, output / LICENCES)
+            for write in writers:
+                write(Path(scratch))
+            for made in sorted(Path(scratch).iterdir()):
+                made.replace(output / made.name)
     except OSError as error:
         raise UserError(f"--output {output}: cannot write there: {error.strerror}") from error

@@ -34,13 +34,14 @@ class Drawn:
     pixels: str  # digest: equal for pixel-equal pictures
 
 
-class _Groups:
+class Groups:
     """Disjoint sets. Which member stands for its group decides the split, so joining keeps a fixed direction."""
 
     def __init__(self) -> None:
         self._parent: dict[Hashable, Hashable] = {}
 
     def find(self, item: Hashable) -> Hashable:
+        """What stands for the group of an item."""
         root = item
         while (parent := self._parent.setdefault(root, root)) != root:
             root = parent
@@ -48,6 +49,7 @@ class _Groups:
         return root
 
     def join(self, item: Hashable, other: Hashable) -> None:
+        """Make one group of both; what stood for the other's stands for it."""
         self._parent[self.find(item)] = self.find(other)
 
 
@@ -57,26 +59,32 @@ def group_variants(pictures: Sequence[Drawn]) -> dict[str, Hashable]:
     Things share a group when a picture of theirs is pixel-equal, when their names are equal without gender and
     direction inside one class, or when the cosine of their TF-IDF keyword vectors exceeds 0.9.
     """
-    groups = _Groups()
+    groups = Groups()
     for drawn in pictures:
         thing = ("e", drawn.thing)
         groups.join(thing, ("h", drawn.pixels))
         base = " ".join(_VARIANT.sub(" ", drawn.name.lower()).split())
         if base:
             groups.join(thing, ("b", base, drawn.label))
-    for one, other in _nearly_equal({(drawn.thing, drawn.text) for drawn in pictures}):
+    for one, other in nearly_equal({(drawn.thing, drawn.text) for drawn in pictures}, NEARLY_EQUAL):
         groups.join(("e", one), ("e", other))
     return {drawn.thing: groups.find(("e", drawn.thing)) for drawn in pictures}
 
 
-def _nearly_equal(texts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def nearly_equal(texts: Iterable[tuple[str, str]], cosine_above: float) -> list[tuple[str, str]]:
+    """Pairs of keys whose texts have nearly the same TF-IDF vectors.
+
+    Args:
+        texts: (key, text).
+        cosine_above: of the vectors of two texts that are nearly equal.
+    """
     ordered = sorted(texts)
     vectors = TfidfVectorizer(sublinear_tf=True).fit_transform([text for _, text in ordered])
     cosine = (vectors @ vectors.T).tocoo()
     return [
         (ordered[i][0], ordered[j][0])
         for i, j, value in zip(cosine.row, cosine.col, cosine.data, strict=True)
-        if i < j and value > NEARLY_EQUAL
+        if i < j and value > cosine_above
     ]
 
 
@@ -84,18 +92,28 @@ def choose_test_groups(
     pictures: Sequence[Drawn], groups: dict[str, Hashable], classes: Sequence[str]
 ) -> frozenset[Hashable]:
     """Draw whole groups, class by class, until a quarter of the class's things is for testing."""
+    things = ({drawn.thing for drawn in pictures if drawn.label == label} for label in classes)
+    return draw_test_groups([[groups[thing] for thing in members] for members in things], always=2)
+
+
+def draw_test_groups(classes: Sequence[Sequence[Hashable]], always: int) -> frozenset[Hashable]:
+    """Draw whole groups, class by class, until a quarter of the class is for testing.
+
+    Args:
+        classes: for each class the group of each of its members.
+        always: a group of so many members may be drawn, however small the class.
+    """
     shuffle = random.Random(0).shuffle
     test: set[Hashable] = set()
-    for label in classes:
-        things = {drawn.thing for drawn in pictures if drawn.label == label}
-        sizes = Counter(groups[thing] for thing in things)
+    for members in classes:
+        sizes = Counter(members)
         order = sorted(sizes, key=str)
         shuffle(order)
         taken = 0
         for group in order:
-            if taken >= TEST_SHARE * len(things):
+            if taken >= TEST_SHARE * len(members):
                 break
-            if sizes[group] <= max(2, LARGEST_TEST_GROUP * len(things)):
+            if sizes[group] <= max(always, LARGEST_TEST_GROUP * len(members)):
                 test.add(group)
                 taken += sizes[group]
     return frozenset(test)

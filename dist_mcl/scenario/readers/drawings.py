@@ -1,10 +1,9 @@
-"""`Scenes`: a data set as pictures and texts by index."""
+"""The emoji and the Cataclysm-DDA set: drawings, composed to scenes when they are read."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,55 +12,41 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from dist_mcl.config import Data
+from dist_mcl.data_config import CddaData, EmojiData
 from dist_mcl.errors import UserError
-from dist_mcl.modalities.image import patchify
-from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.scenario.dataset import Dataset, RawSample, Split
 from dist_mcl.scenario.scenes import Scene, photo_scene, plain_scene
-from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs, shipped_folder
+from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, folder_of, read_objects, read_photographs, shipped_folder
 from dist_mcl.scenario.texts import class_stems, hard_text
-from dist_mcl.tokens import Sample
-
-Split = Literal["train", "test"]
 
 
-@dataclass(frozen=True, eq=False)
-class RawSample:
-    """One sample as people see it.
-
-    Attributes:
-        picture: uint8 (side, side, 3).
-        mask: bool (side, side), the object's outline: ground truth for judging token masks, never an input.
-        text: the hint or the full text.
-        label: class id.
-        id: the data set's stable number of the sample.
-        name: what is drawn, in words.
-        style: who drew it.
-    """
-
-    picture: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    text: str
-    label: int
-    id: int
-    name: str
-    style: str
+def read_emoji(config: EmojiData, seed: int) -> dict[Split, Dataset]:
+    """Both splits of the emoji set. Raises as `Scenes` does."""
+    return _both(config, seed, photographs=None)
 
 
-def open_split(config: Data, split: Split, seed: int) -> Scenes:
-    """One split of the data set that a configuration names. Raises as `Scenes` does."""
-    return Scenes(
-        config.dataset,
-        split,
-        scene=config.scene,
-        text=config.text,
-        seed=seed,
-        modalities=config.modalities,
-        folder=config.folder,
-    )
+def read_cdda(config: CddaData, seed: int) -> dict[Split, Dataset]:
+    """Both splits of the Cataclysm-DDA set; photographs come from the emoji set. Raises as `Scenes` does."""
+    return _both(config, seed, photographs=shipped_folder("emoji"))
 
 
-class Scenes:
+def _both(config: EmojiData | CddaData, seed: int, photographs: Path | None) -> dict[Split, Dataset]:
+    def split(name: Split) -> Scenes:
+        return Scenes(
+            config.dataset,
+            name,
+            scene=config.scene,
+            text=config.text,
+            seed=seed,
+            modalities=config.modalities,
+            folder=config.folder,
+            photographs=photographs,
+        )
+
+    return {"train": split("train"), "test": split("test")}
+
+
+class Scenes(Dataset):
     """One split of a data set, read by index.
 
     A sample's picture and text depend on `seed` and the sample's id alone, so every process, order and repetition sees
@@ -75,7 +60,8 @@ class Scenes:
         seed: of places, sizes, crops and word windows.
         modalities: what `sample` makes tokens of.
         classes: class ids to keep; all when left out. Class ids do not change by this.
-        folder: where the data set lies; the copy that comes with the package when left out.
+        folder: where the data set lies; its usual place when left out.
+        photographs: folder of the photographs; `folder` when left out.
 
     Attributes:
         classes: names of all classes of the data set; a label is an index into them.
@@ -97,8 +83,10 @@ class Scenes:
         modalities: Sequence[str] = ("image", "text"),
         classes: Iterable[int] | None = None,
         folder: Path | None = None,
+        photographs: Path | None = None,
     ) -> None:
-        self._folder = folder or shipped_folder(name)
+        super().__init__(modalities)
+        self._folder = folder or folder_of(name)
         table, info = read_objects(self._folder)
         self.classes, self._side, self._hard_words = info.classes, info.side, info.hard_words
         labels = _column(table, "label")
@@ -108,12 +96,9 @@ class Scenes:
         self._table = table.take(self._rows).combine_chunks()
         self.labels = _column(self._table, "label").astype(np.int64)
         self.ids = _column(self._table, "id").astype(np.int64)
-        self._photographs = _photographs(self._folder, split) if scene == "photo" else None
+        self._photographs = _photographs(photographs or self._folder, split) if scene == "photo" else None
         self._banned = class_stems(self.classes) if text == "hard" else None
-        self._seed, self._modalities = seed, tuple(modalities)
-
-    def __len__(self) -> int:
-        return len(self.labels)
+        self._seed = seed
 
     def raw(self, index: int) -> RawSample:
         """The sample's composed picture, outline, text and origin.
@@ -134,15 +119,8 @@ class Scenes:
             style=row["style"],
         )
 
-    def sample(self, index: int, tokenizer: TextTokenizer, stage: int) -> Sample:
-        """The sample as tokens: "image" patches and "text" ids, as far as wanted. Raises as `raw` does."""
-        raw = self.raw(index)
-        tokens = {"image": patchify(raw.picture), "text": tokenizer.encode(raw.text)}
-        seen = {name: tokens[name] for name in self._modalities}
-        return Sample(seen, target=raw.label, id=raw.id, stage=stage)
-
     def check(self) -> None:
-        """Decode every picture once. Raises UserError naming the first that cannot be read."""
+        """Decode every drawing once. Raises UserError naming the first that cannot be read."""
         for index in range(len(self)):
             self._drawing(index)
 
