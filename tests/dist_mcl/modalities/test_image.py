@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dist_mcl.modalities.image import patch_coverage, patchify, unpatchify
+from dist_mcl.modalities.image import SquarePatches, patch_coverage, patchify, unpatchify
 
 
 def picture(height: int = 96, width: int = 96) -> np.ndarray:
@@ -45,3 +45,17 @@ def test_coverage_is_the_share_of_each_patch() -> None:
 def test_other_pictures_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="picture"):
         patchify(wrong)
+
+
+def test_a_picture_of_any_size_is_scaled_to_the_square_as_a_whole() -> None:
+    picture = np.zeros((50, 200, 3), np.uint8)
+    picture[:, :100] = (250, 10, 20)
+    tokens = SquarePatches(96).encode(picture)
+    assert tokens.grid == (6, 6) and tokens.values.shape == (36, 16, 16, 3)
+    square = unpatchify(tokens)
+    assert square[:, :40].reshape(-1, 3).mean(0).round().tolist() == [250, 10, 20] and square[:, 56:].max() == 0
+
+
+def test_a_picture_of_the_right_size_keeps_every_pixel() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    np.testing.assert_array_equal(unpatchify(SquarePatches(96).encode(picture)), picture)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -78,7 +78,7 @@ def _drawn(name: str, files: Mapping[str, bytes], things: Mapping[str, Thing]) -
 def _columns(
     pictures: Sequence[Picture],
     groups: Mapping[str, str],
-    test: frozenset[str],
+    test: frozenset[Hashable],
     classes: Sequence[str],
     track: Track,
 ) -> dict[str, list[Any]]:

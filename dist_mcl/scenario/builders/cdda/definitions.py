@@ -12,7 +12,10 @@ from typing import Any
 from dist_mcl.errors import UserError
 
 _ITEMS = frozenset(
-    ["GUN", "GUNMOD", "MAGAZINE", "AMMO", "ARMOR", "TOOL", "TOOL_ARMOR", "BOOK", "COMESTIBLE", "GENERIC", "BIONIC_ITEM", "PET_ARMOR", "ENGINE", "WHEEL", "TOOLMOD", "BATTERY"]
+    {
+        *("GUN", "GUNMOD", "MAGAZINE", "AMMO", "ARMOR", "TOOL", "TOOL_ARMOR", "BOOK", "COMESTIBLE", "GENERIC"),
+        *("BIONIC_ITEM", "PET_ARMOR", "ENGINE", "WHEEL", "TOOLMOD", "BATTERY"),
+    }
 )
 _OTHERS = frozenset({"MONSTER", "furniture", "terrain", "vehicle_part", "mutation", "bionic"})
 _DEEPEST = 12

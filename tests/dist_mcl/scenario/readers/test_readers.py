@@ -1,0 +1,137 @@
+"""What holds for every reader of photographs: one row in `ROWS` each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from dist_mcl.data_config import Data
+from dist_mcl.errors import UserError
+from dist_mcl.modalities.image import SquarePatches, unpatchify
+from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.scenario.dataset import Dataset, Split
+from dist_mcl.scenario.readers import open_splits
+
+from . import layouts
+from .layouts import Made
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layout of one data set.
+
+    Attributes:
+        dataset: `data.dataset`.
+        write: makes it in a folder and tells what is in it.
+        classes: in the order of their ids.
+        other: the split that `data.evaluate_on` may name instead of test.
+        fields: more of the `data` section.
+    """
+
+    dataset: str
+    write: Callable[[Path], list[Made]]
+    classes: tuple[str, ...]
+    other: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+ROWS = [
+    Row("food101", layouts.food101_json, ("frozen_yogurt", "tacos", "apple_pie"), "val"),
+    Row("food101", layouts.food101_kaggle, ("apple_pie", "frozen_yogurt", "tacos")),
+    Row("food101", layouts.food101_arrow, ("frozen_yogurt", "tacos", "apple_pie"), "val"),
+    Row("imagenet_r", layouts.imagenet_r, layouts.BREEDS),
+    Row("image_folder", layouts.image_folder, ("Cat", "dog", "eagle")),
+    Row("mm_imdb", layouts.mm_imdb, layouts.GENRES, "dev", {"genre": "only"}),
+    Row("mm_imdb", layouts.mm_imdb_arrow, layouts.GENRES, "dev", {"genre": "first"}),
+    Row("hateful_memes", layouts.hateful_memes, layouts.MEMES, "dev"),
+    Row("hateful_memes", layouts.hateful_memes_arrow, layouts.MEMES, "dev"),
+    Row("huggingface", layouts.huggingface_saved, layouts.ANIMALS),
+    Row("huggingface", layouts.huggingface_cache, layouts.ANIMALS),
+    Row("webdataset", layouts.webdataset, ("2", "10", "11")),
+    Row("webdataset", layouts.webdataset_json, ("ant", "cow", "zebra")),
+]
+EACH = pytest.mark.parametrize("row", ROWS, ids=[row.write.__name__ for row in ROWS])
+
+
+def opened(dataset: str, folder: Path, **fields: Any) -> dict[Split, Dataset]:
+    return open_splits(TypeAdapter(Data).validate_python({"dataset": dataset, "folder": folder, **fields}), seed=0)
+
+
+Told = list[tuple[str, str, float]]
+
+
+def told(dataset: Dataset) -> Told:
+    """Class, text and mean redness of every sample, in an order of its own."""
+    raws = [dataset.raw(index) for index in range(len(dataset))]
+    return sorted((dataset.classes[raw.label], raw.text, float(raw.picture[..., 0].mean())) for raw in raws)
+
+
+def expected(pictures: list[Made], split: str) -> Told:
+    # JPEG changes a colour by 1 or 2; the next picture's is 5 away.
+    return sorted((one.label, one.text, pytest.approx(one.colour[0], abs=2)) for one in pictures if one.split == split)
+
+
+@EACH
+def test_every_picture_comes_with_its_own_text_and_class(row: Row, tmp_path: Path) -> None:
+    pictures = row.write(tmp_path)
+    splits = opened(row.dataset, tmp_path, **row.fields)
+    assert splits["train"].classes == splits["test"].classes == row.classes
+    for split in ("train", "test"):
+        assert told(splits[split]) == expected(pictures, split)
+    ids = [*splits["train"].ids.tolist(), *splits["test"].ids.tolist()]
+    assert ids == sorted(set(ids))
+    splits["train"].check()
+
+
+@EACH
+def test_another_split_can_be_tested_on(row: Row, tmp_path: Path) -> None:
+    pictures = row.write(tmp_path)
+    if row.other:
+        tested = opened(row.dataset, tmp_path, **row.fields, evaluate_on=row.other)["test"]
+        assert told(tested) == expected(pictures, row.other)
+    else:
+        with pytest.raises((UserError, ValueError), match="evaluate_on"):
+            opened(row.dataset, tmp_path, **row.fields, evaluate_on="val")
+
+
+@EACH
+def test_pictures_of_any_size_fit_the_small_backbone(row: Row, tmp_path: Path) -> None:
+    row.write(tmp_path)
+    train = opened(row.dataset, tmp_path, **row.fields, modalities=["image"])["train"]
+    sample = train.sample(1, Tokenizers(SquarePatches(96), text=None), stage=2)  # type: ignore[arg-type]
+    assert set(sample.tokens) == {"image"} and sample.tokens["image"].grid == (6, 6)
+    assert (sample.target, sample.id, sample.stage) == (train.labels[1], train.ids[1], 2)
+    assert np.abs(unpatchify(sample.tokens["image"]).mean((0, 1)) - train.raw(1).picture.mean((0, 1))).max() < 1
+
+
+@EACH
+def test_the_same_folder_gives_the_same_order_again(row: Row, tmp_path: Path) -> None:
+    row.write(tmp_path)
+    first, again = (opened(row.dataset, tmp_path, **row.fields) for _ in range(2))
+    for split in ("train", "test"):
+        names = [[part.raw(index).name for index in range(len(part))] for part in (first[split], again[split])]
+        assert names[0] == names[1] and first[split].ids.tolist() == again[split].ids.tolist()
+
+
+@EACH
+def test_pictures_are_read_only_when_they_are_asked_for(
+    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row.write(tmp_path)
+    decoded = []
+    monkeypatch.setattr("PIL.Image.open", lambda *_: decoded.append(1))
+    opened(row.dataset, tmp_path, **row.fields)
+    assert decoded == []
+
+
+@EACH
+def test_an_empty_folder_is_refused_in_one_line(row: Row, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        opened(row.dataset, tmp_path, **row.fields)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
