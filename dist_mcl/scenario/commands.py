@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,18 +60,18 @@ def check_command(
         list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
     ] = None,
 ) -> None:
-    """Read all that an experiment would: decode every picture, and say what there is.
+    """Read all that an experiment would: decode every picture, count, and say where the data tell the answer.
 
     Example: mcl data check configs/food101_vilt.yaml --set data.folder=food101
     """
     experiment = config.load(config_file, overrides or [])
+    from dist_mcl.scenario.inspection import inspect
     from dist_mcl.scenario.readers import open_splits
 
-    for split, dataset in open_splits(experiment.data, experiment.seed).items():
-        for index in _track(range(len(dataset)), split):
-            dataset.raw(index)
-        counts = Counter(dataset.labels.tolist()).values()
-        typer.echo(f"{split}: {len(dataset)} samples of {len(counts)} classes, {min(counts)} to {max(counts)} in each")
+    splits = open_splits(experiment.data, experiment.seed)
+    train, test = (inspect(splits[name], _track, name) for name in ("train", "test"))
+    typer.echo(f"train: {train}")
+    typer.echo(f"test: {test}; {test.copies(train)} of its pictures are in train too")
 
 
 @app.command("caption")

@@ -36,6 +36,11 @@ def test_an_empty_text_has_no_tokens(folder: Path) -> None:
     assert len(tokens) == 0 and tokens.grid == (0,) and tokens.values.dtype == np.int32
 
 
+def test_a_longer_text_keeps_its_first_tokens(folder: Path) -> None:
+    tokens = TextTokenizer(folder, longest=3).encode("red houseboat sun sun")
+    assert tokens.values.tolist() == [4, 5, 6] and tokens.grid == (3,)
+
+
 def test_pieces_name_what_a_mask_kept(folder: Path) -> None:
     tokenizer = TextTokenizer(folder)
     kept = tokenizer.encode("red houseboat sun").take(np.array([0, 2]))
