@@ -17,6 +17,10 @@ from transformers import (
     BlipProcessor,
     GPT2Config,
     GPT2LMHeadModel,
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+    InstructBlipProcessor,
+    OPTConfig,
     VisionEncoderDecoderModel,
     ViTConfig,
     ViTImageProcessor,
@@ -30,12 +34,27 @@ from dist_mcl.scenario.readers.files import CAPTIONS, read_captions
 from .builders.test_prepare import quiet
 from .readers.layouts import Made
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "dog", "cat", "on", "grass", "photo", "of"]
+SPECIAL = 7  # ids of no word, which random weights would choose too
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "[DEC]",
+    "[ENC]",
+    "a",
+    "dog",
+    "cat",
+    "on",
+    "grass",
+    "photo",
+    "of",
+]
 
 
-def tokenizer(folder: Path) -> BertTokenizerFast:
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    made = BertTokenizerFast(vocab_file=str(folder / "vocab.txt"))
+def tokenizer() -> BertTokenizerFast:
+    made = BertTokenizerFast(vocab={word: number for number, word in enumerate(WORDS)})
     made.add_special_tokens({"bos_token": "[DEC]"})
     return made
 
@@ -57,9 +76,12 @@ def blip(folder: Path) -> None:
         vision_config={**sizes, "image_size": 32, "patch_size": 16},
         projection_dim=16,
     )
-    BlipForConditionalGeneration(config).save_pretrained(folder)
+    model = BlipForConditionalGeneration(config)
+    with torch.no_grad():
+        model.text_decoder.cls.predictions.bias[:SPECIAL] = -100
+    model.save_pretrained(folder)
     images = BlipImageProcessor(size={"height": 32, "width": 32})
-    BlipProcessor(image_processor=images, tokenizer=tokenizer(folder)).save_pretrained(folder)
+    BlipProcessor(image_processor=images, tokenizer=tokenizer()).save_pretrained(folder)
 
 
 def encoder_decoder(folder: Path) -> None:
@@ -72,12 +94,46 @@ def encoder_decoder(folder: Path) -> None:
         image_size=32,
         patch_size=16,
     )
-    text = GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=len(WORDS), add_cross_attention=True)
+    text = GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=len(WORDS), bos_token_id=5, eos_token_id=2)
+    text.add_cross_attention = True
     model = VisionEncoderDecoderModel(encoder=ViTModel(vision), decoder=GPT2LMHeadModel(text))
     model.generation_config.decoder_start_token_id, model.generation_config.pad_token_id = 5, 0
+    model.generation_config.suppress_tokens = list(range(SPECIAL))
     model.save_pretrained(folder)
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    tokenizer(folder).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+
+
+def instruct_blip(folder: Path) -> None:
+    """The paper's family: must be asked, and this one repeats what it was asked before it says "dog" for ever."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    image_token = len(WORDS)
+    text = OPTConfig(
+        hidden_size=16,
+        word_embed_proj_dim=16,
+        ffn_dim=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        vocab_size=len(WORDS) + 1,
+        bos_token_id=2,
+        eos_token_id=3,
+        pad_token_id=0,
+    )
+    config = InstructBlipConfig(
+        vision_config={**sizes, "image_size": 32, "patch_size": 16},
+        qformer_config={**sizes, "vocab_size": len(WORDS), "encoder_hidden_size": 16},
+        text_config=text.to_dict(),
+        num_query_tokens=4,
+        image_token_index=image_token,
+    )
+    model = InstructBlipForConditionalGeneration(config)
+    decoder = model.language_model.model.decoder
+    with torch.no_grad():
+        decoder.final_layer_norm.bias[:] = 5
+        decoder.embed_tokens.weight[WORDS.index("dog")] = 5
+    model.save_pretrained(folder)
+    images = BlipImageProcessor(size={"height": 32, "width": 32})
+    InstructBlipProcessor(images, tokenizer(), tokenizer(), num_query_tokens=4).save_pretrained(folder)
 
 
 @pytest.fixture
@@ -89,7 +145,9 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("make", "prompt"), [(blip, ""), (blip, "a photo of"), (encoder_decoder, "")])
+@pytest.mark.parametrize(
+    ("make", "prompt"), [(blip, ""), (blip, "a photo of"), (encoder_decoder, ""), (instruct_blip, "a photo of")]
+)
 def test_every_picture_gets_a_caption_of_the_models_words(
     pictures: Path, tmp_path: Path, make: Callable[[Path], None], prompt: str
 ) -> None:
@@ -105,6 +163,16 @@ def test_every_picture_gets_a_caption_of_the_models_words(
     row = json.loads((pictures / CAPTIONS).read_text().splitlines()[0])
     assert (row["model"], row["prompt"]) == (str(tmp_path / "model"), prompt)
     assert sorted(path.name for path in pictures.iterdir()) == [CAPTIONS, "train"]
+
+
+def test_a_model_that_has_to_be_asked_is_asked_and_what_it_repeats_is_no_caption(
+    pictures: Path, tmp_path: Path
+) -> None:
+    instruct_blip(tmp_path)
+    with pytest.raises(UserError, match=r"has to be asked something; add --prompt 'Describe the image\.'"):
+        Captioner(str(tmp_path), "", 6)
+    caption_folder(pictures, Captioner(str(tmp_path), "a photo of", max_new_tokens=6), batch_size=2, track=quiet)
+    assert {text for (text,) in read_captions(pictures).values()} == {"dog dog dog dog dog dog"}
 
 
 class Stopping:
@@ -156,6 +224,6 @@ def test_a_model_that_is_none_or_of_another_kind_is_refused(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"--model .*nowhere: no image-to-text model can be loaded"):
         Captioner(str(tmp_path / "nowhere"), "", 5)
     GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=len(WORDS))).save_pretrained(tmp_path)
-    tokenizer(tmp_path).save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
     with pytest.raises(UserError, match="no image-to-text model can be loaded"):
         Captioner(str(tmp_path), "", 5)

@@ -141,6 +141,11 @@ def test_what_the_library_datasets_has_saved_is_read() -> None:
     # Written by datasets 5.2.0: a DatasetDict of two classes, its training split in two files.
     splits = opened("huggingface", Path(__file__).parent / "golden" / "huggingface")
     assert splits["train"].classes == ("zebra", "ant")
-    train = [("ant", "train 1", 60.0), ("ant", "train 3", 140.0), ("zebra", "train 0", 20.0), ("zebra", "train 2", 100.0)]
+    train = [
+        ("ant", "train 1", 60.0),
+        ("ant", "train 3", 140.0),
+        ("zebra", "train 0", 20.0),
+        ("zebra", "train 2", 100.0),
+    ]
     assert told(splits["train"]) == train
     assert told(splits["test"]) == [("ant", "test 1", 60.0), ("zebra", "test 0", 20.0)]
