@@ -3,13 +3,14 @@
     split.json {"train", "dev", "test": [id, ...]}   images/ID.jpeg   labels/ID.json {"plot": [...], "genres": [...]}
 
 or `mmimdb_train.arrow`, `mmimdb_dev.arrow`, `mmimdb_test.arrow` with image, plots, genres and image_id. A film with
-several plots is as many samples. Class-incremental learning wants one class each, see `data.genre`: films that have
-another number of the 23 genres than that rule can use are left out.
+several plots is as many samples. Class-incremental learning wants one class each, see `data.genre`: films with none of
+the 23 genres are left out, and by `only` those with several.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,20 +38,21 @@ def read(config: MMIMDbData) -> Listing:
     return Listing(classes, train, test, "the film has no plot")
 
 
+@dataclass(frozen=True)
 class _Film:
-    """One film: where it is told of, its texts and genres, and its poster."""
+    """One film as it is told of: its plots, its genres and its poster."""
 
-    def __init__(self, source: str, plots: Any, genres: Any, poster: Callable[[], BinaryIO]) -> None:
-        self.source, self.poster = source, poster
-        self.plots = texts_of(plots, source)
-        named = texts_of(genres, source)
-        self.genres = [genre for genre in named if genre in GENRES]
+    source: str
+    plots: Any
+    genres: Any
+    poster: Callable[[], BinaryIO]
 
 
 def _items(film: _Film, only: bool) -> list[Item]:
-    if not film.genres or (only and len(film.genres) > 1):
+    genres = [genre for genre in texts_of(film.genres, film.source) if genre in GENRES]
+    if not genres or (only and len(genres) > 1):
         return []
-    return [Item(plot, str(film.genres[0]), film.source, film.poster) for plot in film.plots]
+    return [Item(plot, str(genres[0]), film.source, film.poster) for plot in texts_of(film.plots, film.source)]
 
 
 def _from_tree(folder: Path, split: str) -> list[_Film]:

@@ -22,20 +22,17 @@ from dist_mcl.scenario.readers.files import PICTURE_SUFFIXES
 
 def read(config: WebDatasetData) -> Listing:
     """What the tars hold. Raises UserError where there is none, or one is damaged or has samples without a class."""
-    train, test = (_items(config.folder, pattern, name) for name, pattern in _patterns(config))
+    train = _items(config.folder, config.train, "data.train")
+    test = _items(config.folder, config.test, "data.test")
     classes = {item.label for item in train}
     ordered = sorted(classes, key=int) if all(map(str.isdecimal, classes)) else sorted(classes)
     return Listing(tuple(ordered), train, test, "put it into KEY.txt")
 
 
-def _patterns(config: WebDatasetData) -> tuple[tuple[str, str], tuple[str, str]]:
-    return ("train", config.train), ("test", config.test)
-
-
-def _items(folder: Path, pattern: str, name: str) -> list[Item]:
+def _items(folder: Path, pattern: str, field: str) -> list[Item]:
     tars = sorted(folder.glob(pattern))
     if not tars:
-        raise UserError(f"data.{name}: no file {pattern!r} in {folder}; give the pattern of the tars")
+        raise UserError(f"{field}: no file {pattern!r} in {folder}; give the pattern of the tars")
     return [_item(tar, key, members) for tar in tars for key, members in _samples(tar)]
 
 

@@ -1,4 +1,4 @@
-"""The configurations for photographs, from miniature folders in the real layouts to the report."""
+"""The configurations for photographs, from miniature folders in the real layouts and a tiny ViLT to the report."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..backbones.test_vilt import save_checkpoint
 from ..scenario.readers import layouts
 from .conftest import mcl
 
@@ -16,9 +17,7 @@ pytestmark = pytest.mark.xdist_group("runs")
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 SMALL = (
-    "model.backbone=tiny",
     "training.epochs=1",
-    "training.precision=fp32",
     "exemplars.budget=40KiB",
     "scenario.increment=1",
 )
@@ -35,7 +34,9 @@ def test_it_runs_on_a_miniature_folder(
     tmp_path: Path, config: str, write: Callable[[Path], list[layouts.Made]], more: list[str]
 ) -> None:
     write(tmp_path / "set")
-    settings = [f"data.folder={tmp_path / 'set'}", *SMALL, *more]
+    save_checkpoint(tmp_path / "vilt")
+    folders = [f"data.folder={tmp_path / 'set'}", f"model.backbone.path={tmp_path / 'vilt'}"]
+    settings = [*folders, *SMALL, *more]
     options = [part for one in settings for part in ("--set", one)]
     done = subprocess.run(
         mcl("run", CONFIGS / config, *options, "--run", tmp_path / "run"), capture_output=True, text=True, check=False
