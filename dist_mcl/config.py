@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -95,12 +95,46 @@ class LoRAAdapter(_Section):
     alpha: float = Field(16, gt=0)
 
 
+class SmallBackbone(_Section):
+    """One transformer over 96 px pictures and texts that trains on a CPU; see docs/small-backbone.md."""
+
+    kind: Literal["small"] = "small"
+
+
+class TinyBackbone(_Section):
+    """Random weights, learns next to nothing; for trying out a machine in seconds."""
+
+    kind: Literal["tiny"] = "tiny"
+
+
+def _folder_or_id(value: str) -> str:
+    # A folder is meant from where the run is begun, wherever its processes run.
+    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
+
+
+class ViltBackbone(_Section):
+    """ViLT, arXiv 2102.03334, as Hugging Face stores it; see docs/vilt.md."""
+
+    kind: Literal["vilt"] = "vilt"
+    path: Annotated[str, AfterValidator(_folder_or_id)] = Field(
+        "dandelin/vilt-b32-mlm", description="folder of a checkpoint, or owner/model of one that was fetched"
+    )
+    max_text_tokens: int | None = Field(
+        None, ge=1, description="longest text; as many tokens as the checkpoint has positions for when left out"
+    )
+
+
+def _named_kind(value: object) -> object:
+    """`{kind: mean}` for a plain `mean`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class Model(_Section):
     """The frozen backbone and the adapter that is trained on it."""
 
-    backbone: Literal["small", "tiny"] = Field(
-        "small", description="tiny: random weights, learns next to nothing; for trying out a machine in seconds"
-    )
+    backbone: Annotated[
+        SmallBackbone | TinyBackbone | ViltBackbone, Field(discriminator="kind"), BeforeValidator(_named_kind)
+    ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
     adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
 
 
@@ -213,15 +247,133 @@ class Training(_Section):
         )
 
 
+class AttentionScores(_Section):
+    """A token counts for as much as the class token attends to it in one layer."""
+
+    kind: Literal["attention"] = "attention"
+    layer: int = Field(-1, description="of the encoder, from 0, or negative from the end")
+    heads: Literal["mean", "max"] = Field("mean", description="what becomes of the heads' weights")
+    value_norms: bool = Field(
+        False, description="weigh by the norms of value vectors, arXiv 2004.10102: attention sinks count for nothing"
+    )
+
+
+class RolloutScores(_Section):
+    """Attention followed through all layers, arXiv 2005.00928."""
+
+    kind: Literal["rollout"] = "rollout"
+    heads: Literal["mean", "max"] = Field("mean", description="what becomes of the heads' weights")
+
+
+class GradientScores(_Section):
+    """Attention times its gradient for the largest logit, where positive, arXiv 2103.15679."""
+
+    kind: Literal["gradient"] = "gradient"
+    layer: int = Field(-1, description="of the encoder, from 0, or negative from the end")
+
+
+Scores = AttentionScores | RolloutScores | GradientScores
+
+
+class MeanMasker(_Section):
+    """Keep what is attended to above the mean of its sample, arXiv 2412.09549."""
+
+    kind: Literal["mean"] = "mean"
+
+
+class MeanStdMasker(_Section):
+    """Keep what is attended to above mean + k standard deviations of its sample."""
+
+    kind: Literal["mean_std"] = "mean_std"
+    k: float = Field(0.5, description="0 is `mean`, more keeps less")
+
+
+class TopRatioMasker(_Section):
+    """Keep the best share of the tokens, the same in every sample."""
+
+    kind: Literal["top_ratio"] = "top_ratio"
+    image: Share = Field(0.25, description="share of the patches to keep, rounded up")
+    text: Share = Field(0.5, description="share of the text's tokens to keep, rounded up")
+
+
+class TopMassMasker(_Section):
+    """Keep the fewest tokens that together get a share of the attention."""
+
+    kind: Literal["top_mass"] = "top_mass"
+    image: Share = Field(0.8, description="share of the attention to the patches")
+    text: Share = Field(0.8, description="share of the attention to the text's tokens")
+
+
+class RateMasker(_Section):
+    """Keep the best patches that fit into so many bytes as the store codes them; texts as with `mean`."""
+
+    kind: Literal["rate_to_bytes"] = "rate_to_bytes"
+    image_bytes: Size = Field(1024, description="bytes of a coded picture; accepts 1kB, 2KiB")
+    order: Literal["attention", "random"] = Field(
+        "attention", description="which patches come first; random is the control at equal bytes"
+    )
+
+
+class RandomMasker(_Section):
+    """Keep patches drawn evenly, the control for attention at equal numbers; texts as with `mean`."""
+
+    kind: Literal["random"] = "random"
+    image: Share | None = Field(None, description="share of the patches; as many as `mean` keeps when left out")
+
+
+class BoxMasker(_Section):
+    """Keep the smallest box that gets a share of the attention, and the rest at a lower resolution, as CIM does."""
+
+    kind: Literal["box"] = "box"
+    mass: Share = Field(0.6, description="share of the attention inside the box")
+    shrink: int = Field(2, ge=0, description="factor by which the sides of the rest shrink; 0 drops the rest")
+
+
+class LowResMasker(_Section):
+    """Keep the whole picture at a lower resolution; texts as with `mean`."""
+
+    kind: Literal["low_res"] = "low_res"
+    shrink: int = Field(2, ge=2, description="factor by which its sides shrink")
+
+
+class FullMasker(_Section):
+    """Keep every patch; texts as with `mean`."""
+
+    kind: Literal["full"] = "full"
+
+
+Masker = (
+    MeanMasker
+    | MeanStdMasker
+    | TopRatioMasker
+    | TopMassMasker
+    | RateMasker
+    | RandomMasker
+    | BoxMasker
+    | LowResMasker
+    | FullMasker
+)
+
+
 class Exemplars(_Section):
     """What is remembered of the past, arXiv 2412.09549. A budget of 0 turns the memory off."""
 
     budget: Size = Field(512 * 1024, description="bytes of all files of the store; accepts 300kB, 512KiB, 2MiB")
     selection: Literal["herding"] = "herding"
-    image_mask: Literal["mean", "random", "full"] = Field(
-        "mean", description="patches kept: attention above its mean, as many at random, or all"
+    scores: Annotated[Scores, Field(discriminator="kind"), BeforeValidator(_named_kind)] = Field(
+        AttentionScores(), description="what masks are made from; a section with its kind, or the kind alone"
     )
-    text_mask: Literal["cross_modal", "full"] = "cross_modal"
+    masker: Annotated[Masker, Field(discriminator="kind"), BeforeValidator(_named_kind)] = Field(
+        MeanMasker(), description="which tokens are kept; a section with its kind, or the kind alone"
+    )
+    text_mask: Literal["cross_modal", "class", "full"] = Field(
+        "cross_modal",
+        description="text tokens kept: those of the class or of the patches that were dropped, those of the class, all",
+    )
+    whole_words: bool = Field(False, description="keep all pieces of a word of which one is kept")
+    dropped: Literal["absent", "black"] = Field(
+        "absent", description="in replay, dropped patches are not there and cost nothing, or are black"
+    )
     jpeg_quality: int = Field(90, ge=1, le=95)
     replay_ratio: float = Field(1.0, ge=0, description="replayed samples per fresh sample")
     fresh_masking: Share = Field(
@@ -266,6 +418,12 @@ class Experiment(_Section):
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
         self.training.check_processes(self.launcher.nodes * self.launcher.processes)
+        return self
+
+    @model_validator(mode="after")
+    def _gradients_need_a_whole_backbone(self) -> Experiment:
+        if self.training.zero_stage == 3 and self.exemplars.scores.kind == "gradient":
+            raise ValueError("exemplars.scores.kind gradient needs training.zero_stage 2 or less; choose attention")
         return self
 
     def result_fields(self) -> dict[str, Any]:
@@ -346,28 +504,54 @@ def _explain(error: ValidationError) -> list[str]:
 
 
 def _explain_one(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
-    # The tag of a discriminated union appears in the location but not in the user's file.
-    path = ".".join(str(part) for part in location if part not in ("ssf", "lora"))
+    path = ".".join(str(part) for part in _path_in_file(location))
     if kind == "extra_forbidden":
         known = _known_keys(location[:-1])
         close = difflib.get_close_matches(str(location[-1]), known, n=1)
         mend = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {mend}"
     if kind == "union_tag_not_found":
-        return f"{path}.kind: missing; add one of ssf, lora"
+        return f"{path}.kind: missing; add one of {', '.join(_kinds(location))}"
     if kind == "missing":
         return f"{path}: missing; add it"
     message = message.removeprefix("Value error, ")
     return f"{path or 'experiment'}: {message}" + ("" if isinstance(value, dict | BaseModel) else f", got {value!r}")
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    section: type[BaseModel] = Experiment
+def _path_in_file(location: tuple[int | str, ...]) -> Iterator[int | str]:
+    """The location without the tags of discriminated unions, which are not in the user's file."""
+    options: list[type[BaseModel]] = [Experiment]
     for part in location:
-        if part in section.model_fields:
-            annotation = section.model_fields[str(part)].annotation
-            options = [option for option in (annotation, *get_args(annotation)) if isinstance(option, type)]
-            section = next(option for option in options if issubclass(option, BaseModel))
-        else:  # the tag of the adapter union
-            section = SSFAdapter if part == "ssf" else LoRAAdapter
-    return list(section.model_fields)
+        if len(options) > 1 and part in _tags(options):
+            options = [option for option in options if part in _tags([option])]
+        else:
+            yield part
+            options = _sections(options, part)
+
+
+def _sections(options: Sequence[type[BaseModel]], field: int | str) -> list[type[BaseModel]]:
+    """What a field of a section may be, if it is a section."""
+    annotation = next((its.model_fields[str(field)].annotation for its in options if field in its.model_fields), None)
+    found = [option for option in (annotation, *get_args(annotation)) if isinstance(option, type)]
+    return [option for option in found if issubclass(option, BaseModel)]
+
+
+def _tags(options: Sequence[type[BaseModel]]) -> list[str]:
+    fields = [option.model_fields.get("kind") for option in options]
+    return [str(tag) for field in fields if field for tag in get_args(field.annotation)]
+
+
+def _reached(location: tuple[int | str, ...]) -> list[type[BaseModel]]:
+    options: list[type[BaseModel]] = [Experiment]
+    for part in location:
+        tagged = [option for option in options if part in _tags([option])]
+        options = tagged if len(options) > 1 and tagged else _sections(options, part)
+    return options
+
+
+def _kinds(location: tuple[int | str, ...]) -> list[str]:
+    return _tags(_reached(location))
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    return [name for section in _reached(location)[:1] for name in section.model_fields]

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
-from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+from transformers.models.bert.modeling_bert import BertLayer
 
-from dist_mcl.backbones.packing import ATTENTION, Layout, attention_weights
+from dist_mcl.backbones.backbone import Backbone, Sequences
+from dist_mcl.backbones.packing import ATTENTION, Layout, split_heads
 from dist_mcl.backbones.patch_encoder import PatchEncoder
-from dist_mcl.tokens import Batch, PackedTokens, Sample, TokenScores
+from dist_mcl.tokens import Batch, PackedTokens, Sample
 
 WEIGHTS = Path(__file__).parent / "weights" / "small.safetensors"
 # The word, position and type embeddings are MiniLM's own and are read from its folder.
@@ -42,24 +42,10 @@ _LAYER_TARGETS = (
 )
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """The token sequences of a batch of B samples, packed.
-
-    Attributes:
-        layout: where each of the T tokens is; sequence b is sample b.
-        places: by modality, (n,) int64: index among the T tokens of each of the batch's tokens, in the batch's order.
-            "class" has the B class tokens.
-    """
-
-    layout: Layout
-    places: dict[str, Tensor]
-
-
-class SmallBackbone(nn.Module):
+class SmallBackbone(Backbone):
     """Single-stream transformer over text and image tokens; either may be missing or incomplete.
 
-    Use `from_pretrained`, or `tiny` in tests. Dropout is 0: equal inputs give equal outputs, in training too.
+    Use `from_pretrained`, or `tiny` in tests.
 
     Args:
         config: of the encoder; its attention implementation is set here.
@@ -78,7 +64,6 @@ class SmallBackbone(nn.Module):
         self.image_columns = nn.Embedding(_IMAGE_GRID[1], config.hidden_size)
         self.image_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
-        self._is_bf16 = False
 
     @classmethod
     def from_pretrained(cls, minilm: Path, weights: Path = WEIGHTS) -> SmallBackbone:
@@ -120,24 +105,22 @@ class SmallBackbone(nn.Module):
 
     @property
     def adapter_targets(self) -> list[str]:
-        """Names of the linear and normalisation layers that adapters go on: SSF's places, arXiv 2210.08823."""
         layers = range(self.bert.config.num_hidden_layers)
         return ["image_projection", *(f"bert.encoder.layer.{i}.{name}" for i in layers for name in _LAYER_TARGETS)]
 
-    def use_bf16(self) -> SmallBackbone:
-        """From now on keep the encoder's matrices and embeddings in bf16, and compute with bf16 factors.
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return list(self.bert.encoder.layer)
 
-        The vectors of the encoder, the patch encoder and the pooler stay fp32.
-        """
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1 and not name.startswith(("patch_encoder.", "pooler.")):
-                parameter.data = parameter.data.bfloat16()
-        self._is_bf16 = True
-        return self
+    def keeps_fp32(self, name: str) -> bool:
+        return name.startswith("patch_encoder.")
 
     def checkpoint_activations(self) -> None:
-        """From now on keep only the layers' inputs for the backward pass, and compute the rest again there."""
         self.bert.activation_checkpointing_enable()
+
+    @property
+    def preparing(self) -> nn.Module:
+        return self.patch_encoder
 
     @torch.no_grad()
     def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
@@ -158,11 +141,7 @@ class SmallBackbone(nn.Module):
         return replace(sample, tokens={**sample.tokens, "image": replace(image, values=features)})
 
     def embed(self, batch: Batch) -> tuple[Tensor, Sequences]:
-        """Token embeddings (T, hidden_size) of all sequences, packed, and where each token is.
-
-        Raises:
-            ValueError: a text is longer than the position table, or a picture's grid is not 6 x 6.
-        """
+        """As in `Backbone`; a picture's grid is 6 x 6."""
         count = len(batch)
         samples = torch.arange(count, device=self.pooler.weight.device)
         zeros = torch.zeros_like(samples)
@@ -174,47 +153,15 @@ class SmallBackbone(nn.Module):
         parts["separator"] = (samples, self._embed_words(zeros + _SEP, ends))
         if image is not None:
             parts["image"] = (image.sample, self._embed_image(image))
-        return _pack(parts, count)
+        return Sequences.of(parts, count)
 
-    def encode(self, hidden: Tensor, layout: Layout) -> Tensor:
-        """Run the encoder on packed embeddings; (T, hidden_size) in and out."""
-        output: Tensor = self.bert.encoder(hidden[None], layout=layout).last_hidden_state[0]
+    def run_block(self, block: nn.Module, hidden: Tensor, layout: Layout) -> Tensor:
+        output: Tensor = block(hidden[None], layout=layout)[0]
         return output
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Pooled features (B, hidden_size) in fp32: the class token's last state through a linear map and tanh."""
-        with self._autocast():
-            hidden, sequences = self.embed(batch)
-            return torch.tanh(self.pooler(self.encode(hidden, sequences.layout)[sequences.places["class"]]).float())
-
-    @torch.no_grad()
-    def token_scores(self, batch: Batch, layer: int = -1) -> list[TokenScores]:
-        """How much attention each sample's tokens get in one layer, mean over its heads; arXiv 2412.09549.
-
-        Every row is a softmax over the whole sequence, so a sample's class scores sum to less than 1: the class token
-        and the separator take their share.
-
-        Args:
-            layer: index of the encoder layer, negative from the end.
-        """
-        layers = cast(list[BertLayer], list(self.bert.encoder.layer))
-        with self._autocast():
-            hidden, sequences = self.embed(batch)
-            for block in layers[: layers.index(layers[layer])]:
-                hidden = block(hidden[None], layout=sequences.layout)[0]
-        attention = cast(BertSelfAttention, layers[layer].attention.self)
-        return _scores(self._head_mean(attention, hidden, sequences.layout), batch, sequences)
-
-    def _head_mean(self, attention: BertSelfAttention, hidden: Tensor, layout: Layout) -> Tensor:
-        # (B, longest, longest): one layer only, so the square is small
-        width = attention.attention_head_size
-        with self._autocast():
-            heads = [linear(hidden).float() for linear in (attention.query, attention.key)]
-        query, key = (layout.pad(one.view(len(hidden), -1, width)).transpose(1, 2) for one in heads)
-        return attention_weights(query, key, layout.visible, attention.scaling).mean(1)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.pooler.weight.device.type, torch.bfloat16, enabled=self._is_bf16)
+    def attention_parts(self, block: nn.Module, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attention = cast(BertLayer, block).attention.self
+        return split_heads(attention, hidden)
 
     def _embed_words(self, ids: Tensor, positions: Tensor) -> Tensor:
         if len(positions) and int(positions.max()) >= self.bert.config.max_position_embeddings:
@@ -259,33 +206,3 @@ def open_weights(minilm: Path, weights: Path = WEIGHTS) -> Iterator[Callable[[st
             return value.float() if value.is_floating_point() else value
 
         yield read
-
-
-def _pack(parts: dict[str, tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Sequences]:
-    # The parts in the order of the sequence; a stable sort by sample keeps that order within each.
-    owners = torch.cat([owner for owner, _ in parts.values()])
-    order = owners.argsort(stable=True)
-    places = torch.empty_like(order).index_copy(0, order, torch.arange(len(order), device=order.device))
-    split = places.split([len(owner) for owner, _ in parts.values()])
-    hidden = torch.cat([embedded for _, embedded in parts.values()])[order]
-    return hidden, Sequences(Layout.of(owners[order], count), dict(zip(parts, split, strict=True)))
-
-
-def _scores(attention: Tensor, batch: Batch, sequences: Sequences) -> list[TokenScores]:
-    slots = {name: sequences.layout.slots[places] % attention.shape[1] for name, places in sequences.places.items()}
-    table = attention.cpu().numpy()
-    results = []
-    for row in range(len(batch)):
-        own = {
-            name: slots[name][batch.tokens[name].sample == row].cpu().numpy()
-            for name in ("image", "text")
-            if name in batch.tokens
-        }
-        nowhere = slots["class"][:0].cpu().numpy()
-        results.append(
-            TokenScores(
-                class_scores={name: table[row, 0, columns] for name, columns in own.items() if len(columns)},
-                cross=table[row][np.ix_(own.get("image", nowhere), own.get("text", nowhere))],
-            )
-        )
-    return results

@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import codecs_for
-from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages.models import model_dir
+from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.reader import Scenes, open_split
 from dist_mcl.scenario.stages import class_incremental
@@ -63,19 +63,19 @@ def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
 def _plan(path: Path, experiment: Experiment) -> RunFolder:
     train, test = (open_split(experiment.data, split, experiment.seed) for split in ("train", "test"))
     groups = class_incremental(sorted(set(train.labels.tolist())), experiment.scenario.stages, experiment.seed)
-    tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
+    tokenizers = open_tokenizers(experiment.model)
     test.check()
     train.check()
     if experiment.exemplars.budget:
-        _check_budget(experiment, train, tokenizer)
+        _check_budget(experiment, train, tokenizers)
     return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
 
 
-def _check_budget(experiment: Experiment, train: Scenes, tokenizer: TextTokenizer) -> None:
-    sample = train.sample(0, tokenizer, stage=1)
+def _check_budget(experiment: Experiment, train: Scenes, tokenizers: Tokenizers) -> None:
+    sample = train.sample(0, tokenizers, stage=1)
     whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=sample.tokens)
     needed = minimum_bytes(
-        encode(whole, codecs_for(experiment.exemplars, tokenizer.vocabulary_size)),
+        encode(whole, codecs_for(experiment.exemplars, tokenizers)),
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, experiment.scenario.stages + 1),

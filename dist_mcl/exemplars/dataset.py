@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from dist_mcl.exemplars.resolution import replay_form
 from dist_mcl.tokens import Sample
 from exemplar_store import Exemplar, StoreReader
 
 
 class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
-    """The exemplars of one generation of a store as samples, in rank-major order.
+    """The exemplars of one generation of a store as samples, in rank-major order and as replay sees them.
 
     Item i is the same sample in every process. Which items make a batch is the sampler's to decide, in the main
     process, so a `DataLoader` gives the same batches with any number of workers, forked or spawned:
@@ -29,6 +30,7 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
         path: folder of the store.
         generation: number of the generation; the head if None.
         threads: how many threads decode a batch. More than 1 pays where there are no workers.
+        dropped: whether patches that an exemplar lacks are absent, or black.
 
     Attributes:
         targets: int64 (n,), class ids.
@@ -38,8 +40,15 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
         StoreError: the store cannot be read, or the generation is gone.
     """
 
-    def __init__(self, path: Path, generation: int | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        generation: int | None = None,
+        threads: int = 1,
+        dropped: Literal["absent", "black"] = "absent",
+    ) -> None:
         self._reader = StoreReader(path, generation, threads)
+        self._dropped = dropped
         self.targets: NDArray[np.int64] = self._reader.labels
         self.generation: int = self._reader.snapshot.generation.number
 
@@ -59,15 +68,15 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
         """
         if isinstance(key, slice):
             return self.__getitems__(range(*key.indices(len(self))))
-        return _sample(self._reader.read(key))
+        return self._sample(self._reader.read(key))
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
         """A batch; `DataLoader` asks for whole batches where a data set can give them.
 
         The store is read in the order in which it lies on the disk. Raises as `__getitem__`.
         """
-        return [_sample(one) for one in self._reader.read_many(indices)]
+        return [self._sample(one) for one in self._reader.read_many(indices)]
 
-
-def _sample(exemplar: Exemplar) -> Sample:
-    return Sample(exemplar.tokens, exemplar.label, exemplar.sample_id, exemplar.stage)
+    def _sample(self, exemplar: Exemplar) -> Sample:
+        stored = Sample(exemplar.tokens, exemplar.label, exemplar.sample_id, exemplar.stage)
+        return replay_form(stored, exemplar.source_hw, self._dropped)

@@ -2,14 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dist_mcl.tokens import Tokens
 
 PATCH = 16
+# ViLT's longest side over its shortest, arXiv 2102.03334 section 4.1; the pictures of COCO are hardly longer.
+_LONGEST = 1333 / 800
+
+
+@dataclass(frozen=True)
+class SquarePatches:
+    """Tokenizer of backbones with a fixed square grid.
+
+    A picture of another size is scaled to the square as a whole: its sides' ratio changes, and nothing is cut off.
+
+    Attributes:
+        side: of the square in pixels, a multiple of `patch`.
+        patch: side of a patch in pixels.
+    """
+
+    side: int
+    patch: int = PATCH
+
+    def encode(self, picture: NDArray[np.uint8]) -> Tokens:
+        """Patches of a uint8 (H, W, 3) picture on the grid (side // patch, side // patch). Raises as `patchify`."""
+        return patchify(resize(picture, self.side, self.side), self.patch)
+
+
+@dataclass(frozen=True)
+class ShortSidePatches:
+    """Tokenizer of ViLT: the shorter side gets one length in all pictures, and the picture keeps its shape.
+
+    The longer side is at most 1333 / 800 of the shorter one's length; both lose what is left over from whole patches.
+
+    Attributes:
+        side: of the shorter side, in pixels.
+        patch: side of a patch in pixels.
+    """
+
+    side: int
+    patch: int
+
+    def encode(self, picture: NDArray[np.uint8]) -> Tokens:
+        """All patches of a uint8 (H, W, 3) picture. Raises as `patchify`."""
+        return patchify(resize(picture, *self.size(*picture.shape[:2])), self.patch)
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels that a picture is scaled to; at least one patch each."""
+        scale = min(self.side / min(height, width), int(_LONGEST * self.side) / max(height, width))
+        rows, columns = (int(scale * length + 0.5) // self.patch for length in (height, width))
+        return max(rows, 1) * self.patch, max(columns, 1) * self.patch
+
+
+def resize(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """A uint8 (H, W, 3) picture in another size, bicubic; the same one where the size is right already."""
+    _check_picture(picture)
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def patchify(picture: NDArray[np.uint8], patch: int = PATCH) -> Tokens:
@@ -25,9 +81,13 @@ def patchify(picture: NDArray[np.uint8], patch: int = PATCH) -> Tokens:
     Raises:
         ValueError: not a uint8 picture with three channels, or sides that the patch does not divide.
     """
+    _check_picture(picture)
+    return Tokens.full(*_cut(picture, patch))
+
+
+def _check_picture(picture: NDArray[Any]) -> None:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"a picture is uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
-    return Tokens.full(*_cut(picture, patch))
 
 
 def unpatchify(tokens: Tokens, fill: int = 255) -> NDArray[np.uint8]:

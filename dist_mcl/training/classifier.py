@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dist_mcl import adapters
-from dist_mcl.backbones import SmallBackbone
+from dist_mcl.backbones import Backbone
 from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.tokens import Batch
 
@@ -50,20 +50,20 @@ class Classifier(nn.Module):
         backbone: already carries its adapter, and is frozen but for that.
     """
 
-    def __init__(self, backbone: SmallBackbone) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         backbone.pooler.requires_grad_(True)
         self.backbone = backbone
         self.head = GrowingHead(backbone.hidden_size)
 
     @classmethod
-    def begin(cls, backbone: SmallBackbone, adapter: SSFAdapter | LoRAAdapter, seed: int) -> Classifier:
+    def begin(cls, backbone: Backbone, adapter: SSFAdapter | LoRAAdapter, seed: int) -> Classifier:
         """Attach a new adapter; the same seed gives the same values on every rank. The head has no rows yet."""
         adapters.attach(backbone, adapter, backbone.adapter_targets, seed, torch.float32)
         return cls(backbone)
 
     @classmethod
-    def resume(cls, backbone: SmallBackbone, folder: Path) -> Classifier:
+    def resume(cls, backbone: Backbone, folder: Path) -> Classifier:
         """Read what `save` wrote.
 
         Raises:

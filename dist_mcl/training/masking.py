@@ -2,30 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from dist_mcl.config import Experiment
-from dist_mcl.exemplars import mask_sample
-from dist_mcl.tokens import Batch, Sample
+from dist_mcl.exemplars import Masking, replay_form
+from dist_mcl.tokens import Batch, Sample, TokenScores
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import each_batch
+from dist_mcl.training.sharding import each_batch, prepare
 from dist_mcl.training.zero3 import is_sharded
+
+Kept = Mapping[str, NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class MaskedSamples(Sequence[Sample]):
+    """Samples as replay would see them, masked when they are asked for.
+
+    Attributes:
+        samples: whole; prepared ones will do if `masking` only drops tokens.
+        kept: by sample, what is kept of it.
+        masking: how the samples are to look.
+    """
+
+    samples: Sequence[Sample]
+    kept: Sequence[Kept]
+    masking: Masking
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, key: int) -> Sample: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Sample]: ...
+    def __getitem__(self, key: int | slice) -> Sample | list[Sample]:
+        if isinstance(key, slice):
+            return [self[index] for index in range(*key.indices(len(self)))]
+        return as_replayed(self.masking, self.samples[key], self.kept[key])
+
+
+def as_replayed(masking: Masking, sample: Sample, kept: Kept) -> Sample:
+    """A sample with what is kept of it, as replay sees it."""
+    if masking.changes_pixels:
+        image = sample.tokens.get("image")
+        side = 0 if image is None else image.values.shape[1]
+        source = (0, 0) if image is None else (image.grid[0] * side, image.grid[1] * side)
+        return replay_form(masking.apply(sample, kept), source, masking.config.dropped)
+    tokens = {name: part.take(kept[name]) if name in kept else part for name, part in sample.tokens.items()}
+    return replace(sample, tokens=tokens)
 
 
 @torch.no_grad()
-def mask_all(model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup) -> list[Sample]:
-    """All samples, masked by the model's attention; the ranks share the work and every rank gets all."""
+def mask_all(
+    model: Classifier, raw: Sequence[Sample], prepared: Sequence[Sample], masking: Masking, group: ProcessGroup
+) -> Sequence[Sample]:
+    """All samples, masked by the model's attention and prepared; the ranks share the work and every rank gets all.
+
+    Args:
+        raw: with their pixels.
+        prepared: the same samples, prepared by the backbone.
+    """
     model.eval()
-    mine = dict(each_batch(lambda chunk: mask_chunk(model, chunk, experiment), samples, group, is_sharded(model)))
+
+    def decide(numbers: list[int]) -> list[Kept]:
+        scores = score(model, Batch.collate([prepared[number] for number in numbers]), masking)
+        return [masking.decide(raw[number], its) for number, its in zip(numbers, scores, strict=True)]
+
+    mine = dict(each_batch(decide, range(len(raw)), group, is_sharded(model)))
     chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
-    return [sample for number in sorted(chunks) for sample in chunks[number]]
+    kept = [one for number in sorted(chunks) for one in chunks[number]]
+    if masking.changes_pixels:
+        return prepare(model.backbone, MaskedSamples(raw, kept, masking), group)
+    return MaskedSamples(prepared, kept, masking)
 
 
-def mask_chunk(model: Classifier, chunk: Sequence[Sample], experiment: Experiment) -> list[Sample]:
-    """A few samples, masked, in one forward pass."""
-    scores = model.backbone.token_scores(Batch.collate(chunk).to(model.head.weight.device))
-    config, seed = experiment.exemplars, experiment.seed
-    return [mask_sample(sample, its, config, seed) for sample, its in zip(chunk, scores, strict=True)]
+def score(model: Classifier, batch: Batch, masking: Masking) -> list[TokenScores]:
+    """The scores of a batch that masks are made from."""
+    return model.backbone.token_scores(batch.to(model.head.weight.device), masking.config.scores, model.head)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from dist_mcl.config import Experiment
-from dist_mcl.exemplars import herding, mask_sample
+from dist_mcl.exemplars import Masking, herding
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.run_folder import ProgressFile, RunFolder
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.agreement import check_agreement
 from dist_mcl.training.classifier import Classifier
+from dist_mcl.training.masking import score
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
-    Codec,
     EncodedExemplar,
     Exemplar,
     ExemplarStore,
@@ -38,7 +38,7 @@ def memorise(
     samples: Sequence[Sample],
     run: RunFolder,
     stage: int,
-    codecs: Mapping[str, Codec],
+    masking: Masking,
     group: ProcessGroup,
     progress: ProgressFile,
 ) -> dict[str, object]:
@@ -53,7 +53,7 @@ def memorise(
     """
     store = ExemplarStore.open(run.store, run_id=run.plan.run_id, communicator=group)
     if stage not in store.head.stages:
-        mine = _choose(model, samples, run.experiment, codecs, group, progress)
+        mine = _choose(model, samples, run.experiment, masking, group, progress)
         store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names))))
     return on_first(group, lambda: _describe_memory(store))
 
@@ -62,7 +62,7 @@ def _choose(
     model: Classifier,
     samples: Sequence[Sample],
     experiment: Experiment,
-    codecs: Mapping[str, Codec],
+    masking: Masking,
     group: ProcessGroup,
     progress: ProgressFile,
 ) -> Iterator[EncodedExemplar]:
@@ -71,13 +71,13 @@ def _choose(
     They are coded as they are taken, by the store, which lets all ranks know if that fails on one.
     """
     quality = experiment.exemplars.jpeg_quality
-    masked, features = _look(model, samples, experiment, group, progress)
+    masked, features = _look(model, samples, masking, group, progress)
     ids = np.array([sample.id for sample in samples])
     targets = np.array([sample.target for sample in samples])
     ranks, scores = _rank(features, ids, targets)
     check_agreement({"exemplars of class": _choice(ids, targets, ranks)}, group)
     return (
-        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), codecs)
+        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), masking.codecs)
         for index, sample in masked.items()
     )
 
@@ -107,7 +107,7 @@ def _describe_memory(store: ExemplarStore) -> dict[str, object]:
 
 @torch.no_grad()
 def _look(
-    model: Classifier, samples: Sequence[Sample], experiment: Experiment, group: ProcessGroup, progress: ProgressFile
+    model: Classifier, samples: Sequence[Sample], masking: Masking, group: ProcessGroup, progress: ProgressFile
 ) -> tuple[dict[int, Sample], NDArray[np.float32]]:
     """This rank's masked samples by index, and the features (n, d) of all samples."""
     model.eval()
@@ -117,9 +117,8 @@ def _look(
     def features_and_masked(chunk: list[Sample]) -> tuple[NDArray[np.float32], list[Sample]]:
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
         features = model.backbone(batch).float().cpu().numpy()
-        config, seed = experiment.exemplars, experiment.seed
-        pairs = zip(chunk, model.backbone.token_scores(batch), strict=True)
-        return features, [mask_sample(sample, scores, config, seed) for sample, scores in pairs]
+        pairs = zip(chunk, score(model, batch, masking), strict=True)
+        return features, [masking.apply(sample, masking.decide(sample, scores)) for sample, scores in pairs]
 
     for number, (features, kept) in each_batch(features_and_masked, samples, group, is_sharded(model)):
         mine[number] = features

@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.reader import Scenes
 from dist_mcl.tokens import Sample
 
@@ -19,12 +19,12 @@ class SceneSamples(Sequence[Sample]):
     Args:
         scenes: the dataset.
         indices: which of its samples.
-        tokenizer: for the texts.
+        tokenizers: of the backbone.
         stage: the stage that brings them.
     """
 
-    def __init__(self, scenes: Scenes, indices: NDArray[np.int64], tokenizer: TextTokenizer, stage: int) -> None:
-        self._scenes, self._tokenizer, self._stage = scenes, tokenizer, stage
+    def __init__(self, scenes: Scenes, indices: NDArray[np.int64], tokenizers: Tokenizers, stage: int) -> None:
+        self._scenes, self._tokenizers, self._stage = scenes, tokenizers, stage
         self._indices: list[int] = indices.tolist()
         self._made: dict[int, Sample] = {}
 
@@ -40,5 +40,5 @@ class SceneSamples(Sequence[Sample]):
             return [self[i] for i in range(*key.indices(len(self)))]
         index = self._indices[key]
         if index not in self._made:
-            self._made[index] = self._scenes.sample(index, self._tokenizer, self._stage)
+            self._made[index] = self._scenes.sample(index, self._tokenizers, self._stage)
         return self._made[index]

@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from dist_mcl.backbones import SmallBackbone
+from dist_mcl.backbones import Backbone
 from dist_mcl.tokens import Sample
 from dist_mcl.training.process_group import ProcessGroup
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 BATCH_SIZE = 64
 
 
-def prepare(backbone: SmallBackbone, samples: Sequence[Sample], group: ProcessGroup) -> list[Sample]:
-    """All samples, prepared by the backbone; the ranks share the work and every rank gets all."""
+def prepare(backbone: Backbone, samples: Sequence[Sample], group: ProcessGroup) -> Sequence[Sample]:
+    """All samples, prepared by the backbone; the ranks share the work and every rank gets all.
+
+    A backbone that prepares nothing gets its samples as they are, read when they are used.
+    """
+    if backbone.preparing is None:
+        return samples
     mine = dict(each_batch(backbone.prepare, samples, group, in_step=False))
     chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
     return [sample for number in sorted(chunks) for sample in chunks[number]]
 
 
 def each_batch(
-    work: Callable[[list[Sample]], T], samples: Sequence[Sample], group: ProcessGroup, in_step: bool
+    work: Callable[[list[S]], T], samples: Sequence[S], group: ProcessGroup, in_step: bool
 ) -> Iterator[tuple[int, T]]:
     """What `work` makes of each of this rank's batches, with the batch's number.
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dist_mcl.backbones import SmallBackbone
+from dist_mcl.backbones import Backbone
+from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment
 from dist_mcl.evaluation import confusion_counts, matrix_row
-from dist_mcl.exemplars import ExemplarDataset
+from dist_mcl.exemplars import ExemplarDataset, Masking
 from dist_mcl.exemplars.codecs import codecs_for
-from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages.models import model_dir
+from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.reader import Scenes, Split, open_split
 from dist_mcl.scenario.stages import Stage, stages
@@ -107,7 +107,7 @@ class StageRun:
             memory = prepare(model.backbone, stored or [], self.group)
             if is_sharded(model):
                 check_same_modalities([*fresh, *memory])
-            masked = mask_all(model, fresh, self._experiment, self.group) if memory else []
+            masked = mask_all(model, self._fresh, fresh, self._masking, self.group) if memory else []
         pool = Pool(fresh, masked, memory)
         size = sum(parameter.numel() for parameter in model.trainable())  # before they may be sharded
         self.progress.begin("train")
@@ -141,10 +141,9 @@ class StageRun:
         self.progress.begin("memorise")
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
-        codecs = codecs_for(self._experiment.exemplars, self._tokenizer.vocabulary_size)
         model, number = self._trained(), self.folder.number
         with callable_in_parts(model):
-            return memorise(model, self._fresh, self.run, number, codecs, self.group, self.progress)
+            return memorise(model, self._fresh, self.run, number, self._masking, self.group, self.progress)
 
     def _evaluate(self) -> dict[str, object]:
         self.progress.begin("evaluate")
@@ -162,8 +161,14 @@ class StageRun:
         return self.run.experiment
 
     @cached_property
-    def _tokenizer(self) -> TextTokenizer:
-        return TextTokenizer(model_dir("all-minilm-l6-v2"))
+    def _tokenizers(self) -> Tokenizers:
+        return open_tokenizers(self._experiment.model)
+
+    @cached_property
+    def _masking(self) -> Masking:
+        config, tokenizers = self._experiment.exemplars, self._tokenizers
+        codecs = codecs_for(config, tokenizers)
+        return Masking(config, self._experiment.seed, codecs, tokenizers.text.continues)
 
     @cached_property
     def _splits(self) -> dict[Split, Scenes]:
@@ -195,9 +200,9 @@ class StageRun:
         return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
 
     def _samples(self, split: Split, indices: NDArray[np.int64]) -> SceneSamples:
-        return SceneSamples(self._splits[split], indices, self._tokenizer, self.folder.number)
+        return SceneSamples(self._splits[split], indices, self._tokenizers, self.folder.number)
 
-    def _backbone(self) -> SmallBackbone:
+    def _backbone(self) -> Backbone:
         return load_backbone(self._experiment, self.group)
 
     def _trained(self) -> Classifier:
@@ -206,7 +211,8 @@ class StageRun:
         return self._model
 
     def _memory(self) -> ExemplarDataset | None:
-        return ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else None
+        config = self._experiment.exemplars
+        return ExemplarDataset(self.run.store, dropped=config.dropped) if config.budget else None
 
     @property
     def _checkpoint_folder(self) -> Path:

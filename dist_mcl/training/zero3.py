@@ -16,7 +16,7 @@ from deepspeed.runtime.zero.utils import is_zero_param
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from dist_mcl.backbones import SmallBackbone
+from dist_mcl.backbones import Backbone
 from dist_mcl.errors import UserError
 from dist_mcl.tokens import Sample
 from dist_mcl.training.classifier import Classifier
@@ -25,8 +25,8 @@ _TRAINED = "pooler"  # of the backbone; whoever trains it shards it
 
 
 def shard_while_loading(
-    build: Callable[[], SmallBackbone], read: Callable[[str], Tensor], config: Mapping[str, Any]
-) -> SmallBackbone:
+    build: Callable[[], Backbone], read: Callable[[str], Tensor], config: Mapping[str, Any]
+) -> Backbone:
     """A backbone of which each rank holds its share; no rank holds more of it at a time than one module's weights.
 
     Args:
@@ -85,10 +85,11 @@ def is_sharded(model: nn.Module) -> bool:
 def callable_in_parts(model: Classifier) -> Iterator[None]:
     """Inside, a sharded model and its modules can be called without gradients; what is not sharded always can.
 
-    All ranks must make the same calls in the same order. Not so for the patch encoder, which is called once for each
-    picture: it is small, and stays whole inside, and so does what trains.
+    All ranks must make the same calls in the same order. Not so for what prepares samples, which is called once for
+    each picture: it is small, and stays whole inside, and so does what trains.
     """
-    always = [*model.trainable(), *model.backbone.patch_encoder.parameters()]
+    preparing = model.backbone.preparing
+    always = [*model.trainable(), *(preparing.parameters() if preparing else ())]
     kept = set(map(id, always))
     with ExitStack() as stack:
         if is_sharded(model):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
 
+import numpy as np
+import torch
+
+from dist_mcl.backbones.backbone import Sequences
+from dist_mcl.backbones.packing import Layout
 from dist_mcl.tokens import Sample, Tokens
 
 
@@ -24,3 +29,14 @@ def thin(rng: np.random.Generator, sample: Sample, share: float = 0.5) -> tuple[
         mask[0] = True
     tokens = {name: sample.tokens[name].take(mask) for name, mask in kept.items()}
     return Sample(tokens, sample.target, sample.id, sample.stage), kept
+
+
+def hidden_from_attention(sequences: Sequences, kept: dict[str, np.ndarray]) -> Layout:
+    """The layout of whole samples in which no token attends to those that are not kept, bool (n,) by modality."""
+    seen = torch.ones(len(sequences.layout.sequence), dtype=torch.bool)
+    for name, mask in kept.items():
+        seen[sequences.places[name]] = torch.from_numpy(mask)
+    buckets = tuple(
+        dataclasses.replace(bucket, visible=bucket.pad(seen) & bucket.visible) for bucket in sequences.layout.buckets
+    )
+    return dataclasses.replace(sequences.layout, buckets=buckets)

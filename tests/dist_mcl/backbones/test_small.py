@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -13,7 +11,7 @@ from dist_mcl.backbones import SmallBackbone
 from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.tokens import Batch, Sample, Tokens
 
-from .samples import random_sample, thin
+from .samples import hidden_from_attention, random_sample, thin
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +58,8 @@ def test_dropped_tokens_equal_attention_masked_tokens(backbone: SmallBackbone, r
     whole = Batch.collate(wholes)
     with torch.no_grad():
         hidden, sequences = backbone.embed(whole)
-        layout, visible = sequences.layout, sequences.layout.visible.flatten().clone()
-        for name in ("image", "text"):
-            kept = torch.from_numpy(np.concatenate([mask[name] for _, mask in pairs]))
-            visible[layout.slots[sequences.places[name]]] = kept
-        masked = dataclasses.replace(layout, visible=visible.view_as(layout.visible))
-        states = backbone.encode(hidden, masked)[sequences.places["class"]]
-        reference = torch.tanh(backbone.pooler(states))
+        kept = {name: np.concatenate([mask[name] for _, mask in pairs]) for name in ("image", "text")}
+        reference = backbone.pool(backbone.encode(hidden, hidden_from_attention(sequences, kept)), sequences)
 
     torch.testing.assert_close(dropped, reference, atol=1e-5, rtol=0)
     assert (dropped - run(backbone, wholes)).abs().max() > 1e-3, "dropping must matter"
