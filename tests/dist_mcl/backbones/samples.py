@@ -1,4 +1,4 @@
-"""Random samples for the backbone's tests."""
+"""Random samples and tiny backbones for the tests of backbones."""
 
 from __future__ import annotations
 
@@ -6,10 +6,49 @@ import dataclasses
 
 import numpy as np
 import torch
+from transformers import ViltConfig
 
+from dist_mcl.backbones import Backbone, SmallBackbone, ViltBackbone
 from dist_mcl.backbones.backbone import Sequences
 from dist_mcl.backbones.packing import Layout
-from dist_mcl.tokens import Sample, Tokens
+from dist_mcl.tokens import Batch, Sample, Tokens
+
+TINY_VILT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "image_size": 64,
+    "patch_size": 16,
+    "initializer_range": 0.2,
+}
+
+
+def tiny_vilt(seed: int = 0) -> ViltBackbone:
+    """ViLT with random weights, the positions' too, in 16 px patches and for texts of up to 126 tokens."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = ViltBackbone(ViltConfig(**TINY_VILT, max_position_embeddings=128), special=(101, 102))
+        for name, parameter in backbone.named_parameters():
+            if name.endswith(("class_token", "positions")):
+                torch.nn.init.normal_(parameter, std=0.2)
+    return backbone.eval()
+
+
+TINY = {"small": SmallBackbone.tiny, "vilt": tiny_vilt}
+
+
+def run(backbone: Backbone, samples: list[Sample]) -> torch.Tensor:
+    """Pooled features (B, width)."""
+    with torch.no_grad():
+        return backbone(Batch.collate(samples))
+
+
+def ragged_samples(rng: np.random.Generator) -> list[Sample]:
+    """Whole, thinned, without text, without picture; one is so long that it is not padded with the others."""
+    whole = [random_sample(rng, number, words) for number, words in enumerate((4, 9, 1, 40))]
+    lacking = [random_sample(rng, 4, 0), random_sample(rng, 5, 5, picture=False)]
+    return [*whole, thin(rng, whole[1])[0], *lacking]
 
 
 def random_sample(rng: np.random.Generator, number: int, words: int, *, picture: bool = True) -> Sample:
