@@ -41,6 +41,23 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
         ("model.adapter.rnk=2", "model.adapter.kind: missing; add one of ssf, lora"),
         ("model.adapter={kind: lora, rnk: 2}", "model.adapter.rnk: unknown key; did you mean 'rank'?"),
         ("model.adapter.kind=foo", "'foo' found using 'kind' does not match any of the expected tags: 'ssf', 'lora'"),
+        (
+            "model.backbone=smal",
+            "model.backbone: Input tag 'smal' found using 'kind' does not match any of the expected",
+        ),
+        ("model.backbone={path: x}", "model.backbone.kind: missing; add one of small, tiny, vilt"),
+        ("model.backbone={kind: vilt, pth: x}", "model.backbone.pth: unknown key; did you mean 'path'?"),
+        (
+            "exemplars.masker.kind=best",
+            "exemplars.masker: Input tag 'best' found using 'kind' does not match any of the",
+        ),
+        ("exemplars.masker={kind: top_ratio, imge: 0.1}", "exemplars.masker.imge: unknown key; did you mean 'image'?"),
+        ("exemplars.masker={kind: top_ratio, image: 2}", "exemplars.masker.image: Input should be less than or equal"),
+        ("exemplars.scores={layer: 2}", "exemplars.scores.kind: missing; add one of attention, rollout, gradient"),
+        (
+            "training={zero_stage: 3, gradient_sum: deepspeed}\nexemplars.scores=gradient",
+            "exemplars.scores.kind gradient needs training.zero_stage 2 or less; choose attention",
+        ),
         ("training.epochs=three", "training.epochs: Input should be a valid integer"),
         ("training.epochs=0", "training.epochs: Input should be greater than or equal to 1, got 0"),
         ("training.epochs=true", "training: epochs is no switch, write a value other than true"),
@@ -62,9 +79,27 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
 )
 def test_mistakes_get_one_line_that_names_the_field(file: Path, override: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        config.load(file, [override])
+        config.load(file, override.split("\n"))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_kind_alone_stands_for_its_section(file: Path) -> None:
+    experiment = config.load(file, ["model.backbone=tiny", "exemplars.masker=random", "exemplars.scores=rollout"])
+    assert experiment.model.backbone == config.TinyBackbone()
+    assert experiment.exemplars.masker == config.RandomMasker()
+    assert experiment.exemplars.scores == config.RolloutScores()
+    assert config.load(file).model.backbone == config.SmallBackbone()
+
+
+def test_a_folder_is_meant_from_where_the_run_is_begun(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vilt").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path, meant in (("vilt", str(tmp_path / "vilt")), ("dandelin/vilt-b32-mlm", "dandelin/vilt-b32-mlm")):
+        backbone = config.load(file, [f"model.backbone={{kind: vilt, path: {path}}}"]).model.backbone
+        assert isinstance(backbone, config.ViltBackbone) and backbone.path == meant
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,37 @@
+"""The published rule by hand and by its properties, and whole samples masked; test_maskers.py has the other rules."""
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dist_mcl.config import Exemplars
-from dist_mcl.exemplars import mask_sample
-from dist_mcl.exemplars.mask import image_mask, text_mask
+from dist_mcl.config import MeanMasker, RandomMasker
+from dist_mcl.exemplars.maskers import Picture, exact, keep_patches, keep_words
 from dist_mcl.tokens import Sample, Tokens, TokenScores
+from exemplar_store import Jpeg
 
-MEAN = Exemplars()
+from .masks import masking
+
 attention = arrays(np.float32, st.integers(1, 40), elements=st.floats(0.0009765625, 1, width=32))
 
 
+def picture(scores: np.ndarray, seed: int = 0, sample_id: int = 0) -> Picture:
+    return Picture(Tokens.full(np.zeros((len(scores), 1), np.uint8), scores.shape), scores, Jpeg(), (seed, sample_id))
+
+
 def mean_mask(scores: list[float] | np.ndarray) -> np.ndarray:
-    return image_mask(np.asarray(scores, np.float32), MEAN, seed=0, sample_id=0)
+    return keep_patches(MeanMasker(), picture(exact(np.asarray(scores, np.float32))))
+
+
+def random_mask(scores: np.ndarray, seed: int, sample_id: int) -> np.ndarray:
+    return keep_patches(RandomMasker(), picture(exact(scores), seed, sample_id))
+
+
+def text_mask(class_scores: np.ndarray, cross: np.ndarray, image_kept: np.ndarray) -> np.ndarray:
+    dropped = cross[~image_kept]
+    reasons = [dropped.mean(axis=0, dtype=np.float64)] if len(dropped) else []
+    return keep_words(MeanMasker(), [class_scores, *reasons])
 
 
 @pytest.mark.parametrize(
@@ -59,17 +76,16 @@ def test_permuting_the_patches_permutes_the_mask(scores: np.ndarray, seed: int) 
 
 @given(attention, st.integers(0, 100), st.integers(0, 10**9))
 def test_random_keeps_as_many_and_is_seeded_by_the_sample(scores: np.ndarray, seed: int, sample_id: int) -> None:
-    config = Exemplars(image_mask="random")
-    kept = image_mask(scores, config, seed, sample_id)
+    kept = random_mask(scores, seed, sample_id)
     assert kept.sum() == mean_mask(scores).sum()
-    assert np.array_equal(kept, image_mask(scores, config, seed, sample_id))
+    assert np.array_equal(kept, random_mask(scores, seed, sample_id))
 
 
 def test_random_differs_between_samples_and_seeds_and_is_even() -> None:
-    config, scores = Exemplars(image_mask="random"), np.array([9] * 9 + [0] * 27, np.float32)
-    masks = np.stack([image_mask(scores, config, 0, sample_id) for sample_id in range(2000)])
+    scores = np.array([9] * 9 + [0] * 27, np.float32)
+    masks = np.stack([random_mask(scores, 0, sample_id) for sample_id in range(2000)])
     assert not np.array_equal(masks[0], masks[1])
-    assert not np.array_equal(masks[0], image_mask(scores, config, 1, 0))
+    assert not np.array_equal(masks[0], random_mask(scores, 1, 0))
     assert np.abs(masks.mean(axis=0) - 0.25).max() < 0.05  # five standard deviations
 
 
@@ -108,6 +124,11 @@ def sample(**tokens: Tokens) -> Sample:
     return Sample(tokens, target=3, id=11, stage=2)
 
 
+def masked(sample: Sample, scores: TokenScores, **config: object) -> Sample:
+    rule = masking(continues=[102], **config)
+    return rule.apply(sample, rule.decide(sample, scores))
+
+
 IMAGE = Tokens.full(np.arange(4 * 12, dtype=np.uint8).reshape(4, 2, 2, 3), (2, 2))
 TEXT = Tokens.full(np.array([101, 102, 103], np.int32), (3,))
 SCORES = TokenScores(
@@ -116,38 +137,46 @@ SCORES = TokenScores(
 )
 
 
-def test_mask_sample_returns_the_same_type_with_fewer_tokens() -> None:
-    masked = mask_sample(sample(image=IMAGE, text=TEXT), SCORES, MEAN, seed=0)
-    assert masked.tokens["image"] == IMAGE.take(np.array([3]))
-    assert masked.tokens["text"].values.tolist() == [101, 102]
-    assert masked.tokens["text"].positions.tolist() == [0, 1] and masked.tokens["text"].grid == (3,)
-    assert (masked.target, masked.id, masked.stage) == (3, 11, 2)
+def test_an_exemplar_is_the_same_type_with_fewer_tokens() -> None:
+    found = masked(sample(image=IMAGE, text=TEXT), SCORES)
+    assert found.tokens["image"] == IMAGE.take(np.array([3]))
+    assert found.tokens["text"].values.tolist() == [101, 102]
+    assert found.tokens["text"].positions.tolist() == [0, 1] and found.tokens["text"].grid == (3,)
+    assert (found.target, found.id, found.stage) == (3, 11, 2)
 
 
-def test_full_masks_keep_everything() -> None:
-    whole = sample(image=IMAGE, text=TEXT)
-    masked = mask_sample(whole, SCORES, Exemplars(image_mask="full", text_mask="full"), seed=0)
-    assert masked.tokens == whole.tokens
-    masked = mask_sample(whole, SCORES, Exemplars(image_mask="full"), seed=0)
-    assert masked.tokens["image"] == IMAGE and masked.tokens["text"].values.tolist() == [102]
+@pytest.mark.parametrize(
+    ("config", "patches", "words"),
+    [
+        ({"masker": "full", "text_mask": "full"}, [0, 1, 2, 3], [0, 1, 2]),
+        ({"masker": "full"}, [0, 1, 2, 3], [1]),  # nothing is dropped that a word could speak of
+        ({"text_mask": "class"}, [3], [1]),
+        ({"text_mask": "full"}, [3], [0, 1, 2]),
+        ({"whole_words": True, "text_mask": "class"}, [3], [0, 1]),  # 102 continues the word that 101 begins
+    ],
+)
+def test_options_of_the_text_mask(config: dict[str, object], patches: list[int], words: list[int]) -> None:
+    found = masked(sample(image=IMAGE, text=TEXT), SCORES, **config)
+    assert found.tokens["image"].positions.tolist() == patches
+    assert found.tokens["text"].positions.tolist() == words
 
 
 def test_a_sample_may_lack_a_modality_or_have_another() -> None:
     audio = Tokens.full(np.zeros((5, 2), np.float16), (5,))
     text_only = TokenScores({"text": SCORES.class_scores["text"]}, np.zeros((0, 3), np.float32))
-    masked = mask_sample(sample(text=TEXT, audio=audio), text_only, MEAN, seed=0)
-    assert masked.tokens["text"].values.tolist() == [102] and masked.tokens["audio"] == audio
+    found = masked(sample(text=TEXT, audio=audio), text_only)
+    assert found.tokens["text"].values.tolist() == [102] and found.tokens["audio"] == audio
     image_only = TokenScores({"image": SCORES.class_scores["image"]}, np.zeros((4, 0), np.float32))
-    masked = mask_sample(sample(image=IMAGE), image_only, MEAN, seed=0)
-    assert masked.tokens.keys() == {"image"} and len(masked.tokens["image"]) == 1
+    found = masked(sample(image=IMAGE), image_only)
+    assert found.tokens.keys() == {"image"} and len(found.tokens["image"]) == 1
     empty = Tokens.full(np.zeros(0, np.int32), (0,))  # a text without a word
-    masked = mask_sample(sample(image=IMAGE, text=empty), image_only, MEAN, seed=0)
-    assert masked.tokens["text"] == empty and len(masked.tokens["image"]) == 1
+    found = masked(sample(image=IMAGE, text=empty), image_only)
+    assert found.tokens["text"] == empty and len(found.tokens["image"]) == 1
 
 
 def test_scores_of_another_sample_are_refused() -> None:
     with pytest.raises(ValueError, match="sample 11"):
-        mask_sample(sample(image=IMAGE, text=TEXT.take(np.array([0]))), SCORES, MEAN, seed=0)
+        masked(sample(image=IMAGE, text=TEXT.take(np.array([0]))), SCORES)
     broken = TokenScores({**SCORES.class_scores, "text": np.array([0, np.nan, 0], np.float32)}, SCORES.cross)
     with pytest.raises(ValueError, match="not finite"):
-        mask_sample(sample(image=IMAGE, text=TEXT), broken, MEAN, seed=0)
+        masked(sample(image=IMAGE, text=TEXT), broken)

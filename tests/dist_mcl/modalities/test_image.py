@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dist_mcl.modalities.image import patch_coverage, patchify, unpatchify
+from dist_mcl.modalities.image import ShortSidePatches, SquarePatches, patch_coverage, patchify, unpatchify
 
 
 def picture(height: int = 96, width: int = 96) -> np.ndarray:
@@ -45,3 +45,15 @@ def test_coverage_is_the_share_of_each_patch() -> None:
 def test_other_pictures_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="picture"):
         patchify(wrong)
+
+
+def test_pictures_of_any_size_are_scaled_as_a_backbone_wants_them() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (50, 120, 3), dtype=np.uint8)
+    square, wide = SquarePatches(side=32, patch=8), ShortSidePatches(side=32, patch=8)
+    assert square.encode(picture).grid == (4, 4)
+    assert wide.encode(picture).grid == (2, 6)  # 22 x 53 pixels, for 53 is the longest side beside 32
+    assert wide.encode(picture[:, :60]).grid == (4, 4)
+    as_it_is = picture[:32, :32]
+    np.testing.assert_array_equal(unpatchify(square.encode(as_it_is)), as_it_is)
+    with pytest.raises(ValueError, match="a picture is uint8"):
+        wide.encode(picture[..., 0])

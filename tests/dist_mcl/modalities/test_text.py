@@ -43,6 +43,26 @@ def test_pieces_name_what_a_mask_kept(folder: Path) -> None:
     assert tokenizer.decode([4, 7]) == "red sun"
 
 
+def test_a_longer_text_keeps_its_first_tokens(folder: Path) -> None:
+    tokens = TextTokenizer(folder, longest=2).encode("red houseboat sun sun")
+    assert tokens.values.tolist() == [4, 5] and tokens.grid == (2,)
+
+
+def test_which_tokens_continue_a_word(folder: Path) -> None:
+    tokenizer = TextTokenizer(folder)
+    assert tokenizer.continues.tolist() == [False] * 6 + [True, False]
+    assert tokenizer.id_of("[SEP]") == 3
+    with pytest.raises(UserError, match="has no 'moon'"):
+        tokenizer.id_of("moon")
+
+
+def test_a_vocabulary_alone_will_do(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(["[UNK]", "[CLS]", "[SEP]", "red", "Red", "house", "##boat"]))
+    assert TextTokenizer(tmp_path).encode("Red houseboat").values.tolist() == [3, 5, 6]
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert TextTokenizer(tmp_path).encode("Red houseboat").values.tolist() == [4, 5, 6]
+
+
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tokenizer\.json: cannot read the tokenizer.*mcl models fetch"):
         TextTokenizer(tmp_path)

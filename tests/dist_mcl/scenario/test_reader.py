@@ -11,8 +11,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from dist_mcl.errors import UserError
-from dist_mcl.modalities.image import patch_coverage, unpatchify
+from dist_mcl.modalities.image import SquarePatches, patch_coverage, unpatchify
 from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.reader import Scenes
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs, shipped_folder
 from dist_mcl.scenario.texts import class_stems, stem
@@ -126,7 +127,7 @@ def test_sample_holds_the_picture_and_the_text_as_tokens(test: Scenes, tmp_path:
     tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    sample = test.sample(7, TextTokenizer(tmp_path), stage=2)
+    sample = test.sample(7, Tokenizers(SquarePatches(side=96), TextTokenizer(tmp_path)), stage=2)
     assert (sample.target, sample.id, sample.stage) == (raw.label, raw.id, 2)
     np.testing.assert_array_equal(unpatchify(sample.tokens["image"]), raw.picture)
     assert sample.tokens["text"].values.tolist() == [words[word] for word in raw.text.split()]

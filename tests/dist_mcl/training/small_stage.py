@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from dist_mcl.config import Experiment
+from dist_mcl.exemplars import Masking
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Sample, Tokens
 from dist_mcl.training.checkpoint import Checkpoints
@@ -30,9 +31,11 @@ from dist_mcl.training.preemption import StageYieldedError, StopRequests, StopSi
 from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.train import train
 from dist_mcl.training.zero3 import callable_in_parts
+from exemplar_store import Jpeg
 from stage_launchers import die_with_launcher, end_process
 
 CLASSES = 3
+CODECS, WORDS = {"image": Jpeg()}, np.zeros(2000, dtype=np.bool_)
 
 
 def made_up(count: int, words: int, seed: int, first_class: int = 0) -> list[Sample]:
@@ -67,7 +70,7 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals, before: Pat
     first_class = 0 if before is None else CLASSES
     fresh = made_up(20, words=4, seed=0, first_class=first_class)
     with callable_in_parts(model):
-        masked = mask_all(model, fresh, experiment, group)
+        masked = mask_all(model, fresh, fresh, Masking(experiment.exemplars, experiment.seed, CODECS, WORDS), group)
     rows = class_rows(list(range(first_class + CLASSES)))
     silent = ProgressFile(None)
     trained = train(

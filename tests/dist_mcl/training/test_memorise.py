@@ -17,7 +17,6 @@ import torch.multiprocessing
 
 from dist_mcl import config
 from dist_mcl.backbones import SmallBackbone
-from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.run_folder import Plan, ProgressFile, RunFolder
 from dist_mcl.tokens import Sample, Tokens
 from dist_mcl.training import memorise as memorising
@@ -27,6 +26,7 @@ from dist_mcl.training.memorise import memorise
 from dist_mcl.training.process_group import ProcessGroup
 from exemplar_store import ExemplarStore, StoreError, StoreReader, admission, layout, verify
 from stage_launchers import end_process
+from tests.dist_mcl.exemplars.masks import masking
 
 SAMPLES, CLASSES = 200, 3  # four batches: three ranks have unequal shares
 SHARE = 20_000  # bytes that are worth a writer here
@@ -53,8 +53,8 @@ def work(rank: int, world_size: int, folders: list[str], answers: str) -> None:
     for folder in folders:
         run = RunFolder.open(Path(folder))
         model = Classifier.begin(SmallBackbone.tiny(0), run.experiment.model.adapter, 0)
-        codecs = codecs_for(run.experiment.exemplars, 30_522)
-        told += [memorise(model, samples(stage), run, stage, codecs, group, ProgressFile(None)) for stage in (1, 2, 2)]
+        rule = masking()
+        told += [memorise(model, samples(stage), run, stage, rule, group, ProgressFile(None)) for stage in (1, 2, 2)]
     torch.save(told, f"{answers}.{rank}")
     end_process(0)
 
@@ -152,12 +152,7 @@ def test_what_fails_on_one_rank_fails_on_all(
 ) -> None:
     """No rank may wait in a collective operation for one that has left."""
     run = begin(tmp_path / "run", [list(range(CLASSES))], BUDGETS[0])
-    codecs, box, barrier, here = (
-        codecs_for(run.experiment.exemplars, 30_522),
-        [None, None],
-        Barrier(2, timeout=60),
-        local(),
-    )
+    box, barrier, here = [None, None], Barrier(2, timeout=60), local()
     real = getattr(memorising, step)
 
     def refuse(*arguments: Any) -> Any:
@@ -169,7 +164,7 @@ def test_what_fails_on_one_rank_fails_on_all(
         here.rank = rank
         model = Classifier.begin(SmallBackbone.tiny(0), run.experiment.model.adapter, 0)
         with pytest.raises(ValueError if rank == failing else StoreError) as caught:
-            memorise(model, samples(1), run, 1, codecs, ThreadGroup(rank, box, barrier), ProgressFile(None))
+            memorise(model, samples(1), run, 1, masking(), ThreadGroup(rank, box, barrier), ProgressFile(None))
         return str(caught.value)
 
     monkeypatch.setattr(memorising, step, refuse)
