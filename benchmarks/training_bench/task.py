@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from dist_mcl.backbones import SmallBackbone
-from dist_mcl.config import Data, Experiment
+from dist_mcl.backbones.tokenizers import open_tokenizers
+from dist_mcl.config import Data, Experiment, Model
 from dist_mcl.exemplars import epoch_batches, micro_batches
-from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.packages.models import model_dir
 from dist_mcl.scenario.reader import open_split
 from dist_mcl.tokens import Batch, Sample
@@ -46,11 +46,10 @@ class Task:
     def samples(self) -> list[Sample]:
         """One epoch: as many samples as the steps take, prepared as a stage does it."""
         scenes = open_split(Data(), "train", seed=0)
-        folder = model_dir("all-minilm-l6-v2")
-        tokenizer = TextTokenizer(folder)
+        tokenizers = open_tokenizers(Model())
         wanted = self.steps * self.experiment.training.batch_size
-        some = [scenes.sample(index, tokenizer, stage=1) for index in range(min(wanted, _DISTINCT_SAMPLES))]
-        prepared = SmallBackbone.from_pretrained(folder).prepare(some)
+        some = [scenes.sample(index, tokenizers, stage=1) for index in range(min(wanted, _DISTINCT_SAMPLES))]
+        prepared = SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2")).prepare(some)
         return [prepared[index % len(prepared)] for index in range(wanted)]
 
     @cached_property
