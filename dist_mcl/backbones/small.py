@@ -1,8 +1,7 @@
 """Backbone `small`: one transformer over text and image tokens that runs on a CPU.
 
 The encoder is MiniLM's (`BertModel`, 6 layers of width 384), the sequence `[CLS] text [SEP] image`. A picture's patch
-becomes a token by `PatchEncoder`, from its own pixels alone. Tokens that a batch does not hold cost nothing: linear
-layers run on the packed tokens, attention pads to the longest sample of the batch.
+becomes a token by `PatchEncoder`, from its own pixels alone.
 """
 
 from __future__ import annotations
