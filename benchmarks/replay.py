@@ -152,8 +152,8 @@ def _row(name: str, kind: str, medians: dict[str, float], tokens: dict[str, int]
     return {
         "backbone": name,
         "batch": kind,
-        "tokens_per_sample": tokens[kind] / batch,
-        "ms_per_sample": 1000 * medians[kind] / batch,
+        "tokens each": tokens[kind] / batch,
+        "ms each": 1000 * medians[kind] / batch,
         "time": shares[0],
         "tokens": shares[1],
         "time / tokens": shares[0] / shares[1],

@@ -23,9 +23,9 @@ def test_a_small_run(tmp_path: Path) -> None:
         (name, kind) for name in ("vilt", "small") for kind in ("whole", "masked", "black", "half masked")
     }
     # [CLS], text, [SEP], and with ViLT the picture's own class token, then the patches.
-    assert rows["vilt", "whole"]["tokens_per_sample"] == 2 + 38 + 1 + 192
-    assert rows["vilt", "masked"]["tokens_per_sample"] == 2 + 15 + 1 + 54
-    assert rows["vilt", "black"]["tokens_per_sample"] == 2 + 15 + 1 + 192
-    assert rows["small", "masked"]["tokens_per_sample"] == 2 + 3 + 10
+    assert rows["vilt", "whole"]["tokens each"] == 2 + 38 + 1 + 192
+    assert rows["vilt", "masked"]["tokens each"] == 2 + 15 + 1 + 54
+    assert rows["vilt", "black"]["tokens each"] == 2 + 15 + 1 + 192
+    assert rows["small", "masked"]["tokens each"] == 2 + 3 + 10
     for row in rows.values():
         assert row["time / tokens"] == pytest.approx(row["time"] / row["tokens"])
