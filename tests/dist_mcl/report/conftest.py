@@ -34,7 +34,8 @@ model:
     kind: ssf
 exemplars:
   budget: 524288
-  image_mask: mean
+  masker:
+    kind: mean
   text_mask: cross_modal
 """
 VERSIONS = {"dist-mcl": "0.1.0", "python": "3.11.2", "torch": "2.13.0", "deepspeed": "0.19.8", "zarr": "3.1.6"}

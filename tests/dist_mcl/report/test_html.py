@@ -77,7 +77,7 @@ def test_every_number_of_every_stage_is_there(make_report_data: MakeReport) -> N
         assert {record.name, percent(record.accuracy), f"{record.coded_bytes:,} B"} <= set(texts)
     for key, value in summarise(data.matrix).items():
         assert key in texts and points(value, 2) in texts
-    assert any("image_mask: mean" in text for text in texts)
+    assert any("text_mask: cross_modal" in text for text in texts)
     assert "torch 2.13.0" in texts
 
 
