@@ -111,9 +111,8 @@ def disagree(rank: int, folder: str, answers: str) -> None:
     dist.init_process_group("gloo", f"file://{answers}.meet", timedelta(minutes=10), rank=rank, world_size=2)
     run, group = RunFolder.open(Path(folder)), ProcessGroup(rank, 2, torch.device("cpu"))
     model = Classifier.begin(SmallBackbone.tiny(0), run.experiment.model.adapter, 0)
-    codecs = codecs_for(run.experiment.exemplars, 30_522)
     try:
-        memorise(model, samples(1), run, 1, codecs, group, ProgressFile(None))
+        memorise(model, samples(1), run, 1, masking(), group, ProgressFile(None))
     except RanksDisagreeError as error:
         Path(f"{answers}.{rank}").write_text(str(error))
     dist.destroy_process_group()
