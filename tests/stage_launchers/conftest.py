@@ -52,8 +52,13 @@ class Cluster:
         self.wait_for(lambda: (state(job).state, state(job).reason) == ("PENDING", "BeginTime"), logs)
 
     def start_again_now(self, job: int, logs: Path) -> None:
-        """Wait until the job is in the queue again, and cut the two minutes short."""
+        """Wait until the job is in the queue again, and cut the two minutes short.
+
+        A job is in the queue some seconds before its first start has ended on its nodes. Begun in that time, it would
+        be charged with the exit of that start.
+        """
         self.wait_until_put_back(job, logs)
+        self.wait_for(lambda: "comp" not in self.run("sinfo", "--noheader", "--Node", "--format=%t"), logs)
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
