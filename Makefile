@@ -12,7 +12,7 @@ test: setup models
 	$(BIN)/pytest
 
 test-all: setup models
-	$(BIN)/pytest -m 'not network'
+	$(BIN)/pytest -m 'not network' --durations=30
 
 lint: setup
 	$(BIN)/ruff check .
