@@ -16,7 +16,7 @@ def measure_handover(processes: int, threads: int, rounds: int, folder: Path) ->
     """Seconds of each part, medians over runs of two stages on few samples.
 
     Returns:
-        "seconds" of the whole, and what it consists of: "processes" until the new ones run, "libraries" until they are
+        "seconds" of the whole, and what it consists of: "start" until the new ones run, "libraries" until they are
         loaded and the ranks have met, "data" for the model, samples and the memory, "first step" with its engine.
     """
     experiment = Experiment.model_validate(
@@ -45,6 +45,6 @@ def _one(experiment: Experiment, folder: Path) -> dict[str, float]:
     finish_run(run, watch)
     sealed = (run.stage(1).path / "MANIFEST.json").stat().st_mtime
     times = [sealed, *(begun[part] for part in ("start", "prepare", "train", "stepped"))]
-    parts = ("processes", "libraries", "data", "first step")
+    parts = ("start", "libraries", "data", "first step")
     spent = {part: after - before for part, before, after in zip(parts, times, times[1:], strict=False)}
     return {"seconds": times[-1] - sealed, **spent}

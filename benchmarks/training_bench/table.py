@@ -19,7 +19,7 @@ def print_tables(facts: dict[str, Any]) -> None:
     _print(console, rows, "Memory of a rank, MiB beyond what it held before", _MEMORY)
     _print(console, rows, "A checkpoint", _CHECKPOINT)
     for one in facts["handovers"]:
-        parts = ", ".join(f"{part} {one[part]:.1f}" for part in ("processes", "libraries", "data", "first step"))
+        parts = ", ".join(f"{part} {one[part]:.1f}" for part in ("start", "libraries", "data", "first step"))
         console.print(
             f"end of a stage to the first step of the next, {one['processes']} processes: "
             f"{one['seconds']:.1f} s ({parts})"
