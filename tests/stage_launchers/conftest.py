@@ -55,10 +55,12 @@ class Cluster:
         """Wait until the job is in the queue again, and cut the two minutes short.
 
         A job is in the queue some seconds before its first start has ended on its nodes. Begun in that time, it would
-        be charged with the exit of that start.
+        be charged with the exit of that start; begun in the very second after it, it would be refused as ended already,
+        since Slurm dates what it has ended in whole seconds.
         """
         self.wait_until_put_back(job, logs)
         self.wait_for(lambda: "comp" not in self.run("sinfo", "--noheader", "--Node", "--format=%t"), logs)
+        time.sleep(2)
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 

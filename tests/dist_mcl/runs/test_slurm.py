@@ -77,6 +77,8 @@ def test_a_chain_survives_all_interruptions(login: Cluster, tmp_path: Path) -> N
     login.wait_for(lambda: all(stage.is_done() for stage in stages), folder)
     assert result(folder) == result(whole)
     assert [stage.state.attempt for stage in stages] == [2, 2, 2]
+    # Of two that put a job back, the script and whoever asked Slurm for it, the second has nothing to complain of.
+    assert not any("requeue failed" in log.read_text() for log in (folder / "slurm").glob("*.log"))
 
 
 def test_time_limit_pre_emption_and_a_start_before_its_time(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
