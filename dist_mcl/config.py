@@ -24,7 +24,7 @@ from dist_mcl import deepspeed_json
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
-from dist_mcl.section import Section as _Section
+from dist_mcl.section import Section
 from stage_launchers import launcher_kinds
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -45,13 +45,13 @@ Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, description="byte
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class SSFAdapter(_Section):
+class SSFAdapter(Section):
     """Scale and shift of features, arXiv 2210.08823."""
 
     kind: Literal["ssf"] = "ssf"
 
 
-class LoRAAdapter(_Section):
+class LoRAAdapter(Section):
     """Low-rank adaptation, arXiv 2106.09685, as PEFT implements it."""
 
     kind: Literal["lora"] = "lora"
@@ -59,13 +59,13 @@ class LoRAAdapter(_Section):
     alpha: float = Field(16, gt=0)
 
 
-class SmallBackbone(_Section):
+class SmallBackbone(Section):
     """One transformer over 96 px pictures and texts that trains on a CPU; see docs/small-backbone.md."""
 
     kind: Literal["small"] = "small"
 
 
-class TinyBackbone(_Section):
+class TinyBackbone(Section):
     """Random weights, learns next to nothing; for trying out a machine in seconds."""
 
     kind: Literal["tiny"] = "tiny"
@@ -76,7 +76,7 @@ def _folder_or_id(value: str) -> str:
     return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
 
 
-class ViltBackbone(_Section):
+class ViltBackbone(Section):
     """ViLT, arXiv 2102.03334, as Hugging Face stores it; see docs/vilt.md."""
 
     kind: Literal["vilt"] = "vilt"
@@ -93,7 +93,7 @@ def _named_kind(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
-class Model(_Section):
+class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
@@ -105,7 +105,7 @@ class Model(_Section):
     )
 
 
-class Distillation(_Section):
+class Distillation(Section):
     """An earlier model's answers, to which the one in training is held besides the classes."""
 
     teacher: Literal["none", "previous", "stored"] = Field(
@@ -117,7 +117,7 @@ class Distillation(_Section):
     temperature: float = Field(2.0, gt=0, description="divides both models' logits, where the teacher is previous")
 
 
-class Checkpointing(_Section):
+class Checkpointing(Section):
     """When a stage saves what it has trained so far, to continue from there after a stop. Either limit is enough."""
 
     every_steps: int | None = Field(None, ge=1, description="optimiser steps between two checkpoints")
@@ -125,7 +125,7 @@ class Checkpointing(_Section):
     keep: int = Field(2, ge=1, description="how many of a stage's newest checkpoints stay on disk")
 
 
-class Training(_Section):
+class Training(Section):
     """How one stage is trained. Batch sizes count fresh and replayed samples together."""
 
     epochs: int = Field(3, ge=1, description="passes over the fresh samples of a stage")
@@ -232,7 +232,7 @@ class Training(_Section):
         )
 
 
-class AttentionScores(_Section):
+class AttentionScores(Section):
     """A token counts for as much as the class token attends to it in one layer."""
 
     kind: Literal["attention"] = "attention"
@@ -243,14 +243,14 @@ class AttentionScores(_Section):
     )
 
 
-class RolloutScores(_Section):
+class RolloutScores(Section):
     """Attention followed through all layers, arXiv 2005.00928."""
 
     kind: Literal["rollout"] = "rollout"
     heads: Literal["mean", "max"] = Field("mean", description="what becomes of the heads' weights")
 
 
-class GradientScores(_Section):
+class GradientScores(Section):
     """Attention times its gradient for the largest logit, where positive, arXiv 2103.15679."""
 
     kind: Literal["gradient"] = "gradient"
@@ -260,20 +260,20 @@ class GradientScores(_Section):
 Scores = AttentionScores | RolloutScores | GradientScores
 
 
-class MeanMasker(_Section):
+class MeanMasker(Section):
     """Keep what is attended to above the mean of its sample, arXiv 2412.09549."""
 
     kind: Literal["mean"] = "mean"
 
 
-class MeanStdMasker(_Section):
+class MeanStdMasker(Section):
     """Keep what is attended to above mean + k standard deviations of its sample."""
 
     kind: Literal["mean_std"] = "mean_std"
     k: float = Field(0.5, description="0 is `mean`, more keeps less")
 
 
-class TopRatioMasker(_Section):
+class TopRatioMasker(Section):
     """Keep the best share of the tokens, the same in every sample."""
 
     kind: Literal["top_ratio"] = "top_ratio"
@@ -281,7 +281,7 @@ class TopRatioMasker(_Section):
     text: Share = Field(0.5, description="share of the text's tokens to keep, rounded up")
 
 
-class TopMassMasker(_Section):
+class TopMassMasker(Section):
     """Keep the fewest tokens that together get a share of the attention."""
 
     kind: Literal["top_mass"] = "top_mass"
@@ -289,7 +289,7 @@ class TopMassMasker(_Section):
     text: Share = Field(0.8, description="share of the attention to the text's tokens")
 
 
-class RateMasker(_Section):
+class RateMasker(Section):
     """Keep the best patches that fit into so many bytes as the store codes them; texts as with `mean`."""
 
     kind: Literal["rate_to_bytes"] = "rate_to_bytes"
@@ -299,14 +299,14 @@ class RateMasker(_Section):
     )
 
 
-class RandomMasker(_Section):
+class RandomMasker(Section):
     """Keep patches drawn evenly, the control for attention at equal numbers; texts as with `mean`."""
 
     kind: Literal["random"] = "random"
     image: Share | None = Field(None, description="share of the patches; as many as `mean` keeps when left out")
 
 
-class BoxMasker(_Section):
+class BoxMasker(Section):
     """Keep the smallest box that gets a share of the attention, and the rest at a lower resolution, as CIM does."""
 
     kind: Literal["box"] = "box"
@@ -314,14 +314,14 @@ class BoxMasker(_Section):
     shrink: int = Field(2, ge=0, description="factor by which the sides of the rest shrink; 0 drops the rest")
 
 
-class LowResMasker(_Section):
+class LowResMasker(Section):
     """Keep the whole picture at a lower resolution; texts as with `mean`."""
 
     kind: Literal["low_res"] = "low_res"
     shrink: int = Field(2, ge=2, description="factor by which its sides shrink")
 
 
-class FullMasker(_Section):
+class FullMasker(Section):
     """Keep every patch; texts as with `mean`."""
 
     kind: Literal["full"] = "full"
@@ -340,7 +340,7 @@ Masker = (
 )
 
 
-class Exemplars(_Section):
+class Exemplars(Section):
     """What is remembered of the past, arXiv 2412.09549. A budget of 0 turns the memory off."""
 
     budget: Size = Field(512 * 1024, description="bytes of all files of the store; accepts 300kB, 512KiB, 2MiB")
@@ -408,7 +408,7 @@ class Exemplars(_Section):
         return self
 
 
-class Evaluation(_Section):
+class Evaluation(Section):
     """How a trained stage is tested, on all classes seen so far."""
 
     classifier: Literal["head", "nearest_mean"] = Field(
@@ -424,7 +424,7 @@ def _launcher_kind(value: str) -> str:
     return value
 
 
-class Launcher(_Section):
+class Launcher(Section):
     """How the processes of a stage are started. Changing it does not make another run."""
 
     kind: Annotated[str, AfterValidator(_launcher_kind)] = Field(
@@ -439,7 +439,7 @@ class Launcher(_Section):
     options: dict[str, Any] = Field({}, description="of this kind of launcher, see docs/launchers.md")
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """One run: everything that decides its result, and how it is launched."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +73,11 @@ class Layout(Protocol):
     def open(self, folder: Path) -> Reader: ...
 
 
-class OneByOne:
+class OneByOne(ABC):
     """Reads many by reading each."""
 
-    def read(self, index: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, index: int) -> Any: ...
 
     def read_many(self, indices: Sequence[int]) -> list[Any]:
         return [self.read(index) for index in indices]

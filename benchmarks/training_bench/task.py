@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from dist_mcl.backbones import SmallBackbone
-from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment, Model
 from dist_mcl.data_config import EmojiData
 from dist_mcl.exemplars import epoch_batches, micro_batches
+from dist_mcl.modalities.tokenizers import open_tokenizers
 from dist_mcl.packages.models import model_dir
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.tokens import Batch, Sample

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
-from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.scenario.readers import open_splits

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, per_class_accuracy
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.modalities.text import TextTokenizer
+from dist_mcl.modalities.tokenizers import open_tokenizers
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
 from dist_mcl.run_folder import STEPS, RunFolder, StageFolder
 from dist_mcl.tokens import Tokens

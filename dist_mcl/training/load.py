@@ -9,9 +9,9 @@ from torch import Tensor
 
 from dist_mcl.backbones import Backbone, SmallBackbone, ViltFolder
 from dist_mcl.backbones.small import open_weights
-from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Experiment, RolloutScores, ViltBackbone
 from dist_mcl.errors import UserError
+from dist_mcl.modalities.tokenizers import open_tokenizers
 from dist_mcl.packages.hub import checkpoint_folder
 from dist_mcl.packages.models import model_dir
 from dist_mcl.training.engine import deepspeed_config

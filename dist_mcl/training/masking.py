@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from dist_mcl.exemplars import Masking, replay_form
 from dist_mcl.tokens import Batch, Sample, TokenScores
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.samples import LazySamples
 from dist_mcl.training.sharding import each_batch, prepare
 from dist_mcl.training.zero3 import is_sharded
 
@@ -21,7 +21,7 @@ Kept = Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class MaskedSamples(Sequence[Sample]):
+class MaskedSamples(LazySamples):
     """Samples as replay would see them, masked when they are asked for.
 
     Attributes:
@@ -37,14 +37,8 @@ class MaskedSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    @overload
-    def __getitem__(self, key: int) -> Sample: ...
-    @overload
-    def __getitem__(self, key: slice) -> list[Sample]: ...
-    def __getitem__(self, key: int | slice) -> Sample | list[Sample]:
-        if isinstance(key, slice):
-            return [self[index] for index in range(*key.indices(len(self)))]
-        return as_replayed(self.masking, self.samples[key], self.kept[key])
+    def sample(self, index: int) -> Sample:
+        return as_replayed(self.masking, self.samples[index], self.kept[index])
 
 
 def as_replayed(masking: Masking, sample: Sample, kept: Kept) -> Sample:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +11,13 @@ from numpy.typing import NDArray
 
 from dist_mcl.config import Experiment
 from dist_mcl.exemplars import ExemplarDataset
+from dist_mcl.exemplars.maskers import Kept, top_ratio
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import EncodedExemplar, ExemplarStore, StoreReader, shrunk
-
-Kept = NDArray[np.bool_]
 
 
 def shrink_older(
@@ -55,18 +52,11 @@ def _masks(model: Classifier, memory: ExemplarDataset, experiment: Experiment, g
         scores = [its.class_scores.get("image", np.zeros(0)) for its in found]
         if config.is_random:
             scores = [_draws(seed, sample, len(its)) for sample, its in zip(chunk, scores, strict=True)]
-        return [highest(its, config.remask) for its in scores]
+        return [top_ratio(its.astype(np.float64), config.remask) for its in scores]
 
     batches = each_batch(kept, memory, group, is_sharded(model))
     masks = {number * BATCH_SIZE + place: its for number, chunk in batches for place, its in enumerate(chunk)}
     return {index: its for index, its in masks.items() if len(its)}
-
-
-def highest(scores: NDArray[Any], share: float) -> Kept:
-    """Bool (n,): the share of n tokens with the highest scores, rounded up; of equal ones the first."""
-    kept = np.zeros(len(scores), dtype=np.bool_)
-    kept[np.argsort(-scores, kind="stable")[: math.ceil(share * len(scores))]] = True
-    return kept
 
 
 def _draws(seed: int, sample: Sample, count: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import overload
 
@@ -16,7 +17,23 @@ from dist_mcl.tokens import Sample
 KEPT_BYTES = 2**29
 
 
-class StageSamples(Sequence[Sample]):
+class LazySamples(Sequence[Sample], ABC):
+    """Samples that are made when they are asked for."""
+
+    @abstractmethod
+    def sample(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, key: int) -> Sample: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Sample]: ...
+    def __getitem__(self, key: int | slice) -> Sample | list[Sample]:
+        if isinstance(key, slice):
+            return [self.sample(index) for index in range(*key.indices(len(self)))]
+        return self.sample(key)
+
+
+class StageSamples(LazySamples):
     """Some samples of a data set; the first ones that are used stay in memory, the rest is read again each time.
 
     Args:
@@ -43,15 +60,9 @@ class StageSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._indices)
 
-    @overload
-    def __getitem__(self, key: int) -> Sample: ...
-    @overload
-    def __getitem__(self, key: slice) -> list[Sample]: ...
-    def __getitem__(self, key: int | slice) -> Sample | list[Sample]:
-        """A sample, or some. Raises UserError where a picture cannot be read."""
-        if isinstance(key, slice):
-            return [self[i] for i in range(*key.indices(len(self)))]
-        index = self._indices[key]
+    def sample(self, index: int) -> Sample:
+        """A sample. Raises UserError where its picture cannot be read."""
+        index = self._indices[index]
         if index in self._kept:
             return self._kept[index]
         sample = self._dataset.sample(index, self._tokenizers, self._stage)

@@ -18,11 +18,10 @@ from transformers.image_utils import ChannelDimension
 from transformers.models.vilt.image_processing_pil_vilt import ViltImageProcessorPil, get_resize_output_image_size
 
 from dist_mcl.backbones import ViltBackbone, ViltFolder
-from dist_mcl.backbones.tokenizers import open_tokenizers
 from dist_mcl.config import Model
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.image import ShortSidePatches, unpatchify
-from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.tokens import Batch, Sample
 
 from .samples import TINY_VILT, run

@@ -13,10 +13,10 @@ import pytest
 
 from dist_mcl import config
 from dist_mcl.backbones import SmallBackbone
+from dist_mcl.exemplars.maskers import top_ratio
 from dist_mcl.run_folder import Plan, ProgressFile, RunFolder
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.memorise import memorise
-from dist_mcl.training.remask import highest
 from exemplar_store import Exemplar, ExemplarStore, StoreReader, verify
 from tests.dist_mcl.exemplars.masks import masking_of
 
@@ -71,7 +71,7 @@ def test_older_exemplars_keep_a_share_and_new_ones_all(tmp_path: Path, masker: s
 
 
 def test_the_highest_share_rounded_up_and_the_first_of_equals() -> None:
-    assert highest(np.array([0.1, 0.4, 0.3, 0.2]), 0.5).tolist() == [False, True, True, False]
-    assert highest(np.ones(3), 0.5).tolist() == [True, True, False]
-    assert highest(np.array([0.1]), 0.01).tolist() == [True]
-    assert highest(np.zeros(0), 0.5).tolist() == []
+    assert top_ratio(np.array([0.1, 0.4, 0.3, 0.2]), 0.5).tolist() == [False, True, True, False]
+    assert top_ratio(np.ones(3), 0.5).tolist() == [True, True, False]
+    assert top_ratio(np.array([0.1]), 0.01).tolist() == [True]
+    assert top_ratio(np.zeros(0), 0.5).tolist() == []
