@@ -10,15 +10,12 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from dist_mcl.config import is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, summarise
 from dist_mcl.report.collect import finished_records
 from dist_mcl.run_folder import STEPS, RunFolder
 from dist_mcl.units import UNDEFINED, duration, percent, points, size
-
-_SAME_EXPERIMENT = ("name", "seed", "launcher")
-"""Settings that make no other experiment of it: runs that differ in these alone share a row."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -128,7 +125,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
 
 
 def _experiment(one: Outcome) -> dict[str, Any]:
-    return {name: value for name, value in one.settings.items() if name.split(".")[0] not in _SAME_EXPERIMENT}
+    return {name: value for name, value in one.settings.items() if name != "seed" and is_part_of_result(name)}
 
 
 def _check_seeds(group: Sequence[Outcome]) -> None:
