@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 import traceback
@@ -70,7 +71,8 @@ def _attempt_by_hand(run: RunFolder, folder: StageFolder) -> Iterator[int]:
     """What a coordinator does, where a person starts the workers: hold the lock and begin an attempt."""
     with RunLock(run.path):
         attempt = folder.new_attempt()
-        folder.write_state(replace(folder.state, status="running", attempt=attempt, reason=None))
+        state = replace(folder.state, status="running", attempt=attempt, reason=None)
+        folder.write_state(replace(state, job=os.environ.get("SLURM_JOB_ID")))
         yield attempt
 
 
