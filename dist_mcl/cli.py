@@ -158,7 +158,7 @@ def status(
 
     Example: mcl status runs/quickstart --watch
     """
-    from dist_mcl.coordinator.submit import queue_states
+    from dist_mcl.coordinator.submit import queued_jobs
     from dist_mcl.display import status_rows, status_table, watch_status
     from dist_mcl.run_folder import RunFolder
 
@@ -166,7 +166,7 @@ def status(
 
     def look() -> list[dict[str, object]]:
         try:
-            return status_rows(begun, queue_states(begun))
+            return status_rows(begun, queued_jobs(begun))
         except UserError as error:
             print(f"mcl: {error}; the jobs are shown without their state", file=sys.stderr)
             return status_rows(begun)
@@ -177,6 +177,34 @@ def status(
         print(json.dumps(look(), indent=1))
     else:
         Console().print(status_table(look()))
+
+
+@app.command()
+def doctor(
+    config_file: Annotated[
+        Path | None, typer.Argument(help="YAML file of an experiment; default values when left out")
+    ] = None,
+    overrides: Overrides = None,
+    folder: Annotated[Path, typer.Option(help="where runs are to be kept")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed, what this machine offers, and whether an experiment has all that it needs.
+
+    Ends with 1 where something is missing. It tries the folder out, and leaves nothing behind.
+
+    Example: mcl doctor configs/quickstart.yaml --set launcher.kind=mpi --folder /scratch/me/runs
+    """
+    experiment = config.load(config_file, overrides or []) if config_file else config.defaults(overrides or [])
+    from dist_mcl.doctor import examine, print_findings
+
+    with Console(stderr=True).status("looking"):
+        findings = list(examine(experiment, folder))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        print_findings(findings)
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
 
 
 @config_app.command()

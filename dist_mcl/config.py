@@ -518,12 +518,25 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise UserError(f"{path}: the configuration must be a mapping of keys to values, got {type(raw).__name__}")
+    return _experiment(raw, overrides, str(path))
+
+
+def defaults(overrides: Iterable[str] = ()) -> Experiment:
+    """An experiment of default values, and overrides as in `load`.
+
+    Raises:
+        UserError: an unknown key or a wrong value, an override that is not `key=value`.
+    """
+    return _experiment({"name": "defaults"}, overrides, "--set")
+
+
+def _experiment(raw: dict[str, Any], overrides: Iterable[str], place: str) -> Experiment:
     for override in overrides:
         _apply(raw, override)
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {line}" for line in explain(error, Experiment))) from error
+        raise UserError("\n".join(f"{place}: {line}" for line in explain(error, Experiment))) from error
 
 
 def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
