@@ -35,7 +35,7 @@ PREVIOUS = {
 )
 def test_the_same_bits_for_one_process_and_two(tmp_path: Path, options: dict[str, str]) -> None:
     for processes in ("1", "2"):
-        finish(tmp_path / processes, **{"launcher__processes": processes, **options})
+        finish(tmp_path / processes, scenario__stages="2", **{"launcher__processes": processes, **options})
     assert result(tmp_path / "1") == result(tmp_path / "2")
     store = RunFolder.open(tmp_path / "1").store
     assert sum(path.stat().st_size for path in store.rglob("*") if path.is_file()) <= 60 * 1024
