@@ -139,7 +139,7 @@ def test_a_failing_stage_stops_those_after_it_and_status_says_why(login: Cluster
 def test_a_cancelled_run_saves_and_can_be_submitted_again(login: Cluster, tmp_path: Path) -> None:  # noqa: F811
     folder = tmp_path / "run"
     # With enough epochs to be still in training when the wish arrives.
-    longer = {"training__epochs": "60", "scenario__stages": "2", "data__max_per_class": "3"}
+    longer = {"training__epochs": "90", "scenario__stages": "2", "data__max_per_class": "3"}
     assert submit(folder, **longer).returncode == 0
     stages = RunFolder.open(folder).stages()
     login.wait_for(lambda: is_training(stages[0], 1), folder)
