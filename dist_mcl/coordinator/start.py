@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,18 @@ from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
-from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
+from dist_mcl.store_config import StoreRules
+from exemplar_store import (
+    BudgetPolicy,
+    Codec,
+    EncodedExemplar,
+    Exemplar,
+    ExemplarStore,
+    StoreError,
+    Tokens,
+    encode,
+    minimum_bytes,
+)
 
 _LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
 
@@ -82,18 +94,40 @@ def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers
         tokens[LOGITS] = Tokens.full(logits, logits.shape)
     whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=tokens)
     codecs = codecs_for(experiment.exemplars, tokenizers.text.vocabulary_size, tokenizers.image.patch)
+    rules = experiment.exemplars.store
     needed = minimum_bytes(
-        encode(whole, codecs),
+        _encoded(whole, codecs),
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, stages + 1),
         class_names={sample.target: train.classes[sample.target]},
+        policy=_policy(rules, train.classes),
+        keep_generations=rules.keep_generations,
     )
     if experiment.exemplars.budget < needed:
         raise UserError(
             f"exemplars.budget: {experiment.exemplars.budget} bytes cannot hold one exemplar, a store with one "
             f"takes up to {needed} bytes; choose more, or 0 for no memory"
         )
+
+
+def _encoded(whole: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
+    try:
+        return encode(whole, codecs)
+    except StoreError as error:  # a codec that is not installed, or whose file format is too small for the picture
+        raise UserError(f"exemplars.image_codec: {error}") from error
+
+
+def _policy(rules: StoreRules, class_names: Sequence[str]) -> BudgetPolicy:
+    """The store's policy, which knows classes by their numbers."""
+    if rules.share != "class":
+        return BudgetPolicy(share=rules.share, weights=rules.weights)
+    numbers = {name: str(number) for number, name in enumerate(class_names)}
+    if unknown := [name for name in rules.weights if name not in numbers]:
+        close = difflib.get_close_matches(unknown[0], numbers, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"classes: {', '.join(numbers)}"[:300]
+        raise UserError(f"exemplars.store.weights: no class is called {unknown[0]!r}; {mend}")
+    return BudgetPolicy(share="class", weights={numbers[name]: weight for name, weight in rules.weights.items()})
 
 
 def _open_store(run: RunFolder) -> None:
@@ -111,7 +145,14 @@ def _open_store(run: RunFolder) -> None:
                 f"remove {run.path} and begin again"
             )
         else:
-            ExemplarStore.create(run.store, budget_bytes=budget, run_id=run.plan.run_id)
+            rules = run.experiment.exemplars.store
+            ExemplarStore.create(
+                run.store,
+                budget_bytes=budget,
+                run_id=run.plan.run_id,
+                policy=_policy(rules, run.plan.class_names),
+                keep_generations=rules.keep_generations,
+            )
     except StoreError as error:
         raise UserError(str(error)) from error
 

@@ -17,6 +17,7 @@ from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.modalities.tokenizers import open_tokenizers
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
 from dist_mcl.run_folder import STEPS, RunFolder, StageFolder
+from dist_mcl.store_config import whole_picture
 from dist_mcl.tokens import Tokens
 from exemplar_store import StoreReader
 
@@ -46,6 +47,7 @@ def collect(run: RunFolder) -> ReportData:
         classes=_classes(run, metrics[-1]["confusion"], memory["classes"]),
         # Without pictures the record says 0.
         whole_image_bytes=memory["whole_image_bytes"] or None,
+        whole_image_quality=whole_picture(run.experiment.exemplars.image_codec).quality,
         gallery=_gallery(run, len(finished)) if memory["exemplars"] and _has_pictures(run) else [],
         config=yaml.safe_dump(run.experiment.model_dump(mode="json"), sort_keys=False),
         versions={name: version(name) for name in _PACKAGES},

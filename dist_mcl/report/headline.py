@@ -93,7 +93,7 @@ def _per_exemplar(data: ReportData) -> Figure:
         return Figure("Bytes per exemplar", UNDEFINED, "no exemplars")
     note = f"{count_bytes(coded)} of it coded tokens"
     if data.whole_image_bytes is not None:
-        note += f"; the whole picture as JPEG: {count_bytes(data.whole_image_bytes)}"
+        note += f"; the whole picture as JPEG q{data.whole_image_quality}: {count_bytes(data.whole_image_bytes)}"
     return Figure("Bytes per exemplar", count_bytes(data.store_bytes / data.exemplars), note)
 
 

@@ -179,7 +179,9 @@ class ExemplarStore:
         change = admission.change
         if evict_first and change.stage is not None and change.stage not in self.head.stages:
             self._evict(admission)
-            admission = self.plan(change.stage, admission.mine, change.class_names, admission.smaller)
+            staying = {one.outline.order for one in admission.chosen}
+            smaller = [one for one in admission.smaller if one.order in staying]
+            admission = self.plan(change.stage, admission.mine, change.class_names, smaller)
         with self._shared.locked():
             if change.stage not in self.head.stages:
                 self._shared.move_to(admission)
