@@ -44,8 +44,9 @@ class CddaData(_Drawings):
 
 class _Photographs(_Source):
     folder: Folder = Field(description="where the dataset lies, see docs/data.md for its layout")
-    missing_text: Literal["refuse", "skip"] = Field(
-        "refuse", description="a picture without a text: refuse the data, or leave the picture out"
+    missing_text: Literal["refuse", "skip", "empty"] = Field(
+        "refuse",
+        description="a picture without a text: refuse the data, leave the picture out, or learn from the picture alone",
     )
 
 

@@ -16,6 +16,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.run_folder import Plan, RunFolder
+from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
@@ -45,20 +46,27 @@ def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
     return Path("runs") / name
 
 
-def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
+def open_or_begin(path: Path, experiment: Experiment, track: Track = untold) -> RunFolder:
     """The run in `path`, begun now if there is none.
+
+    Args:
+        track: shows how far the look at the data has got.
 
     Raises:
         UserError: as `open_or_plan`, or the folder or the store cannot be made.
     """
-    run = open_or_plan(path, experiment)
-    if not RunFolder.exists(path):
+    return begin(open_or_plan(path, experiment, track))
+
+
+def begin(run: RunFolder) -> RunFolder:
+    """Write down a run that was planned, if it is not yet, and make its store. Raises as `open_or_begin`."""
+    if not RunFolder.exists(run.path):
         run.write()
     _open_store(run)
     return run
 
 
-def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
+def open_or_plan(path: Path, experiment: Experiment, track: Track = untold) -> RunFolder:
     """The run in `path`, or the one that would begin there; nothing is written.
 
     Raises:
@@ -71,16 +79,16 @@ def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
         return RunFolder(path, experiment, run.plan)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: is not empty and holds no run; choose another folder with --run")
-    return _plan(path, experiment)
+    return _plan(path, experiment, track)
 
 
-def _plan(path: Path, experiment: Experiment) -> RunFolder:
+def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
     splits = open_splits(experiment.data, experiment.seed)
     train = splits["train"]
     groups = class_incremental(train.labels.tolist(), experiment.scenario, experiment.seed)
     tokenizers = open_tokenizers(experiment.model)
     for split in ("test", "train"):
-        splits[split].check()
+        splits[split].check(track)
     if experiment.exemplars.budget:
         _check_budget(experiment, train, tokenizers, stages=len(groups))
     return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))

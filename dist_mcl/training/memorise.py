@@ -25,6 +25,7 @@ from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.masking import score
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.remask import shrink_older
+from dist_mcl.training.samples import ids_of, targets_of
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
@@ -81,7 +82,7 @@ def _choose(
     """
     whole_as = whole_picture(experiment.exemplars.image_codec)
     masked, known = _look(model, samples, masking, group, progress)
-    targets = np.array([sample.target for sample in samples])
+    targets = targets_of(samples)
     ranks = rank_samples(experiment.exemplars.selection, known, targets, experiment.seed)
     scores = _closeness(known.features, targets)
     check_agreement({"exemplars of class": _choice(known.ids, targets, ranks)}, group)
@@ -142,7 +143,7 @@ def _look(
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
     chunks = {number: answers for share in group.gather(mine) for number, answers in share.items()}
     features, logits = (np.concatenate([chunks[number][part] for number in sorted(chunks)]) for part in (0, 1))
-    return masked, Candidates(np.array([sample.id for sample in samples]), features, logits)
+    return masked, Candidates(ids_of(samples), features, logits)
 
 
 def _closeness(features: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:

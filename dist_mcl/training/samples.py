@@ -1,4 +1,4 @@
-"""A stage's samples by index, read and composed when they are used."""
+"""A stage's samples by index, read and composed when they are used; classes and ids are known without that."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from dist_mcl.exemplars import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.tokens import Sample
@@ -42,6 +43,9 @@ class StageSamples(LazySamples):
         tokenizers: of the backbone.
         stage: the stage that brings them.
         kept_bytes: how much of them may stay.
+
+    Attributes:
+        targets, ids: int64 (n,), known without reading a sample.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class StageSamples(LazySamples):
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._dataset, self._tokenizers, self._stage = dataset, tokenizers, stage
+        self.targets, self.ids = dataset.labels[indices], dataset.ids[indices]
         self._indices: list[int] = indices.tolist()
         self._kept: dict[int, Sample] = {}
         self._room = kept_bytes
@@ -71,3 +76,15 @@ class StageSamples(LazySamples):
             self._room -= size
             self._kept[index] = sample
         return sample
+
+
+def targets_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Class ids, int64 (n,); no sample is read from disk for its class."""
+    if isinstance(samples, StageSamples | ExemplarDataset):
+        return samples.targets
+    return np.array([sample.target for sample in samples], dtype=np.int64)
+
+
+def ids_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Sample ids, int64 (n,), likewise."""
+    return samples.ids if isinstance(samples, StageSamples) else np.array([sample.id for sample in samples], np.int64)
