@@ -93,7 +93,9 @@ def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
     tokenizer = open_tokenizers(run.experiment.model).text
     with closing(StoreReader(run.store)) as reader:
         # A stage that memorised and did not finish is in the store already, but not in this report.
-        known = np.flatnonzero(reader.stages <= stages)
+        known = np.flatnonzero((reader.stages <= stages) & _pictured(reader))
+        if not len(known):
+            return []
         first = [known[reader.labels[known] == label][:_PER_CLASS_IN_GALLERY] for label in np.unique(reader.labels)]
         shown = np.concatenate(first).tolist()
         shown.sort(key=lambda index: (run.plan.class_order.index(int(reader.labels[index])), reader.ranks[index]))
@@ -108,6 +110,10 @@ def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
             )
             for index, exemplar in zip(shown, reader.read_many(shown), strict=True)
         ]
+
+
+def _pictured(reader: StoreReader) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return reader.kept.get("image", np.zeros(len(reader), dtype=np.int64)) > 0
 
 
 def _kept(tokens: Tokens) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -115,10 +115,15 @@ def _describe_memory(store: ExemplarStore) -> dict[str, object]:
             "generation": store.head.number,
             "exemplars": len(reader),
             "bytes": store.used_bytes,
-            "whole_image_bytes": float(reader.baseline_bytes.mean()),
+            "whole_image_bytes": _mean_of_known(reader.baseline_bytes),
             "classes": classes,
             "digest": digest.hexdigest(),
         }
+
+
+def _mean_of_known(sizes: NDArray[np.int64]) -> float:
+    """Of those that have a picture; 0 where none has."""
+    return float(sizes[sizes > 0].mean()) if sizes.any() else 0.0
 
 
 @torch.no_grad()

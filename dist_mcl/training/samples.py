@@ -9,13 +9,16 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from dist_mcl.data_config import Absent
 from dist_mcl.exemplars import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.scenario.absent import without_absent
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.tokens import Sample
 
 # Of token values that a stage keeps, on each process: all of a small set, and so much of a large one.
 KEPT_BYTES = 2**29
+NOTHING = Absent()
 
 
 class LazySamples(Sequence[Sample], ABC):
@@ -42,6 +45,8 @@ class StageSamples(LazySamples):
         indices: which of its samples.
         tokenizers: of the backbone.
         stage: the stage that brings them.
+        absent: what some of them lack.
+        seed: decides which.
         kept_bytes: how much of them may stay.
 
     Attributes:
@@ -54,9 +59,12 @@ class StageSamples(LazySamples):
         indices: NDArray[np.int64],
         tokenizers: Tokenizers,
         stage: int,
+        absent: Absent = NOTHING,
+        seed: int = 0,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._dataset, self._tokenizers, self._stage = dataset, tokenizers, stage
+        self._absent, self._seed = absent, seed
         self.targets, self.ids = dataset.labels[indices], dataset.ids[indices]
         self._indices: list[int] = indices.tolist()
         self._kept: dict[int, Sample] = {}
@@ -70,7 +78,8 @@ class StageSamples(LazySamples):
         index = self._indices[index]
         if index in self._kept:
             return self._kept[index]
-        sample = self._dataset.sample(index, self._tokenizers, self._stage)
+        whole = self._dataset.sample(index, self._tokenizers, self._stage)
+        sample = without_absent(whole, self._absent, self._seed)
         size = sum(tokens.values.nbytes for tokens in sample.tokens.values())
         if size <= self._room:
             self._room -= size
