@@ -29,4 +29,4 @@ def codecs_for(config: Exemplars, vocabulary_size: int, patch: int = PATCH) -> d
 def _picture_codec(config: AnyImageCodec, patch: int) -> Codec:
     if isinstance(config, PredictedCodec):
         return Predicted(token_shape=(patch, patch, 3))
-    return CODECS[config.kind](patch=patch, **config.model_dump(exclude={"kind"}))
+    return CODECS[config.kind].model_validate({"patch": patch, **config.model_dump(exclude={"kind"})})

@@ -216,7 +216,12 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
 
 def test_launcher_name_and_checkpoints_do_not_decide_the_result(file: Path) -> None:
     one = config.load(file, ["launcher.processes=1", "name=a", "training.step_timeout=7"]).result_fields()
-    changes = ["launcher.processes=2", "name=b", "training.checkpoint.every_steps=2", "exemplars.store.evict_first=true"]
+    changes = [
+        "launcher.processes=2",
+        "name=b",
+        "training.checkpoint.every_steps=2",
+        "exemplars.store.evict_first=true",
+    ]
     two = config.load(file, changes).result_fields()
     assert one == two
     other = config.load(file, ["training.learning_rate=0.5"]).result_fields()

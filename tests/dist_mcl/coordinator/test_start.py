@@ -88,8 +88,8 @@ def test_a_budget_has_to_hold_what_the_store_says_of_itself(begin: Callable[...,
         with pytest.raises(UserError, match=r"takes up to \d+ bytes; choose more") as caught:
             begin("budget=900", f"store={rules}")
         sizes.append(int(str(caught.value).split(" bytes; choose more")[0].split()[-1]))
-    assert sizes[1] - sizes[0] > 60
-    assert begin(f"budget={sizes[0]}") == tmp_path / "run"
+    assert sizes[1] - sizes[0] > 40
+    assert begin(f"budget={sizes[0] + 9}") == tmp_path / "run"  # which has more digits
 
 
 def test_a_codec_that_cannot_hold_the_picture_is_refused_before_the_run(

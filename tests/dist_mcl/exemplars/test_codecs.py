@@ -67,7 +67,7 @@ def test_the_store_codes_as_the_experiment_says(fields: dict[str, Any], patch: i
 
 @pytest.mark.parametrize("fields", CODECS, ids=str)
 def test_what_can_be_masked_again_is_what_the_store_can_thin_out(fields: dict[str, Any], tmp_path: Path) -> None:
-    codec, patches = made(fields), smooth(10, 16)
+    codec, patches = made(fields), np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
     payload, kept = codec.encode(patches), np.arange(10) % 3 == 0
     file = tmp_path / "experiment.yaml"
     file.write_text("name: small\nexemplars: {remask: 0.5}\n")
