@@ -250,7 +250,7 @@ def _write_report(path: Path) -> None:
         console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)
 
 
-_data_bar = functools.partial(track, patience=5)
+_data_bar = functools.partial(track, patience=30)
 
 
 def main() -> None:
