@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import sys
@@ -17,6 +18,7 @@ from dist_mcl import __version__, config
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.packages.commands import app as models_app
 from dist_mcl.scenario.commands import app as data_app
+from dist_mcl.scenario.commands import track
 from exemplar_store import StoreError
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def run(
     experiment = config.load(config_file, changes)
     from dist_mcl.coordinator.start import default_folder, open_or_begin
 
-    _finish(open_or_begin(folder or default_folder(experiment, changes), experiment))
+    _finish(open_or_begin(folder or default_folder(experiment, changes), experiment, _data_bar))
 
 
 @app.command()
@@ -73,19 +75,19 @@ def submit(
     Example: mcl submit configs/quickstart.yaml --cluster slurm/profiles/gpu.yaml
     """
     experiment = config.load(config_file, overrides or [])
-    from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
+    from dist_mcl.coordinator.start import begin, default_folder, open_or_plan
     from dist_mcl.coordinator.submit import batch_scripts, check_cluster, load_cluster, submit_run
 
     profile = load_cluster(cluster)
     place = folder or default_folder(experiment, overrides or [])
-    planned = open_or_plan(place, experiment)
+    planned = open_or_plan(place, experiment, _data_bar)
     scripts = batch_scripts(planned, profile)
     if dry_run:
         print("\n".join(scripts.values()), end="")
     else:
         for warning in check_cluster(planned, profile):
             print(f"mcl: warning: {warning}", file=sys.stderr)
-        _say_submitted(place, submit_run(open_or_begin(place, experiment), cluster))
+        _say_submitted(place, submit_run(begin(planned), cluster))
 
 
 @app.command()
@@ -274,6 +276,9 @@ def _write_report(path: Path) -> None:
     console.print(f"report  {run_folder.report}", soft_wrap=True)
     if run_folder.store.exists():
         console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)
+
+
+_data_bar = functools.partial(track, patience=30)
 
 
 def main() -> None:

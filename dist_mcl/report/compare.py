@@ -17,6 +17,7 @@ from dist_mcl.report.collect import finished_records
 from dist_mcl.run_folder import STEPS, RunFolder
 from dist_mcl.units import UNDEFINED, duration, percent, points, size
 
+
 @dataclass(frozen=True)
 class Outcome:
     """What one finished run came to.
