@@ -137,14 +137,10 @@ def packed_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, 
     parts = []
     for bucket in layout.buckets:
         q, k, v = (bucket.pad(part).transpose(1, 2) for part in (query, key, value))
-        if layout.taps is None:
-            mask = bucket.visible[:, None, None, :]
-            attended = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
-        else:  # fused attention shows its weights to nobody
-            weights = attention_weights(q, k, bucket.visible, scaling)
+        weights = attention_weights(q, k, bucket.visible, scaling)
+        if layout.taps is not None:
             layout.taps.append(weights)
-            attended = weights.to(v.dtype) @ v
-        parts.append(bucket.unpad(attended.transpose(1, 2)))
+        parts.append(bucket.unpad((weights.to(v.dtype) @ v).transpose(1, 2)))
     return layout.join(parts)
 
 

@@ -121,7 +121,7 @@ def _with_attention(backbone: Backbone, layer: int, maps: Long, nudge: Tensor, a
 
     packing.attention_weights = changed
     try:
-        return backbone.run_block(backbone.blocks[layer], maps.entering[layer], maps.sequences.layout.tapped())
+        return backbone.run_block(backbone.blocks[layer], maps.entering[layer], maps.sequences.layout)
     finally:
         packing.attention_weights = real
 
