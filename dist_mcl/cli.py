@@ -140,7 +140,7 @@ def compare(
 
     Example: mcl compare runs/quickstart*
     """
-    from dist_mcl.report import compare, comparison_table, outcome
+    from dist_mcl.display import compare, comparison_table, outcome
     from dist_mcl.run_folder import RunFolder
 
     rows = compare([outcome(RunFolder.open(path)) for path in run_folders])

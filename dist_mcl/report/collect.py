@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from importlib.metadata import version
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from dist_mcl.modalities.image import unpatchify
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.modalities.tokenizers import open_tokenizers
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
-from dist_mcl.run_folder import STEPS, RunFolder, StageFolder
+from dist_mcl.run_folder import RunFolder
 from dist_mcl.store_config import whole_picture
 from dist_mcl.tokens import Tokens
 from exemplar_store import StoreReader
@@ -33,7 +32,7 @@ def collect(run: RunFolder) -> ReportData:
         UserError: no stage is finished yet.
         StoreError: the run's store cannot be read.
     """
-    finished = finished_records(run)
+    finished = run.finished_records()
     if not finished:
         raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
     metrics = [records["evaluate"] for records in finished]
@@ -52,12 +51,6 @@ def collect(run: RunFolder) -> ReportData:
         config=yaml.safe_dump(run.experiment.model_dump(mode="json"), sort_keys=False),
         versions={name: version(name) for name in _PACKAGES},
     )
-
-
-def finished_records(run: RunFolder) -> list[dict[str, dict[str, Any]]]:
-    """Record by step of each stage, up to the first that is not finished or was damaged since."""
-    finished = takewhile(StageFolder.is_done, run.stages())
-    return [{step: folder.record(step) or {} for step in STEPS} for folder in finished]
 
 
 def _stage(run: RunFolder, number: int, records: dict[str, dict[str, Any]]) -> StageRecord:

@@ -121,7 +121,9 @@ class Scenes(Dataset):
 
     def text(self, index: int) -> str:
         text: str = self._table["text"][index].as_py()
-        return text if self._banned is None else self._hard(text, int(self.ids[index]), self._banned)
+        if self._banned is None:
+            return text
+        return hard_text(text, self._banned, self._seed, int(self.ids[index]), self._hard_words)
 
     def source(self, index: int) -> str:
         return f"{self._table['name'][index]}, {self._table['style'][index]}"
@@ -149,9 +151,6 @@ class Scenes(Dataset):
         if drawing.size != (self._side, self._side):
             raise UserError(f"{place}: the picture is {drawing.size} pixels, not {self._side} square; {_MEND}")
         return drawing
-
-    def _hard(self, text: str, sample_id: int, banned: frozenset[str]) -> str:
-        return hard_text(text, banned, self._seed, sample_id, self._hard_words)
 
 
 _MEND = "the file is damaged, make it again with `mcl data prepare NAME`, NAME being one of `mcl data list`"
