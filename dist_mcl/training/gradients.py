@@ -1,34 +1,36 @@
 """The gradient of a global batch, summed in an order that does not depend on the number of processes.
 
 Floating-point sums depend on their order, so the ranks do not add up what happens to lie on each of them: a global
-batch is cut into micro-batches, always the same ones, and every rank adds all their gradients in the batch's order.
-Only what trains is exchanged, which is small: adapters and heads. The traffic is one vector per micro-batch, and
-travels while the next micro-batch is computed.
+batch is cut into micro-batches, always the same ones, whose gradients are added along a binary tree, always the same
+one. A rank computes neighbouring micro-batches, adds those of whole branches itself and gives the others the few
+vectors that remain, in most cases one. Only what trains is exchanged, which is small: adapters and heads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dist_mcl.training.process_group import Exchange, ProcessGroup
+from dist_mcl.training.process_group import ProcessGroup
+
+Branch = range  # the numbers of neighbouring micro-batches
 
 
 @dataclass(frozen=True)
 class BatchGradient:
-    """What one global batch teaches.
+    """What one global batch teaches, equal on every rank.
 
     Attributes:
-        gradient: (P,) fp32 mean over the micro-batches, all parameters one after the other; equal on every rank.
-        losses: mean loss of each micro-batch, in their order; equal on every rank.
+        gradient: (P,) fp32 mean over the micro-batches, all parameters one after the other.
+        loss: mean over the micro-batches.
     """
 
     gradient: Tensor
-    losses: list[float]
+    loss: float
 
 
 def batch_gradient(
@@ -37,7 +39,7 @@ def batch_gradient(
     parameters: Sequence[nn.Parameter],
     group: ProcessGroup,
 ) -> BatchGradient:
-    """The mean gradient of a global batch; micro-batch m is computed by rank m % world size.
+    """The mean gradient of a global batch; every rank computes its `share` of the micro-batches.
 
     Args:
         loss_of: mean loss of a micro-batch, by its number.
@@ -47,36 +49,59 @@ def batch_gradient(
     Raises:
         PeerLostError: another process is gone or did not come in time.
     """
-    size = sum(parameter.numel() for parameter in parameters)
-    total = torch.zeros(size, device=group.device)
-    losses = []
-    for vector in _vectors_in_order(loss_of, micro_batches, parameters, group):
-        total += vector[:size]
-        losses.append(vector[size].clone())
-    return BatchGradient(total / micro_batches, torch.stack(losses).tolist())  # one wait for a GPU, and not for each
+
+    def computed(branch: Branch) -> Tensor | None:
+        return _vector(loss_of(branch.start), parameters) if len(branch) == 1 else None
+
+    branches = [
+        _branches(share(micro_batches, rank, group.world_size), micro_batches) for rank in range(group.world_size)
+    ]
+    mine = [_sum(branch, computed) for branch in branches[group.rank]]
+    nothing = torch.zeros(sum(parameter.numel() for parameter in parameters) + 1, device=group.device)
+    mine += [nothing] * (max(map(len, branches)) - len(mine))
+    sums = {
+        branch: vector
+        for its, vectors in zip(branches, group.exchange(torch.stack(mine)).finish(), strict=True)
+        for branch, vector in zip(its, vectors, strict=False)
+    }
+    mean = _sum(range(micro_batches), sums.get) / micro_batches
+    return BatchGradient(mean[:-1], float(mean[-1]))
 
 
-def _vectors_in_order(
-    loss_of: Callable[[int], Tensor],
-    micro_batches: int,
-    parameters: Sequence[nn.Parameter],
-    group: ProcessGroup,
-) -> Iterator[Tensor]:
-    travelling: Exchange | None = None
-    for first in range(0, micro_batches, group.world_size):
-        mine = first + group.rank
-        vector = _vector(loss_of(mine) if mine < micro_batches else None, parameters, group)
-        if travelling is not None:  # while the next micro-batch was computed
-            yield from travelling.finish()
-        travelling = group.exchange(vector)
-    if travelling is not None:
-        yield from travelling.finish()[: micro_batches % group.world_size or None]
+def share(micro_batches: int, rank: int, world_size: int) -> Branch:
+    """The micro-batches of a global batch that a rank computes: neighbours, as many as others' or one less or more."""
+    return range(micro_batches * rank // world_size, micro_batches * (rank + 1) // world_size)
 
 
-def _vector(loss: Tensor | None, parameters: Sequence[nn.Parameter], group: ProcessGroup) -> Tensor:
-    """(P + 1,) fp32: the gradient of a loss, and the loss itself; zeros where this rank has no micro-batch."""
-    if loss is None:
-        return torch.zeros(sum(parameter.numel() for parameter in parameters) + 1, device=group.device)
+def _branches(part: Branch, micro_batches: int) -> list[Branch]:
+    """The largest branches of the tree over all micro-batches that a part of them consists of, in their order."""
+
+    def within(branch: Branch) -> list[Branch]:
+        if part.start <= branch.start and branch.stop <= part.stop:
+            return [branch]
+        if branch.stop <= part.start or part.stop <= branch.start:
+            return []
+        return [found for half in _halves(branch) for found in within(half)]
+
+    return within(range(micro_batches))
+
+
+def _halves(branch: Branch) -> tuple[Branch, Branch]:
+    left = 1 << (len(branch) - 1).bit_length() - 1  # the largest power of two that leaves something for the right
+    return branch[:left], branch[left:]
+
+
+def _sum(branch: Branch, known: Callable[[Branch], Tensor | None]) -> Tensor:
+    """Sum of a branch: what is known of it, or the sum of its halves."""
+    found = known(branch)
+    if found is not None:
+        return found
+    left, right = (_sum(half, known) for half in _halves(branch))
+    return left + right
+
+
+def _vector(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """(P + 1,) fp32: the gradient of a loss, and the loss itself."""
     # Not .backward(): that would set off DeepSpeed's own reduction. A parameter that took no part gets zeros.
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     return torch.cat([*(gradient.float().flatten() for gradient in gradients), loss.detach().float().reshape(1)])

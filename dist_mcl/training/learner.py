@@ -17,7 +17,7 @@ from dist_mcl.exemplars import micro_batches, swap_text
 from dist_mcl.exemplars.replay import Entry, Fresh
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.engine import Engine
-from dist_mcl.training.gradients import batch_gradient, clipped
+from dist_mcl.training.gradients import batch_gradient, clipped, share
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import targets_of
 
@@ -100,14 +100,14 @@ class Learner:
     key: tuple[int, int]
     group: ProcessGroup
 
-    def __call__(self, step: int, batch: Sequence[Entry]) -> list[float]:
+    def __call__(self, step: int, batch: Sequence[Entry]) -> float:
         """Learn from a global batch.
 
         Args:
             step: its number in the stage.
 
         Returns:
-            the mean losses of its micro-batches, on every rank.
+            its mean loss, on every rank.
 
         Raises:
             PeerLostError: another process is gone or did not come in time.
@@ -115,7 +115,7 @@ class Learner:
         parts = micro_batches(batch, self.config.micro_batch_size)
         return self._in_order(step, parts) if self.config.gradient_sum == "ordered" else self._by_deepspeed(step, parts)
 
-    def _in_order(self, step: int, parts: Sequence[Sequence[Entry]]) -> list[float]:
+    def _in_order(self, step: int, parts: Sequence[Sequence[Entry]]) -> float:
         model = self.engine.model
         found = batch_gradient(
             lambda number: self._loss(model, step, number, parts[number]),
@@ -125,20 +125,23 @@ class Learner:
         )
         gradient = clipped(found.gradient, self.config.gradient_clipping)
         engine = self.engine.deepspeed
-        engine.backward(engine(gradient if self.group.is_first else torch.zeros_like(gradient)))
+        if self.config.zero_stage == 0:
+            with engine.no_sync():  # all ranks have it: nothing is left to be reduced
+                engine.backward(engine(gradient))
+        else:
+            engine.backward(engine(gradient if self.group.is_first else torch.zeros_like(gradient)))
         engine.step()
-        return found.losses
+        return found.loss
 
-    def _by_deepspeed(self, step: int, parts: Sequence[Sequence[Entry]]) -> list[float]:
+    def _by_deepspeed(self, step: int, parts: Sequence[Sequence[Entry]]) -> float:
         engine = self.engine.deepspeed
         mine = []
-        for number in range(self.group.rank, len(parts), self.group.world_size):
+        for number in share(len(parts), self.group.rank, self.group.world_size):
             loss = self._loss(engine, step, number, parts[number])
             engine.backward(loss)
             engine.step()
             mine.append(loss.detach().float())
-        shares = self.group.exchange(torch.stack(mine)).finish()
-        return [float(loss) for turn in zip(*shares, strict=True) for loss in turn]
+        return float(torch.cat(self.group.exchange(torch.stack(mine)).finish()).mean())
 
     def _loss(self, forward: Callable[[Batch], Tensor], step: int, number: int, entries: Sequence[Entry]) -> Tensor:
         # Not the state of a generator that runs on: so it needs no saving, and does not depend on who computes this.

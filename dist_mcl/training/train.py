@@ -87,7 +87,7 @@ def train(
     begun = len(losses)
     for done, batch in enumerate(batches[begun:], start=begun + 1):
         with _at_most(2 * config.step_timeout):
-            losses.append(_mean(learn(done, batch)))
+            losses.append(learn(done, batch))
             if not math.isfinite(losses[-1]):
                 raise FloatingPointError(f"the loss is {losses[-1]} at step {done}; lower training.learning_rate")
             progress.update("train", done, len(batches), (done - begun) * config.batch_size, losses[-1])
@@ -159,10 +159,6 @@ def _check_processes(config: Training, group: ProcessGroup) -> None:
         config.check_processes(group.world_size)
     except ValueError as error:
         raise UserError(str(error)) from error
-
-
-def _mean(losses: Sequence[float]) -> float:
-    return sum(losses) / len(losses)
 
 
 def _stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[Entry]]:
