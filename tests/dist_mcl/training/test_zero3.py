@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing
 from safetensors.torch import load_file
 
 from dist_mcl.backbones import SmallBackbone
@@ -17,6 +16,7 @@ from dist_mcl.training.process_group import join_process_group
 from dist_mcl.training.zero3 import shard_while_loading
 from stage_launchers import end_process
 
+from .forking import ForkedRanks
 from .small_runs import EVERY_STEP, committed, finish, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def test_the_same_training_from_sharded_weights(undisturbed: Path, alone: Result
         assert json.loads((tmp_path / f"share-{rank}.json").read_text()) == pytest.approx(backbone / 2, rel=0.01)
 
 
-def load(rank: int, told: str) -> None:
+def load(told: Path) -> None:
     """Shard a tiny backbone, and tell the most of it that lay here in one piece, and what each module has."""
     group = join_process_group(step_timeout=60)
     state, built, at_once = SmallBackbone.tiny().state_dict(), [], [0]
@@ -61,12 +61,12 @@ def load(rank: int, told: str) -> None:
 
     shard_while_loading(build, read, deepspeed_config(Training(**ZERO_3), group.world_size))
     modules = [sum(value.numel() for value in module.parameters(False)) for module in SmallBackbone.tiny().modules()]
-    Path(told).write_text(json.dumps({"at_once": max(at_once), "modules": modules}))
+    told.write_text(json.dumps({"at_once": max(at_once), "modules": modules}))
     end_process(0)
 
 
 def test_no_rank_ever_holds_more_than_one_module(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(load, (str(tmp_path / "told"),))
+    assert ForkedRanks(tmp_path, 1, load, tmp_path / "told").wait(100) == 0, (tmp_path / "rank-0.log").read_text()
     told = json.loads((tmp_path / "told").read_text())
     pooler = 32 * 32 + 32  # it trains, and is sharded later
     assert 0 < told["at_once"] <= max(told["modules"]) + pooler < sum(told["modules"])
