@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,11 +24,9 @@ pytestmark = pytest.mark.slow
 
 Result = tuple[list[float], dict[str, str]]
 # Everything is sharded, however small: DeepSpeed leaves parameters of up to 100 000 numbers whole otherwise.
-ZERO_3 = {
-    "zero_stage": 3,
-    "gradient_sum": "deepspeed",
-    "deepspeed": {"zero_optimization": {"stage3_param_persistence_threshold": 0}},
-}
+SHARD_ALL = {"stage3_param_persistence_threshold": 0}
+ZERO_3 = {"zero_stage": 3, "gradient_sum": "deepspeed", "deepspeed": {"zero_optimization": SHARD_ALL}}
+IN_HOST_MEMORY = {"offload_param": {"device": "cpu"}, "offload_optimizer": {"device": "cpu"}}
 
 
 def test_the_same_training_from_sharded_weights(undisturbed: Path, alone: Result, tmp_path: Path) -> None:
@@ -79,10 +78,12 @@ def test_in_bf16_with_activations_computed_twice(alone: Result, tmp_path: Path) 
 
 
 # With two the three biases of the head do not divide evenly.
-@pytest.mark.parametrize("processes", [1, 2])
-def test_killed_and_continued(processes: int, alone: Result, tmp_path: Path) -> None:
-    handle = start(tmp_path, 2, checkpoint=EVERY_STEP, **ZERO_3)
+@pytest.mark.parametrize(("processes", "offloading"), [(1, {}), (2, {}), (2, IN_HOST_MEMORY)], ids=["1", "2", "host"])
+def test_killed_and_continued(processes: int, offloading: dict[str, object], alone: Result, tmp_path: Path) -> None:
+    deepspeed = {"zero_optimization": {**SHARD_ALL, **offloading}}
+    options: dict[str, Any] = {**ZERO_3, "deepspeed": deepspeed, "checkpoint": EVERY_STEP}
+    handle = start(tmp_path, 2, **options)
     wait_until(lambda: 4 in committed(tmp_path), handle)
     handle.stop(grace=0)
-    losses, _ = finish(tmp_path, processes, checkpoint=EVERY_STEP, **ZERO_3)
+    losses, _ = finish(tmp_path, processes, **options)
     assert losses == pytest.approx(alone[0], rel=1e-4)
