@@ -190,6 +190,11 @@ class Training(Section):
         return self
 
     @model_validator(mode="after")
+    def _deepspeed_offloads_what_it_shards(self) -> Training:
+        deepspeed_json.check_offloading(self.deepspeed, self.zero_stage)
+        return self
+
+    @model_validator(mode="after")
     def _batch_is_whole_micro_batches(self) -> Training:
         if self.batch_size % self.micro_batch_size:
             raise ValueError(

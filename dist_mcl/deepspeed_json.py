@@ -13,6 +13,8 @@ _DECIDED_ELSEWHERE = {
     "scheduler": "a warm-up and a cosine by training.warmup",
 }
 _PRECISIONS = ("fp16", "bf16", "bfloat16", "torch_autocast")
+# What DeepSpeed keeps in the host's memory, and the ZeRO stages that do. The others take the words, and do nothing.
+_OFFLOADING = {"offload_optimizer": (1, 2, 3), "offload_param": (3,)}
 
 
 def read(value: object) -> object:
@@ -54,6 +56,21 @@ def check(given: Mapping[str, Any], decided: Mapping[str, tuple[object, str]]) -
         if theirs not in (None, "auto", value):
             raise ValueError(
                 f"deepspeed.{key} is {theirs!r}, but {value!r} follows from {field}; remove it, or change {field}"
+            )
+
+
+def check_offloading(given: Mapping[str, Any], zero_stage: int) -> None:
+    """See that the ZeRO stage is one that does what a DeepSpeed configuration asks for.
+
+    Raises:
+        ValueError: names key and mend.
+    """
+    for section, stages in _OFFLOADING.items():
+        device = _find(given, f"zero_optimization.{section}.device")
+        if zero_stage not in stages and device not in (None, "none"):
+            raise ValueError(
+                f"deepspeed.zero_optimization.{section} does nothing with training.zero_stage {zero_stage}; remove it, "
+                f"or choose {' or '.join(map(str, stages))}"
             )
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from exemplar_store import Tokens
+
+if TYPE_CHECKING:  # seconds to import; who reads samples, or writes them down, makes no batch of them
+    import torch
+    from torch import Tensor
 
 __all__ = ["Batch", "PackedTokens", "Sample", "TokenScores", "Tokens"]
 
@@ -103,6 +106,8 @@ class Batch:
         """
         if not samples:
             raise ValueError("a batch needs at least one sample")
+        import torch
+
         names = sorted({name for sample in samples for name in sample.tokens})
         return cls(
             tokens={name: _pack([sample.tokens.get(name) for sample in samples]) for name in names},
@@ -112,6 +117,8 @@ class Batch:
 
 
 def _pack(tokens: list[Tokens | None]) -> PackedTokens:
+    import torch
+
     present = [item for item in tokens if item is not None]
     rank = len(present[0].grid)
     counts = [0 if item is None else len(item.positions) for item in tokens]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from dist_mcl.config import Experiment
 from dist_mcl.coordinator.schedule import finish_run
 from dist_mcl.coordinator.start import open_or_begin
 from dist_mcl.run_folder import Progress, StageFolder
+
+
+class _SteppedError(Exception):
+    """The second stage has made its first step: the rest of the run is not looked at."""
 
 
 def measure_handover(processes: int, threads: int, rounds: int, folder: Path) -> dict[str, Any]:
@@ -39,10 +44,12 @@ def _one(experiment: Experiment, folder: Path) -> dict[str, float]:
         if stage.number == 2:
             begun.setdefault(progress.step, progress.begun)
             if progress.step == "train" and progress.done:
-                begun.setdefault("stepped", progress.time)
+                begun["stepped"] = progress.time
+                raise _SteppedError
 
     run = open_or_begin(folder, experiment)
-    finish_run(run, watch)
+    with suppress(_SteppedError):
+        finish_run(run, watch)
     sealed = (run.stage(1).path / "MANIFEST.json").stat().st_mtime
     times = [sealed, *(begun[part] for part in ("start", "prepare", "train", "stepped"))]
     parts = ("start", "libraries", "data", "first step")

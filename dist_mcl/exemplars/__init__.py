@@ -1,7 +1,6 @@
-"""What is remembered: select -> mask -> (store) -> replay with augmentation, and the store as a data set."""
+"""What is remembered: select -> mask -> (store) -> replay with augmentation."""
 
 from dist_mcl.exemplars.augment import swap_text
-from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.exemplars.greedy import herding
 from dist_mcl.exemplars.mask import Masking
 from dist_mcl.exemplars.replay import Fresh, Replayed, epoch_batches, micro_batches
@@ -10,7 +9,6 @@ from dist_mcl.exemplars.select import Candidates, rank_samples
 
 __all__ = [
     "Candidates",
-    "ExemplarDataset",
     "Fresh",
     "Masking",
     "Replayed",

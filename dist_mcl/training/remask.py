@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from dist_mcl.config import Experiment
-from dist_mcl.exemplars import ExemplarDataset
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.exemplars.maskers import Kept, top_ratio
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier

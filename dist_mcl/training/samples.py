@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dist_mcl.data_config import Absent
-from dist_mcl.exemplars import ExemplarDataset
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.absent import without_absent
 from dist_mcl.scenario.dataset import Dataset

@@ -17,8 +17,9 @@ from torch import Tensor
 from dist_mcl.backbones import Backbone
 from dist_mcl.config import Experiment
 from dist_mcl.evaluation import confusion_counts, matrix_row
-from dist_mcl.exemplars import ExemplarDataset, Masking
+from dist_mcl.exemplars import Masking
 from dist_mcl.exemplars.codecs import codecs_for
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.dataset import Dataset, Split

@@ -16,7 +16,8 @@ PROGRAMS = ["ours", "ours, DeepSpeed sums", "HF Trainer", "bare DeepSpeed"]
 @pytest.mark.slow
 def test_a_small_run(tmp_path: Path) -> None:
     command = [sys.executable, "benchmarks/training.py", "--zero", "2", "--processes", "1", "--steps", "10"]
-    command += ["--random-weights", "1", "64", "--handovers", "1", "--json", str(tmp_path / "facts")]
+    command += ["--random-weights", "1", "64", "--batch-size", "4", "--micro-batch-size", "2"]
+    command += ["--handovers", "1", "--json", str(tmp_path / "facts")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     facts = json.loads((tmp_path / "facts").read_text())

@@ -62,3 +62,12 @@ assert "torch" not in sys.modules
 """
     name, *options = command.split()
     subprocess.run([sys.executable, "-c", code, name, str(run.path), *options], check=True)
+
+
+def test_coordinators_and_reports_do_not_import_torch() -> None:
+    code = """
+import sys
+import dist_mcl.coordinator.batch, dist_mcl.coordinator.schedule, dist_mcl.coordinator.start, dist_mcl.report
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

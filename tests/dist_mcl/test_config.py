@@ -250,15 +250,40 @@ def test_launcher_name_and_checkpoints_do_not_decide_the_result(file: Path) -> N
         ),
         ("{optimizer: {type: Lion}}", "deepspeed.optimizer: it is AdamW by training.learning_rate and"),
         ("{fp16: {enabled: true}}", "deepspeed.fp16: it is training.precision that decides; remove it"),
+        (
+            "{zero_optimization: {offload_param: {device: cpu}}}",
+            "deepspeed.zero_optimization.offload_param does nothing with training.zero_stage 2; remove it, or choose 3",
+        ),
+        (
+            "{zero_optimization: {offload_optimizer: {device: cpu}}}\ntraining.zero_stage=0",
+            "offload_optimizer does nothing with training.zero_stage 0; remove it, or choose 1 or 2 or 3",
+        ),
         ("nowhere.json", "training.deepspeed: nowhere.json: cannot read the DeepSpeed configuration: No such file"),
         ("3", "training.deepspeed: Input should be a valid dictionary, got 3"),
     ],
 )
 def test_deepspeed_must_not_contradict_the_experiment(file: Path, given: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        config.load(file, [f"training.deepspeed={given}"])
+        config.load(file, f"training.deepspeed={given}".split("\n"))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"train_batch_size": 64}', "training.deepspeed: deepspeed.train_batch_size is 64, but 32 follows from"),
+        ('{"train_batch_size": 64', "zero.json: not JSON: Expecting ',' delimiter: line 1 column 24"),
+        ("[64]", "training.deepspeed: Input should be a valid dictionary, got [64]"),
+    ],
+)
+def test_a_file_for_deepspeed_is_no_better_than_its_content(
+    file: Path, tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "zero.json").write_text(content)
+    with pytest.raises(UserError) as caught:
+        config.load(file, [f"training.deepspeed={tmp_path / 'zero.json'}"])
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_deepspeed_from_a_file_becomes_part_of_the_experiment(file: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from dist_mcl.config import Exemplars
-from dist_mcl.exemplars import ExemplarDataset
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.tokens import Batch, Tokens
 from exemplar_store import Exemplar, ExemplarStore, Jpeg, TokenIds, encode
 

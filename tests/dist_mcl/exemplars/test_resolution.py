@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dist_mcl.exemplars import ExemplarDataset, replay_form
+from dist_mcl.exemplars import replay_form
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.exemplars.resolution import SURROUND
 from dist_mcl.modalities.image import patchify, unpatchify
 from dist_mcl.tokens import Sample, Tokens, TokenScores

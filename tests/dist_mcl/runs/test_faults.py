@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = 20
 # An attempt begins to train after about half of this, on an idle machine of two cores.
-SECONDS_TO_LIVE = 12.0
+SECONDS_TO_LIVE = 10.0
 # Each kill is one lost attempt, and here none of them is to be the last.
 SETTINGS = {"launcher__retries": "1000", "training__checkpoint__every_steps": "2"}
 

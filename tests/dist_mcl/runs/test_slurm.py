@@ -55,15 +55,19 @@ def test_a_chain_survives_all_interruptions(login: Cluster, tmp_path: Path) -> N
     whole, folder = tmp_path / "whole", tmp_path / "run"
     # Long enough to be interrupted in the middle.
     longer = {"training__epochs": "4", "training__checkpoint__every_steps": "2"}
+    profile = tmp_path / "uneven.yaml"  # the second stage runs on one node, both of its processes there
+    profile.write_text(TEST_CLUSTER.read_text() + "stages: {2: {nodes: 1, tasks_per_node: 2}}\n")
     # Slurm lets the chain wait so much that the other run takes no time beside it.
     with subprocess.Popen(run_command(whole, **longer), stdout=subprocess.DEVNULL) as undisturbed:
-        done = submit(folder, **longer)
+        done = submit(folder, "--cluster", str(profile), **longer)
         assert done.returncode == 0, done.stderr
         interrupt_each_stage(login, folder)
         stages = RunFolder.open(folder).stages()
         login.wait_for(lambda: all(stage.is_done() for stage in stages), folder)
         assert undisturbed.wait() == 0
     assert result(folder) == result(whole)
+    logs = [(folder / "slurm" / f"stage-{number:02}.log").read_text() for number in (1, 2, 3)]
+    assert ["on n[1-2], start 1" in log for log in logs] == [True, False, True]
     attempts = [stage.state.attempt for stage in stages]
     # A job that begins again so soon may be ended once more, for the start that lost its node: it saves, and goes on.
     assert attempts[:2] == [2, 2] and attempts[2] in (2, 3)

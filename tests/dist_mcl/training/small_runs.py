@@ -1,18 +1,18 @@
-"""Start `small_stage.py` in real processes, and look at what it leaves."""
+"""Start the ranks of `small_stage` in real processes, and look at what they leave."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from stage_launchers import Job, LocalLauncher
 from stage_launchers.kinds.local import LocalHandle
 
-PROGRAM = Path(__file__).with_name("small_stage.py")
+from .forking import ForkedRanks
+
 # 5 steps per epoch of 4 micro-batches each; clipping is at work in all of them.
 TRAINING = {"epochs": 2, "batch_size": 8, "micro_batch_size": 2, "learning_rate": 0.05, "gradient_clipping": 0.3}
 EVERY_STEP = {"every_steps": 1}
@@ -38,10 +38,14 @@ def start(
         "training": {**TRAINING, **training},
         "launcher": {"processes": processes},
     }
-    argv = (sys.executable, str(PROGRAM), str(folder), json.dumps(experiment))
-    argv += () if before is None else (str(before / "adapter"),)
-    limit = {} if largest_file is None else {"LARGEST_FILE": str(largest_file)}
-    return LocalLauncher().launch(Job(argv, processes, folder, {"OMP_NUM_THREADS": "1", **limit}))
+    adapter = None if before is None else before / "adapter"
+    return ForkedRanks(folder, processes, _run_rank, folder, json.dumps(experiment), adapter, largest_file)
+
+
+def _run_rank(*arguments: Any) -> None:
+    from . import small_stage  # which the server has imported, and whoever looks on need not
+
+    small_stage.run_rank(*arguments)
 
 
 def finish(

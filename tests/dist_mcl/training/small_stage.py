@@ -1,16 +1,13 @@
-"""A program for tests: one rank that trains a tiny classifier on made-up samples; starts and ends as a worker does.
-
-`small_stage.py FOLDER EXPERIMENT [ADAPTER]`: with the adapter folder of a stage before, it goes on with that.
-"""
+"""One rank that trains a tiny classifier on made-up samples; it starts and ends as a worker does."""
 
 from __future__ import annotations
 
 import json
 import os
 import resource
-import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -101,17 +98,23 @@ def main(folder: Path, experiment: Experiment, signals: StopSignals, before: Pat
     (folder / f"share-{group.rank}.json").write_text(json.dumps(share))
 
 
-if __name__ == "__main__":
+def run_rank(folder: Path, experiment: str, before: Path | None, largest_file: int | None) -> NoReturn:
+    """One rank, from its start to the end of its process.
+
+    Args:
+        experiment: as JSON.
+        before: adapter folder of the stage before, to go on with.
+        largest_file: writing fails beyond so many bytes of a file.
+    """
     die_with_launcher()
-    if limit := os.environ.get("LARGEST_FILE"):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-    stop_signals = StopSignals()
-    stop_signals.install()
-    Path(sys.argv[1], f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    signals = StopSignals()
+    signals.install()
+    Path(folder, f"pid-{os.environ['RANK']}").write_text(str(os.getpid()))
     torch.set_num_threads(1)
     try:
-        stage_before = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-        main(Path(sys.argv[1]), Experiment.model_validate_json(sys.argv[2]), stop_signals, stage_before)
+        main(folder, Experiment.model_validate_json(experiment), signals, before)
         code = 0
     except StageYieldedError:
         code = 85

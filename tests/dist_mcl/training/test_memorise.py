@@ -28,6 +28,8 @@ from exemplar_store import ExemplarStore, StoreError, StoreReader, admission, la
 from stage_launchers import end_process
 from tests.dist_mcl.exemplars.masks import masking
 
+from .forking import fork_server
+
 SAMPLES, CLASSES = 200, 3  # four batches: three ranks have unequal shares
 SHARE = 20_000  # bytes that are worth a writer here
 BUDGETS = (300_000, 10_000_000)  # bytes: the second one holds everything
@@ -73,7 +75,10 @@ def remember(tmp_path: Path, world_size: int) -> tuple[list[dict[str, object]], 
     stages = [list(range(CLASSES)), list(range(CLASSES, 2 * CLASSES))]
     folders = [begin(tmp_path / f"{world_size}-ranks-{budget}-bytes", stages, budget).path for budget in BUDGETS]
     answers = str(tmp_path / f"told-{world_size}")
-    torch.multiprocessing.spawn(work, (world_size, list(map(str, folders)), answers), world_size)
+    how = fork_server().get_start_method()
+    torch.multiprocessing.start_processes(
+        work, (world_size, list(map(str, folders)), answers), world_size, start_method=how
+    )
     told = [torch.load(f"{answers}.{rank}", weights_only=True) for rank in range(world_size)]
     assert all(one == told[0] for one in told)
     return told[0], [folder / "exemplars" for folder in folders]
@@ -120,7 +125,8 @@ def disagree(rank: int, folder: str, answers: str) -> None:
 
 def test_ranks_that_choose_differently_stop_and_say_who_and_where(tmp_path: Path) -> None:
     run = begin(tmp_path / "run", [list(range(CLASSES))], BUDGETS[0])
-    torch.multiprocessing.spawn(disagree, (str(run.path), str(tmp_path / "told")), 2)
+    how = fork_server().get_start_method()
+    torch.multiprocessing.start_processes(disagree, (str(run.path), str(tmp_path / "told")), 2, start_method=how)
     told = [(tmp_path / f"told.{rank}").read_text() for rank in range(2)]
     assert told[0] == told[1]
     assert told[0].startswith("rank 1 here on ") and told[0].count("exemplars of class.") == 1

@@ -72,7 +72,7 @@ def test_a_second_signal_leaves_no_time_to_save(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over(alone: Result, tmp_path: Path) -> None:
-    handle = start(tmp_path, 1, checkpoint=EVERY_STEP)
+    handle = start(tmp_path, 1, checkpoint={"every_seconds": 1e-3})
     wait_until(lambda: len(committed(tmp_path)) == 2, handle)
     handle.stop(grace=0)
     newest = committed(tmp_path)[-1]
