@@ -1,0 +1,126 @@
+"""A backbone's modalities: add one, train it, choose whose path a call takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
+from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
+from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
+from dist_mcl.adapters.adapter_in_adapter.path import ModalityPath, Switch
+from dist_mcl.adapters.attach import adapter_parameters
+
+MODALITY_NAME = re.compile(r"[A-Za-z0-9_-]+")  # a folder's name too
+
+
+def add_modality(
+    backbone: nn.Module, modality: str, config: AdapterInAdapterConfig, seed: int, dtype: torch.dtype | None = None
+) -> AdapterInAdapterModel:
+    """Put a modality's fresh adapters on the backbone, in place, and make them all that trains.
+
+    What else trains are the modules that `config` says are this modality's own; their values stay as they are. Equal
+    seeds give equal adapters on every process; torch's global generator is left as it was.
+
+    Args:
+        config: from `peft_config`.
+        dtype: of the adapters; that of the layers which they are on when left out.
+
+    Returns:
+        The tuner around the backbone, with PEFT's switches (`disable_adapter_layers`, `merge_adapter`, ...).
+
+    Raises:
+        ValueError: the modality has adapters already, its name is none, or the backbone carries other adapters.
+    """
+    if not MODALITY_NAME.fullmatch(modality):
+        raise ValueError(f"{modality!r} names no modality: letters, digits, _ and - make a name")
+    if modality in getattr(backbone, "peft_config", {}):
+        raise ValueError(f"{modality} has adapters on this backbone already")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if _layers_of(backbone):
+            tuner = _switch(backbone).tuner
+            tuner.peft_config[modality] = config
+            tuner.inject_adapter(backbone, modality, autocast_adapter_dtype=False)
+        elif adapter_parameters(backbone):
+            raise ValueError("the backbone carries adapters of another kind")
+        else:
+            tuner = AdapterInAdapterModel(backbone, config, modality)
+    for name, parameter in modality_parameters(backbone, modality).items():
+        if not name.startswith(tuple(f"{own}." for own in config.own_modules)):
+            parameter.data = parameter.data.to(dtype or parameter.dtype)
+    tuner.set_adapter(modality)
+    return tuner
+
+
+def modality_parameters(backbone: nn.Module, modality: str) -> dict[str, nn.Parameter]:
+    """All that is a modality's alone, by names in the backbone: its adapters, and its own modules' parameters.
+
+    Raises:
+        ValueError: it has no adapters on this backbone.
+    """
+    _check_known(backbone, {modality})
+    config: AdapterInAdapterConfig = backbone.peft_config[modality]
+    prefixes = [f"{name}." for name in config.own_modules]
+    for name, layer in _layers_of(backbone).items():
+        prefixes += [f"{name}.{part}.{modality}" for part in layer.adapter_layer_names]
+    found = {}
+    for name, parameter in backbone.named_parameters():
+        if any(name == prefix or name.startswith(prefix.rstrip(".") + ".") for prefix in prefixes):
+            found[name] = parameter
+    return found
+
+
+@contextmanager
+def on_path(backbone: nn.Module, path: ModalityPath) -> Iterator[None]:
+    """Calls of the backbone inside take this path; outside they take that of the active adapter.
+
+    Where activations are computed again for the backward pass, that pass belongs inside too.
+
+    Raises:
+        ValueError: the path's modalities have no adapters on this backbone.
+    """
+    _check_known(backbone, path.modalities)
+    if not _layers_of(backbone):
+        yield
+        return
+    switch = _switch(backbone)
+    before, switch.path = switch.path, path
+    try:
+        yield
+    finally:
+        switch.path = before
+
+
+@contextmanager
+def fixed_weights(backbone: nn.Module) -> Iterator[None]:
+    """No weight changes inside, and none gets a gradient: what is made of weights alone is made once, as to generate."""
+    layers = _layers_of(backbone)
+    if not layers:
+        yield
+        return
+    switch = _switch(backbone)
+    before, switch.stacks = switch.stacks, {}
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        switch.stacks = before
+
+
+def _layers_of(backbone: nn.Module) -> dict[str, AdapterInAdapterLayer]:
+    return {name: module for name, module in backbone.named_modules() if isinstance(module, AdapterInAdapterLayer)}
+
+
+def _switch(backbone: nn.Module) -> Switch:
+    return next(iter(_layers_of(backbone).values())).switch
+
+
+def _check_known(backbone: nn.Module, modalities: set[str]) -> None:
+    known = getattr(backbone, "peft_config", {})
+    if strange := sorted(modalities - known.keys()):
+        raise ValueError(f"{strange[0]} has no adapters on this backbone, which has {', '.join(known) or 'none'}")
