@@ -11,7 +11,13 @@
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.folder import base_digest, load_modalities, load_modality, save_modality
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
-from dist_mcl.adapters.adapter_in_adapter.modality import add_modality, fixed_weights, modality_parameters, on_path
+from dist_mcl.adapters.adapter_in_adapter.modality import (
+    ModalityPaths,
+    add_modality,
+    fixed_weights,
+    modality_parameters,
+    on_path,
+)
 from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 from dist_mcl.adapters.adapter_in_adapter.path import ModalityPath
 from dist_mcl.adapters.adapter_in_adapter.sites import find_sites, peft_config
@@ -21,6 +27,7 @@ __all__ = [
     "AdapterInAdapterLayer",
     "AdapterInAdapterModel",
     "ModalityPath",
+    "ModalityPaths",
     "add_modality",
     "base_digest",
     "find_sites",

@@ -18,6 +18,7 @@ class AdapterInAdapterConfig(PeftConfig):
     ancestors: the parents, theirs and so on, oldest first: whose adapters this modality uses.
     groups: linear layers of one form each: the fields of `AdapterForm`, and `modules` with their full names.
     own_modules: names of modules that are this modality's alone: they train, are saved and load with its adapters.
+    base_modules: names of the frozen modules that its path goes through: its folder has their digest.
     target_modules: made from the groups.
 
     Raises ValueError, TypeError or KeyError for groups that say no form.
@@ -27,6 +28,7 @@ class AdapterInAdapterConfig(PeftConfig):
     ancestors: list[str] = field(default_factory=list)
     groups: list[dict[str, Any]] = field(default_factory=list)
     own_modules: list[str] = field(default_factory=list)
+    base_modules: list[str] = field(default_factory=list)
     target_modules: str | None = field(default=None)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
 from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 from dist_mcl.adapters.adapter_in_adapter.modality import MODALITY_NAME, add_modality, modality_parameters
+from dist_mcl.adapters.attach import adapter_parameters
 from dist_mcl.adapters.folder import CONFIG_FILE, WEIGHTS_FILE, name_in_file, read_tensors
 from dist_mcl.errors import UserError
 from dist_mcl.files import sha256, write_json
@@ -66,7 +68,7 @@ def save_modality(backbone: nn.Module, modality: str, folder: Path) -> Manifest:
         modality=modality,
         parents=tuple(config.parents),
         ancestors={name: _digest(_file_bytes(backbone, name)) for name in config.ancestors},
-        base=base_digest(backbone),
+        base=base_digest(backbone, config.base_modules),
         weights=_digest(data),
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,8 +94,8 @@ def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None =
     tensors = read_tensors(folder / WEIGHTS_FILE)
     if sha256(folder / WEIGHTS_FILE) != manifest.weights:
         raise UserError(f"{folder / WEIGHTS_FILE}: not the file that its manifest means; restore it or train it again")
-    _check_fits(backbone, manifest, folder)
     try:
+        _check_fits(backbone, manifest, config, folder)
         tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
         parameters = modality_parameters(backbone, manifest.modality)
     except AttributeError as error:  # torch's word for a module that is not there
@@ -112,21 +114,24 @@ def load_modalities(backbone: nn.Module, root: Path, modality: str) -> None:
             load_modality(backbone, root / name)
 
 
-def base_digest(backbone: nn.Module) -> str:
-    """SHA-256 of all tensors of a backbone, by name, that belong to none of its modalities: what never changes.
+def base_digest(backbone: nn.Module, modules: Sequence[str]) -> str:
+    """SHA-256 of the tensors of some of a backbone's modules, by name, without those of adapters.
 
     Raises:
-        ValueError: a path is merged into the base, or its tensors are not whole on this rank.
+        ValueError: a path is merged into them, or the tensors are not whole on this rank.
     """
-    if any(isinstance(module, AdapterInAdapterLayer) and module.merged for module in backbone.modules()):
-        raise ValueError("a path is merged into the base: unmerge it first")
-    own = {name for modality in getattr(backbone, "peft_config", {}) for name in modality_parameters(backbone, modality)}
-    state = {name.replace(".base_layer.", "."): value for name, value in backbone.state_dict().items() if name not in own}
     digest = hashlib.sha256()
-    for name in sorted(state):
-        value = _whole(name, state[name])
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy())
+    for module in modules:
+        part = backbone.get_submodule(module)
+        if any(isinstance(layer, AdapterInAdapterLayer) and layer.merged for layer in part.modules()):
+            raise ValueError(f"a path is merged into {module}: unmerge it first")
+        adapters = adapter_parameters(part).keys()
+        for name, tensor in part.state_dict().items():
+            if name not in adapters:
+                value = _whole(name, tensor)
+                plain = f"{module}.{name}".replace(".base_layer.", ".")
+                digest.update(f"{plain} {value.dtype} {list(value.shape)}\n".encode())
+                digest.update(value.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
@@ -158,14 +163,14 @@ def _read_config(path: Path) -> AdapterInAdapterConfig:
         raise UserError(f"{path}: not the configuration of an adapter-in-adapter; save it again") from error
 
 
-def _check_fits(backbone: nn.Module, manifest: Manifest, folder: Path) -> None:
+def _check_fits(backbone: nn.Module, manifest: Manifest, config: AdapterInAdapterConfig, folder: Path) -> None:
     known = getattr(backbone, "peft_config", {})
     for name, digest in manifest.ancestors.items():
         if name not in known:
             raise UserError(f"{folder}: {manifest.modality} builds on {name}, which is not loaded; load that first")
         if _digest(_file_bytes(backbone, name)) != digest:
             raise UserError(f"{folder}: {manifest.modality} builds on another {name} than the one that is loaded")
-    if base_digest(backbone) != manifest.base:
+    if base_digest(backbone, config.base_modules) != manifest.base:
         raise UserError(f"{folder}: {manifest.modality} was trained on another base; use the backbone that it had")
 
 

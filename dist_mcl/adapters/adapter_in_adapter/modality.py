@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
@@ -94,6 +94,32 @@ def on_path(backbone: nn.Module, path: ModalityPath) -> Iterator[None]:
         yield
     finally:
         switch.path = before
+
+
+class ModalityPaths:
+    """Paths of a backbone's calls by what is in them, for backbones that show media to a language model.
+
+    A modality that has no adapters takes the base's path, as words do.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+
+    def of(self, modality: str | None) -> AbstractContextManager[None]:
+        """All that is called inside is of this modality; words where it is None."""
+        known = getattr(self._backbone, "peft_config", {})
+        return on_path(self._backbone, ModalityPath.whole(modality if modality in known else None))
+
+    def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Tokens are of a modality where its (B, L) bool says so; others are words."""
+        known = getattr(self._backbone, "peft_config", {})
+        where = {name: mask for name, mask in media.items() if name in known}
+        if not where:
+            return self.of(None)
+        index = torch.full_like(next(iter(where.values())), -1, dtype=torch.int64)
+        for number, mask in enumerate(where.values()):
+            index[mask] = number
+        return on_path(self._backbone, ModalityPath.of_tokens(list(where), index))
 
 
 @contextmanager

@@ -44,12 +44,14 @@ def peft_config(
     adapter: AdapterInAdapter,
     parents: Sequence[str] = (),
     own_modules: Sequence[str] = (),
+    base_modules: Sequence[str] = (),
 ) -> AdapterInAdapterConfig:
     """A modality's adapters on a backbone, as PEFT wants to have them said.
 
     Args:
         parents: modalities on which it builds, the nearest last; they have their adapters on the backbone already.
         own_modules: names of modules of the backbone that are this modality's alone.
+        base_modules: names of the frozen modules that its path goes through; a folder of it fits no others.
 
     Raises:
         UserError: as `find_sites`.
@@ -67,7 +69,11 @@ def peft_config(
     above = {name for parent in parents for name in (*known[parent].ancestors, parent)}
     ancestors = [name for name in known if name in above]  # oldest first: in the order in which they were added
     return AdapterInAdapterConfig(
-        parents=list(parents), ancestors=ancestors, groups=groups, own_modules=list(own_modules)
+        parents=list(parents),
+        ancestors=ancestors,
+        groups=groups,
+        own_modules=list(own_modules),
+        base_modules=list(base_modules),
     )
 
 
