@@ -42,8 +42,8 @@ def add_modality(
         raise ValueError(f"{modality} has adapters on this backbone already")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if _layers_of(backbone):
-            tuner = _switch(backbone).tuner
+        if switch := _switch(backbone):
+            tuner = switch.tuner
             tuner.peft_config[modality] = config
             tuner.inject_adapter(backbone, modality, autocast_adapter_dtype=False)
         elif adapter_parameters(backbone):
@@ -85,10 +85,10 @@ def on_path(backbone: nn.Module, path: ModalityPath) -> Iterator[None]:
         ValueError: the path's modalities have no adapters on this backbone.
     """
     _check_known(backbone, path.modalities)
-    if not _layers_of(backbone):
+    switch = _switch(backbone)
+    if switch is None:
         yield
         return
-    switch = _switch(backbone)
     before, switch.path = switch.path, path
     try:
         yield
@@ -125,11 +125,10 @@ class ModalityPaths:
 @contextmanager
 def fixed_weights(backbone: nn.Module) -> Iterator[None]:
     """No weight changes inside, and none gets a gradient: what is made of weights alone is made once, as to generate."""
-    layers = _layers_of(backbone)
-    if not layers:
+    switch = _switch(backbone)
+    if switch is None:
         yield
         return
-    switch = _switch(backbone)
     before, switch.stacks = switch.stacks, {}
     try:
         with torch.no_grad():
@@ -142,8 +141,8 @@ def _layers_of(backbone: nn.Module) -> dict[str, AdapterInAdapterLayer]:
     return {name: module for name, module in backbone.named_modules() if isinstance(module, AdapterInAdapterLayer)}
 
 
-def _switch(backbone: nn.Module) -> Switch:
-    return next(iter(_layers_of(backbone).values())).switch
+def _switch(backbone: nn.Module) -> Switch | None:
+    return next((module.switch for module in backbone.modules() if isinstance(module, AdapterInAdapterLayer)), None)
 
 
 def _check_known(backbone: nn.Module, modalities: set[str]) -> None:
