@@ -80,14 +80,14 @@ def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers
     if experiment.training.distillation.teacher == "stored":  # as many numbers, which are no easier to compress
         logits = np.random.default_rng(0).normal(size=len(train.classes)).astype(np.float16)
         tokens[LOGITS] = Tokens.full(logits, logits.shape)
-    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=tokens)
+    whole = Exemplar(sample.id, sample.class_id, stage=1, rank=0, score=0.0, tokens=tokens)
     codecs = codecs_for(experiment.exemplars, tokenizers.text.vocabulary_size, tokenizers.image.patch)
     needed = minimum_bytes(
         encode(whole, codecs),
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, stages + 1),
-        class_names={sample.target: train.classes[sample.target]},
+        class_names={sample.class_id: train.classes[sample.class_id]},
     )
     if experiment.exemplars.budget < needed:
         raise UserError(

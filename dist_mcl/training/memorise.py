@@ -79,7 +79,7 @@ def _choose(
     """
     quality = experiment.exemplars.jpeg_quality
     masked, known = _look(model, samples, masking, group, progress)
-    targets = np.array([sample.target for sample in samples])
+    targets = np.array([sample.class_id for sample in samples])
     ranks = rank_samples(experiment.exemplars.selection, known, targets, experiment.seed)
     scores = _closeness(known.features, targets)
     check_agreement({"exemplars of class": _choice(known.ids, targets, ranks)}, group)
@@ -164,7 +164,7 @@ def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: i
     picture = unpatchify(whole.tokens["image"]) if "image" in whole.tokens else None
     return Exemplar(
         sample_id=masked.id,
-        label=masked.target,
+        label=masked.class_id,
         stage=masked.stage,
         rank=rank,
         score=score,
