@@ -7,8 +7,9 @@ answers are learned, ranked and generated here.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,28 +21,61 @@ from dist_mcl.config import Generation
 from dist_mcl.tokens import Batch
 
 
+class Paths(Protocol):
+    """Tells adapters, around a call, whose tokens go through it."""
+
+    def of(self, modality: str | None) -> AbstractContextManager[None]:
+        """All tokens are of this modality; words where it is None."""
+
+    def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Tokens are of a modality where its (B, L) bool says so; others are words."""
+
+
+class OnePath:
+    """No adapter asks."""
+
+    def of(self, modality: str | None) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 class LanguageBackbone(FrozenModel):
     """Takes batches whose samples have questions.
 
     Args:
         model: a causal language model that takes `inputs_embeds`, `position_ids` and `logits_to_keep`; is frozen.
         prompter: for its tokenizer.
+
+    Attributes:
+        paths: of the adapters that are attached.
     """
 
     def __init__(self, model: PreTrainedModel, prompter: Prompter) -> None:
         super().__init__()
         self.model = model
         self.prompter = prompter
+        self.paths: Paths = OnePath()
         model.requires_grad_(False)
+
+    @property
+    @abstractmethod
+    def modalities(self) -> tuple[str, ...]:
+        """Those that it can be shown, in the order of a prompt."""
+
+    @property
+    @abstractmethod
+    def roles(self) -> dict[str, nn.Module]:
+        """Parts that adapters may go on, by what they do: "connector", "decoder"."""
+
+    @abstractmethod
+    def own_modules(self, modality: str) -> list[str]:
+        """Names of the modules that are one modality's alone, and train with it."""
 
     @abstractmethod
     def media(self, batch: Batch) -> dict[str, MediaTokens]:
         """The batch's media as tokens of the language model's width, in the order of a prompt."""
-
-    @contextmanager
-    def reading(self, sequences: PaddedSequences) -> Iterator[None]:
-        """Around every call of the language model with a prompt: where adapters learn which tokens are whose."""
-        yield
 
     def checkpoint_activations(self) -> None:
         self.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -61,7 +95,7 @@ class LanguageBackbone(FrozenModel):
         """
         with self.autocast():
             embeddings, sequences = self._embed(batch, answers)
-            with self.reading(sequences):
+            with self._reading(sequences):
                 logits = self.model(
                     inputs_embeds=embeddings,
                     attention_mask=sequences.mask,
@@ -89,7 +123,7 @@ class LanguageBackbone(FrozenModel):
         ids, is_token = _right_padded(tokens, self.device)
         with self.autocast():
             embeddings, sequences = self._embed(batch)
-            with self.reading(sequences):
+            with self._reading(sequences):
                 prompt = self.model(
                     inputs_embeds=embeddings,
                     attention_mask=sequences.mask,
@@ -116,7 +150,7 @@ class LanguageBackbone(FrozenModel):
         """What the model says to each sample, without sampling."""
         with self.autocast():
             embeddings, sequences = self._embed(batch)
-            with self.reading(sequences):
+            with self._reading(sequences):
                 ids = self.model.generate(
                     inputs_embeds=embeddings,
                     attention_mask=sequences.mask,
@@ -133,6 +167,20 @@ class LanguageBackbone(FrozenModel):
                     ),
                 )
         return self.prompter.read(ids)
+
+    @contextmanager
+    def _reading(self, sequences: PaddedSequences) -> Iterator[None]:
+        """The first call of the language model inside reads these sequences, later ones read words."""
+        with ExitStack() as stack:
+            stack.enter_context(self.paths.among_words(sequences.media))
+
+            def words_follow(*_: object) -> None:
+                handle.remove()
+                stack.enter_context(self.paths.of(None))
+
+            handle = self.model.register_forward_hook(words_follow)
+            stack.callback(handle.remove)
+            yield
 
     def _embed(self, batch: Batch, answers: Sequence[str] | None = None) -> tuple[Tensor, PaddedSequences]:
         media = self.media(batch)

@@ -1,0 +1,64 @@
+"""Whether an answer in words is right: exact match and VQA accuracy, both after VQA's normalisation.
+
+The normalisation is that of the VQA evaluation (arXiv 1505.00468) and its code: lower case, no punctuation, number words
+as digits, no articles, apostrophes where contractions lack them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_ANNOTATORS = 3  # so many of ten must agree for a full point
+_REMOVED = ';/[]"{}()=+\\_-><@`,?!'
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
+} | {"none": "0"}
+_ARTICLES = {"a", "an", "the"}
+_CONTRACTIONS = {
+    word.replace("'", ""): word
+    for word in (
+        "ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's how'd how'll how's "
+        "i'm i've isn't it'd it'll ma'am mightn't might've mustn't must've needn't not've o'clock oughtn't shan't "
+        "should've shouldn't somebody'd somebody'll somebody's someone'd someone'll someone's something'd something'll "
+        "that's there'd there're there's they'd they'll they're they've 'twas wasn't we've weren't what'll what're "
+        "what's what've when's where'd where's where've who'd who'll who's who've why'll why're why's won't would've "
+        "wouldn't y'all you'd you'll you're you've"
+    ).split()
+}
+
+
+def normalised(answer: str) -> str:
+    """An answer as VQA's evaluation compares it. Contractions of three words stay as they are."""
+    given = answer.replace("\n", " ").replace("\t", " ").strip().lower()
+    has_grouped_number = re.search(r"\d,\d", given) is not None
+    text = given
+    for mark in _REMOVED:
+        stands_at_a_border = f"{mark} " in given or f" {mark}" in given
+        text = text.replace(mark, "" if stands_at_a_border or has_grouped_number else " ")
+    text = re.sub(r"\.(?!\d)", "", text)
+    words = (_NUMBERS.get(word, word) for word in text.split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+
+
+def exact_match(said: str, answers: Sequence[str]) -> float:
+    """1.0 if what was said is one of the right answers, else 0.0."""
+    return float(normalised(said) in {normalised(answer) for answer in answers})
+
+
+def vqa_accuracy(said: str, answers: Sequence[str]) -> float:
+    """VQA accuracy: a third of a point for each annotator who said the same, at most one point.
+
+    The mean over all choices of leaving one annotator out, as VQA's own code computes it.
+
+    Args:
+        answers: of at least four annotators, one each, most often ten.
+
+    Raises:
+        ValueError: fewer answers, of which no answer could earn a full point.
+    """
+    if len(answers) <= _ANNOTATORS:
+        raise ValueError(f"VQA accuracy needs the answers of at least {_ANNOTATORS + 1} annotators, got {len(answers)}")
+    same = [normalised(answer) == normalised(said) for answer in answers]
+    return sum(min(1.0, (sum(same) - own) / _ANNOTATORS) for own in same) / len(same)
