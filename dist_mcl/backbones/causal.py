@@ -20,6 +20,9 @@ from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens, Sample, Tokens
 
 
+_PREPARED = 2  # axes of features: tokens of media have more
+
+
 class Entry(nn.Module):
     """What brings one encoder's features to the connector's width."""
 
@@ -106,7 +109,7 @@ class CausalBackbone(LanguageBackbone):
         return {name: self._tokens(name, batch.tokens[name]) for name in self.modalities if name in batch.tokens}
 
     def _tokens(self, modality: str, raw: PackedTokens) -> MediaTokens:
-        encoded = raw if _is_prepared(raw.values) else self._encode(modality, raw)
+        encoded = raw if raw.values.ndim == _PREPARED else self._encode(modality, raw)
         with self.paths.of(modality):
             embeddings = self.connector(self.entries[modality](encoded.values.float()))
         return MediaTokens(embeddings, encoded.sample, encoded.positions, encoded.grids.prod(1))
@@ -117,21 +120,20 @@ class CausalBackbone(LanguageBackbone):
             return encoder(raw)
 
     def _prepared(self, sample: Sample) -> dict[str, Tokens]:
-        frozen = {name for name in sample.tokens if name in self.entries and self._encoder(name).is_frozen}
         packed = Batch.collate([sample]).to(self.device).tokens
         return {
-            name: _tokens_of(self._encoder(name)(packed[name])) if name in frozen else tokens
+            name: _tokens_of(self._encoder(name)(packed[name])) if self._is_waiting(name, tokens) else tokens
             for name, tokens in sample.tokens.items()
         }
+
+    def _is_waiting(self, modality: str, tokens: Tokens) -> bool:
+        """Whether a frozen encoder has not been through these tokens."""
+        return modality in self.entries and self._encoder(modality).is_frozen and tokens.values.ndim != _PREPARED
 
     def _encoder(self, modality: str) -> MediaEncoder:
         encoder = self.encoders[modality]
         assert isinstance(encoder, MediaEncoder)
         return encoder
-
-
-def _is_prepared(values: Tensor) -> bool:
-    return values.ndim == 2
 
 
 def _tokens_of(features: PackedTokens) -> Tokens:
