@@ -24,6 +24,7 @@ from dist_mcl import deepspeed_json
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.section import Section
 from stage_launchers import launcher_kinds
 
@@ -439,18 +440,32 @@ class Launcher(Section):
     options: dict[str, Any] = Field({}, description="of this kind of launcher, see docs/launchers.md")
 
 
+def _classes_unless_said(value: object) -> object:
+    return {"kind": "class_incremental", **value} if isinstance(value, dict) else value
+
+
 class Experiment(Section):
     """One run: everything that decides its result, and how it is launched."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}$")
     seed: int = Field(0, ge=0, lt=2**31)
     data: Data = EmojiData()
-    scenario: Scenario = Scenario()
+    scenario: Annotated[
+        Scenario | ModalityIncremental, Field(discriminator="kind"), BeforeValidator(_classes_unless_said)
+    ] = Scenario()
     model: Model = Model()
     training: Training = Training()
     exemplars: Exemplars = Exemplars()
     evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
+
+    @model_validator(mode="after")
+    def _stages_of_modalities_have_their_own_data(self) -> Experiment:
+        if isinstance(self.scenario, ModalityIncremental) and self.data != EmojiData():
+            raise ValueError(
+                "data is not for scenario.kind: modality_incremental, whose stages name their data; remove the section"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
