@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dist_mcl.backbones.causal_folder import (
     assemble,
     open_language_model,
@@ -16,8 +14,8 @@ from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
-from dist_mcl.packages.hub import checkpoint_folder, read_settings
-from dist_mcl.packages.models import MODELS, model_dir
+from dist_mcl.packages.causal import LANGUAGE_MODEL, checkpoint_files
+from dist_mcl.packages.hub import read_settings
 
 
 def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
@@ -37,11 +35,10 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
 
 
 def _causal(config: CausalBackbone, seed: int) -> LanguageBackbone:
-    folder = model_dir(config.path) if config.path in MODELS else checkpoint_folder(config.path)
+    files = checkpoint_files(config)
+    folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)
     if reads_pictures(read_settings(folder, "config")):
         return open_multimodal_model(folder, tokenizer, config)
-    kinds = {medium.encoder.kind for medium in config.media.values()}
-    files: dict[str, Path] = {kind: model_dir(kind) for kind in sorted(kinds) if kind in MODELS}
     model = open_language_model(folder, config.layers)
     return assemble(model, tokenizer, config.media, config.prompt, config.connector_width, files, seed)
