@@ -76,6 +76,12 @@ class CausalBackbone(EncodingBackbone):
     def own_modules(self, modality: str) -> list[str]:
         return [f"entries.{modality}", *super().own_modules(modality)]
 
+    def inherit(self, modality: str, parent: str) -> None:
+        mine, theirs = self.entries[modality], self.entries[parent]
+        shapes = [{name: value.shape for name, value in entry.state_dict().items()} for entry in (mine, theirs)]
+        if shapes[0] == shapes[1]:
+            mine.load_state_dict(theirs.state_dict())
+
     def tokens(self, modality: str, features: PackedTokens, batch: Batch) -> MediaTokens:
         with self.paths.of(modality):
             embeddings = self.connector(self.entries[modality](features.values.float()))

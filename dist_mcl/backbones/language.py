@@ -73,6 +73,9 @@ class LanguageBackbone(FrozenModel):
     def own_modules(self, modality: str) -> list[str]:
         """Names of the modules that are one modality's alone, and train with it."""
 
+    def inherit(self, modality: str, parent: str) -> None:
+        """Begin a modality's own modules with what a parent's have learned, where the two are alike."""
+
     @abstractmethod
     def media(self, batch: Batch) -> dict[str, MediaTokens]:
         """The batch's media as tokens of the language model's width, in the order of a prompt."""
@@ -150,7 +153,7 @@ class LanguageBackbone(FrozenModel):
         """What the model says to each sample, without sampling."""
         with self.autocast():
             embeddings, sequences = self._embed(batch)
-            with self._reading(sequences):
+            with self._reading(sequences, how.beams):
                 ids = self.model.generate(
                     inputs_embeds=embeddings,
                     attention_mask=sequences.mask,
@@ -169,10 +172,11 @@ class LanguageBackbone(FrozenModel):
         return self.prompter.read(ids)
 
     @contextmanager
-    def _reading(self, sequences: PaddedSequences) -> Iterator[None]:
-        """The first call of the language model inside reads these sequences, later ones read words."""
+    def _reading(self, sequences: PaddedSequences, beams: int = 1) -> Iterator[None]:
+        """The first call of the language model inside reads these sequences, each `beams` times; later ones, words."""
+        media = {name: where.repeat_interleave(beams, 0) for name, where in sequences.media.items()}
         with ExitStack() as stack:
-            stack.enter_context(self.paths.among_words(sequences.media))
+            stack.enter_context(self.paths.among_words(media))
 
             def words_follow(*_: object) -> None:
                 handle.remove()

@@ -33,16 +33,19 @@ def caption_scores(
 
     Raises:
         ValueError: no items, one without a right caption, or lists of different lengths.
-        UserError: Java is asked for and not installed.
+        UserError: pycocoevalcap is not installed, or Java is not and was asked for.
     """
     if not said or len(said) != len(references) or not all(references):
         raise ValueError(f"{len(said)} captions and {len(references)} lists of right ones, none of which may be empty")
     if words == "treebank" or with_meteor:
         _check_java()
-    from pycocoevalcap.bleu.bleu import Bleu
-    from pycocoevalcap.cider.cider import Cider
-    from pycocoevalcap.meteor.meteor import Meteor
-    from pycocoevalcap.rouge.rouge import Rouge
+    try:
+        from pycocoevalcap.bleu.bleu import Bleu
+        from pycocoevalcap.cider.cider import Cider
+        from pycocoevalcap.meteor.meteor import Meteor
+        from pycocoevalcap.rouge.rouge import Rouge
+    except ImportError as error:
+        raise UserError(f"captions are scored by pycocoevalcap ({error}); pip install 'dist-mcl[captions]'") from error
 
     cut = _treebank_words if words == "treebank" else _plain_words
     ours, theirs = cut([[caption] for caption in said]), cut(references)

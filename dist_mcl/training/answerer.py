@@ -69,6 +69,8 @@ class Answerer(TrainableModel):
             raise ValueError(f"{modality} is learned already")
         self.backbone.requires_grad_(False)
         own = self.backbone.own_modules(modality)
+        if self._learned:
+            self.backbone.inherit(modality, self._learned[-1])
         if adapter is None or not self._learned:
             for part in (*map(self.backbone.get_submodule, own), self.backbone.roles["connector"]):
                 part.requires_grad_(True)
