@@ -40,7 +40,8 @@ def _check_modalities(experiment: Experiment) -> None:
             adapter, AdapterInAdapter | NoAdapter
         ),
         "exemplars.budget: exemplars are of classes; set 0 for modalities": experiment.exemplars.budget > 0,
-        "training.distillation.teacher: there is none for modalities; set none": training.distillation.teacher != "none",
+        "training.distillation.teacher: there is none for modalities; set none": training.distillation.teacher
+        != "none",
         "training.bias_correction: answers have no head; set none": training.bias_correction != "none",
         "training.optimizer_state: each modality trains its own; set reset": training.optimizer_state != "reset",
         "training.zero_stage: 3 is not for modalities; set 2 or less": training.zero_stage == 3,

@@ -15,8 +15,7 @@ from dist_mcl.tokens import QuestionAnswer
 _ANNOTATORS = 3  # so many of ten must agree for a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBERS = {
-    word: str(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
+    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
 } | {"none": "0"}
 _ARTICLES = {"a", "an", "the"}
 _CONTRACTIONS = {

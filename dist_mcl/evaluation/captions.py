@@ -74,4 +74,6 @@ def _treebank_words(captions: Sequence[Sequence[str]]) -> dict[int, list[str]]:
 
 def _check_java() -> None:
     if shutil.which("java") is None:
-        raise UserError("METEOR and the treebank tokenizer need Java, and there is no `java`; install it or ask for plain")
+        raise UserError(
+            "METEOR and the treebank tokenizer need Java, and there is no `java`; install it or ask for plain"
+        )

@@ -36,11 +36,16 @@ def gguf_to_safetensors(folder: Path) -> None:
     The weights are those of the file, whose quantisation they keep.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     AutoTokenizer.from_pretrained(folder, gguf_file=GGUF).save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, dtype=torch.bfloat16)
-    model.save_pretrained(folder)
+    unpacked = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=GGUF, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+    )
+    # A model that came out of a GGUF refuses to be saved, so a plain one takes over its weights.
+    plain = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, gguf_file=GGUF), dtype=torch.bfloat16)
+    plain.load_state_dict(unpacked.state_dict())
+    plain.save_pretrained(folder)
     (folder / GGUF).unlink()
 
 

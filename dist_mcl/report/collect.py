@@ -75,9 +75,7 @@ def _accuracies(metrics: dict[str, Any]) -> NDArray[np.float64]:
     return np.array(metrics["accuracy"])
 
 
-def _classes(
-    run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict[str, int]]
-) -> list[ClassRecord]:
+def _classes(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:
     nothing = {"exemplars": 0, "bytes": 0}
     stage_of = {class_id: number for number, stage in enumerate(run.plan.stages, start=1) for class_id in stage}
     return [

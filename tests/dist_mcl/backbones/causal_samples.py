@@ -70,7 +70,5 @@ def one_of_each(seed: int = 0) -> list[Sample]:
 
 def dropped(sample: Sample, keep: slice) -> Sample:
     """The sample with only these of its tokens."""
-    tokens = {
-        name: Tokens(item.values[keep], item.positions[keep], item.grid) for name, item in sample.tokens.items()
-    }
+    tokens = {name: Tokens(item.values[keep], item.positions[keep], item.grid) for name, item in sample.tokens.items()}
     return Sample(tokens, sample.target, sample.id, sample.stage)

@@ -66,7 +66,9 @@ def test_a_dropped_token_is_as_good_as_one_that_nobody_attends_to(backbone: Caus
 def test_dropped_tokens_are_not_computed(backbone: CausalBackbone) -> None:
     (whole,) = backbone.prepare([random_sample(np.random.default_rng(2), "image")])
     lengths = []
-    handle = backbone.model.model.layers[0].register_forward_hook(lambda _, given, out: lengths.append(given[0].shape[1]))
+    handle = backbone.model.model.layers[0].register_forward_hook(
+        lambda _, given, out: lengths.append(given[0].shape[1])
+    )
     with torch.no_grad():
         backbone(Batch.collate([whole]), ["a chair"])
         backbone(Batch.collate([dropped(whole, slice(1))]), ["a chair"])
@@ -112,7 +114,9 @@ def test_greedy_generation_says_what_is_likeliest(backbone: CausalBackbone) -> N
         for _ in range(4):
             words = backbone.model.get_input_embeddings()(torch.tensor([ids], dtype=torch.int64))
             ids.append(int(backbone.model(inputs_embeds=torch.cat([hidden, words], 1)).logits[0, -1].argmax()))
-    assert backbone.generate(batch, Generation(max_tokens=4, min_tokens=0)) == backbone.prompter.read(torch.tensor([ids]))
+    assert backbone.generate(batch, Generation(max_tokens=4, min_tokens=0)) == backbone.prompter.read(
+        torch.tensor([ids])
+    )
 
 
 def test_candidates_are_ranked_by_their_mean_loss(backbone: CausalBackbone) -> None:

@@ -26,7 +26,9 @@ IMAGE, VIDEO, AUDIO, _, POINTS = one_of_each()
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
-    return hashlib.sha256(b"".join(name.encode() + value.numpy().tobytes() for name, value in tensors.items())).hexdigest()
+    return hashlib.sha256(
+        b"".join(name.encode() + value.numpy().tobytes() for name, value in tensors.items())
+    ).hexdigest()
 
 
 def frozen(model: Answerer) -> str:
