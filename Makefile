@@ -43,7 +43,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 models: setup
-	$(BIN)/mcl models fetch
+	$(BIN)/mcl models fetch all-minilm-l6-v2 efficientnet-lite0
 
 clean:
 	rm -rf $(VENV)

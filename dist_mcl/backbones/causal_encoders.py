@@ -1,7 +1,7 @@
 """What turns tokens of media into features, whatever the medium: packed tokens in, packed features out.
 
-An encoder that mixes tokens sees a picture or a spectrogram whole; where tokens were dropped it sees nothing there. What
-it gives lies on a grid of its own, and a cell of that is kept where a kept token lies in it.
+An encoder that mixes tokens sees a picture or a spectrogram whole; where tokens were dropped it sees nothing there.
+What it gives lies on a grid of its own, and a cell of that is kept where a kept token lies in it.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class MediaEncoder(nn.Module, ABC):
 class PictureEncoder(MediaEncoder):
     """EfficientNet-Lite0's last map: of pictures, of depth maps as grey pictures, of each frame of a clip.
 
-    A picture gives `cells` x `cells` features of width 1280, a clip as many for each time of its tubelets: the mean over
-    their frames.
+    A picture gives `cells` x `cells` features of width 1280, a clip as many for each time of its tubelets: the mean
+    over their frames.
 
     Args:
         network: whole; several encoders may share one.
@@ -89,8 +89,8 @@ def as_pictures(values: Tensor, rows: int, columns: int) -> Tensor:
     """Pictures (N, 3, H, W) of 0 to 255, fp32, from all tokens of pictures, depth maps or clips.
 
     Args:
-        values: (B, cells, p, p, 3) of 0 to 255; (B, cells, p, p) of 0 to 65535; or (B, times * cells, t, p, p, 3) of 0 to
-            255, of which each frame becomes a picture: N is B * times * t.
+        values: (B, cells, p, p, 3) of 0 to 255; (B, cells, p, p) of 0 to 65535; or (B, times * cells, t, p, p, 3) of 0
+            to 255, of which each frame becomes a picture: N is B * times * t.
     """
     if values.ndim == 4:
         values = (values / _DEPTH_TO_GREY)[..., None].expand(*values.shape, 3)

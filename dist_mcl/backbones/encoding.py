@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens, Sample, Tokens
-
 
 _PREPARED = 2  # axes of features; tokens of media have more
 

@@ -1,9 +1,9 @@
 """Prompts: words, and the places of media tokens among them.
 
-A prompt is a template such as `"<user> {media}{question} <assistant>"`, in which `{media}` becomes, for each modality of
-a sample, a cue in words and then the modality's block of tokens. Sequences of a batch are padded on their left, so that
-all of them end at the same place, where an answer begins. A media token that was dropped is not there, and the others
-keep the positions which they have in the whole sample.
+A prompt is a template such as `"<user> {media}{question} <assistant>"`, in which `{media}` becomes, for each modality
+of a sample, a cue in words and then the modality's block of tokens. Sequences of a batch are padded on their left, so
+that all of them end at the same place, where an answer begins. A media token that was dropped is not there, and the
+others keep the positions which they have in the whole sample.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether an answer in words is right: exact match and VQA accuracy, both after VQA's normalisation.
 
-The normalisation is that of the VQA evaluation (arXiv 1505.00468) and its code: lower case, no punctuation, number words
-as digits, no articles, apostrophes where contractions lack them.
+The normalisation is that of the VQA evaluation (arXiv 1505.00468) and its code: lower case, no punctuation, number
+words as digits, no articles, apostrophes where contractions lack them.
 """
 
 from __future__ import annotations
@@ -14,21 +14,18 @@ from dist_mcl.tokens import QuestionAnswer
 
 _ANNOTATORS = 3  # so many of ten must agree for a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
-_NUMBERS = {
-    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
-} | {"none": "0"}
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
+_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())} | {"none": "0"}
 _ARTICLES = {"a", "an", "the"}
-_CONTRACTIONS = {
-    word.replace("'", ""): word
-    for word in (
-        "ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's how'd how'll how's "
-        "i'm i've isn't it'd it'll ma'am mightn't might've mustn't must've needn't not've o'clock oughtn't shan't "
-        "should've shouldn't somebody'd somebody'll somebody's someone'd someone'll someone's something'd something'll "
-        "that's there'd there're there's they'd they'll they're they've 'twas wasn't we've weren't what'll what're "
-        "what's what've when's where'd where's where've who'd who'll who's who've why'll why're why's won't would've "
-        "wouldn't y'all you'd you'll you're you've"
-    ).split()
-}
+_WITH_APOSTROPHES = (
+    "ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's how'd how'll how's "
+    "i'm i've isn't it'd it'll ma'am mightn't might've mustn't must've needn't not've o'clock oughtn't shan't "
+    "should've shouldn't somebody'd somebody'll somebody's someone'd someone'll someone's something'd something'll "
+    "that's there'd there're there's they'd they'll they're they've 'twas wasn't we've weren't what'll what're "
+    "what's what've when's where'd where's where've who'd who'll who's who've why'll why're why's won't would've "
+    "wouldn't y'all you'd you'll you're you've"
+)
+_CONTRACTIONS = {word.replace("'", ""): word for word in _WITH_APOSTROPHES.split()}
 
 
 def normalised(answer: str) -> str:

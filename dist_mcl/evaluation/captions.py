@@ -1,7 +1,7 @@
 """Scores of captions: BLEU, ROUGE-L, CIDEr and METEOR as the COCO caption evaluation (arXiv 1504.00325) defines them.
 
-They are those of the package pycocoevalcap, which holds all it needs, METEOR's paraphrase table included. METEOR and the
-Penn Treebank tokenizer are Java programs in it: they need Java 8 or later, and nothing from the network.
+They are those of the package pycocoevalcap, which holds all it needs, METEOR's paraphrase table included. METEOR and
+the Penn Treebank tokenizer are Java programs in it: they need Java 8 or later, and nothing from the network.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def gguf_to_safetensors(folder: Path) -> None:
 
 
 def ctranslate2_to_whisper_encoder(folder: Path) -> None:
-    """`model.bin` of a Whisper to `model.safetensors` and `config.json` of its encoder alone, as WhisperEncoder loads it.
+    """`model.bin` of a Whisper to `model.safetensors` and `config.json` of its encoder, as WhisperEncoder loads it.
 
     Raises:
         UserError: the file is damaged or of another model.

@@ -33,9 +33,9 @@ _TRAINED = "trained.safetensors"
 class Answerer(TrainableModel):
     """Learns modalities in turn; what it learns is saved by modality, and the backbone never.
 
-    The first modality trains its own modules and the connector, as a base that is given in PathWeave (arXiv 2410.20178).
-    A later one trains its own modules and, with adapters, these alone; so earlier modalities answer as before, bit for
-    bit. Without adapters it goes on training the connector: the control that forgets.
+    The first modality trains its own modules and the connector; PathWeave (arXiv 2410.20178) is given a base that was
+    trained so. A later one trains its own modules and its adapters alone, so earlier modalities answer as before, bit
+    for bit. Without adapters it goes on training the connector: the control that forgets.
 
     Args:
         backbone: as it was made or read; nothing of it trains yet.
