@@ -21,9 +21,11 @@ from pydantic import (
 )
 
 from dist_mcl import deepspeed_json
+from dist_mcl.adapter_config import AdapterInAdapter
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.section import Section
 from stage_launchers import launcher_kinds
 
@@ -97,9 +99,9 @@ class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
-        SmallBackbone | TinyBackbone | ViltBackbone, Field(discriminator="kind"), BeforeValidator(_named_kind)
+        SmallBackbone | TinyBackbone | ViltBackbone | QFormerBackbone, Field(discriminator="kind"), BeforeValidator(_named_kind)
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
-    adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
+    adapter: Annotated[SSFAdapter | LoRAAdapter | AdapterInAdapter, Field(discriminator="kind")] = SSFAdapter()
     head: Literal["linear", "cosine"] = Field(
         "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
     )

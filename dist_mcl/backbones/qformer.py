@@ -100,7 +100,7 @@ class QFormerBackbone(EncodingBackbone):
         units: modalities whose encoder's first grid axis counts units.
         qformer: its dropout is 0.
         queries: query tokens of a unit.
-        reader: tokenizer of the Q-Former, which then sees the question too; None for a Q-Former that sees no text.
+        reader: tokenizer of the Q-Former, which sees the question too.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class QFormerBackbone(EncodingBackbone):
         units: Sequence[str],
         qformer: InstructBlipQFormerModel,
         queries: int,
-        reader: PreTrainedTokenizerBase | None,
+        reader: PreTrainedTokenizerBase,
     ) -> None:
         super().__init__(model, prompter, encoders)
         config = qformer.config
@@ -159,21 +159,16 @@ class QFormerBackbone(EncodingBackbone):
     def _ask(self, entry: Entry, units: Units, batch: Batch) -> Tensor:
         """Query tokens (U, queries, hidden_size) after the Q-Former."""
         queries = entry.queries.expand(len(units.sample), -1, -1)
-        mask = torch.ones(queries.shape[:2], dtype=torch.int64, device=self.device)
-        ids = None
-        if self._reader is not None:
-            read = self._reader(
-                [batch.questions[sample].question for sample in units.sample.tolist()],
-                padding=True,
-                truncation=True,
-                max_length=_LONGEST_INSTRUCTION,
-                return_tensors="pt",
-            )
-            ids = read.input_ids.to(self.device)
-            mask = torch.cat([mask, read.attention_mask.to(self.device)], 1)
+        read = self._reader(
+            [batch.questions[sample].question for sample in units.sample.tolist()],
+            padding=True,
+            truncation=True,
+            max_length=_LONGEST_INSTRUCTION,
+            return_tensors="pt",
+        ).to(self.device)
         states = self.qformer(
-            input_ids=ids,
-            attention_mask=mask,
+            input_ids=read.input_ids,
+            attention_mask=torch.cat([read.attention_mask.new_ones(queries.shape[:2]), read.attention_mask], 1),
             query_embeds=queries,
             encoder_hidden_states=units.features,
             encoder_attention_mask=units.mask,

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -19,7 +20,9 @@ from transformers import (
     LlamaConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from dist_mcl.backbones.causal_encoders import MediaEncoder, VectorEncoder
 from dist_mcl.backbones.causal_folder import open_tokenizer
@@ -31,6 +34,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
 from dist_mcl.packages.hub import checkpoint_folder, read_settings
 from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerMedium
+from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 
 Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
 
@@ -60,32 +64,64 @@ def layout(name: str) -> InstructBlipConfig:
     return _without_dropout(config)
 
 
-def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase | None]:
-    """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former if there is one.
+def sketch(config: QFormerConfig) -> QFormerBackbone:
+    """The backbone of an experiment with random weights; inside `torch.device("meta")` with none at all.
+
+    Raises:
+        UserError: a checkpoint that it names is not there, or holds something else.
+    """
+    if config.path is None:
+        sizes = layout(config.layout)
+    else:
+        folder = checkpoint_folder(config.path)
+        check_is_instructblip(folder)
+        sizes = _without_dropout(AutoConfig.from_pretrained(folder))
+    whole = _MODELS[sizes.model_type](sizes)
+    letters = byte_tokenizer()
+    return assemble(whole, letters, letters, config.media, config.prompt or "{media}{question}")
+
+
+def byte_tokenizer() -> PreTrainedTokenizerBase:
+    """Texts as bytes: for models that have no words of their own."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate(["<pad>", "</s>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
+
+
+def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+    """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former.
 
     Raises:
         UserError: the folder holds no InstructBLIP, or a damaged one, or one with an encoder-decoder language model.
     """
-    kind = read_settings(folder, "config").get("model_type")
-    if kind not in _MODELS:
-        raise UserError(f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder")
+    check_is_instructblip(folder)
     try:
         config = _without_dropout(AutoConfig.from_pretrained(folder))
-        model = _MODELS[kind].from_pretrained(folder, config=config, dtype=torch.float32)
-        has_reader = (folder / "qformer_tokenizer").is_dir()
-        reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer") if has_reader else None
+        model = _MODELS[config.model_type].from_pretrained(folder, config=config, dtype=torch.float32)
+        reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{folder}: the checkpoint cannot be read ({reason}); get it again") from error
-    if not config.use_decoder_only_language_model:
-        raise UserError(f"{folder}: its language model has an encoder; choose one with Vicuna or another decoder")
     return model, open_tokenizer(folder), reader
+
+
+def check_is_instructblip(folder: Path) -> None:
+    """Raises UserError for a folder of another model, or one whose language model is no plain decoder."""
+    settings = read_settings(folder, "config")
+    kind, words = settings.get("model_type"), settings.get("text_config", {}).get("model_type")
+    if kind not in _MODELS:
+        raise UserError(f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder")
+    if words not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(f"{folder}: its language model {words!r} has an encoder; choose one with Vicuna or another decoder")
 
 
 def assemble(
     whole: Whole,
     tokenizer: PreTrainedTokenizerBase,
-    reader: PreTrainedTokenizerBase | None,
+    reader: PreTrainedTokenizerBase,
     media: Mapping[str, QFormerMedium],
     prompt: str | None,
 ) -> QFormerBackbone:
@@ -93,7 +129,7 @@ def assemble(
 
     Args:
         whole: the checkpoint, which is taken apart, or random weights.
-        tokenizer, reader: of its language model and of its Q-Former; without the latter it sees no text.
+        tokenizer, reader: of its language model and of its Q-Former, which reads the question too.
 
     Raises:
         UserError: an encoder's files are missing or damaged, or the prompt lacks a place.
