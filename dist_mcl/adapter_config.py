@@ -102,3 +102,9 @@ class AdapterInAdapter(AdapterForm):
         if late := [name for name in parents if name not in earlier]:
             raise ValueError(f"parents.{modality}: {late[0]} is not learned before {modality}; it has {earlier}")
         return parents
+
+
+class NoAdapter(Section):
+    """No adapters: every modality trains the connector again. The control that forgets."""
+
+    kind: Literal["none"]

@@ -21,11 +21,14 @@ from pydantic import (
 )
 
 from dist_mcl import deepspeed_json
-from dist_mcl.adapter_config import AdapterInAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.causal_config import CausalBackbone, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
+from dist_mcl.modality_rules import check_fits_scenario
 from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.section import Section
 from stage_launchers import launcher_kinds
 
@@ -99,9 +102,15 @@ class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
-        SmallBackbone | TinyBackbone | ViltBackbone | QFormerBackbone, Field(discriminator="kind"), BeforeValidator(_named_kind)
+        SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone | QFormerBackbone,
+        Field(discriminator="kind"),
+        BeforeValidator(_named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
-    adapter: Annotated[SSFAdapter | LoRAAdapter | AdapterInAdapter, Field(discriminator="kind")] = SSFAdapter()
+    adapter: Annotated[
+        SSFAdapter | LoRAAdapter | AdapterInAdapter | NoAdapter,
+        Field(discriminator="kind"),
+        BeforeValidator(_named_kind),
+    ] = Field(SSFAdapter(), description="a section with its kind, or the kind alone")
     head: Literal["linear", "cosine"] = Field(
         "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
     )
@@ -418,6 +427,7 @@ class Evaluation(Section):
         description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
         "arXiv 1611.07725",
     )
+    generation: Generation = Field(Generation(), description="of answers in words, where a question has no candidates")
 
 
 def _launcher_kind(value: str) -> str:
@@ -441,18 +451,37 @@ class Launcher(Section):
     options: dict[str, Any] = Field({}, description="of this kind of launcher, see docs/launchers.md")
 
 
+def _classes_unless_said(value: object) -> object:
+    return {"kind": "class_incremental", **value} if isinstance(value, dict) else value
+
+
 class Experiment(Section):
     """One run: everything that decides its result, and how it is launched."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}$")
     seed: int = Field(0, ge=0, lt=2**31)
     data: Data = EmojiData()
-    scenario: Scenario = Scenario()
+    scenario: Annotated[
+        Scenario | ModalityIncremental, Field(discriminator="kind"), BeforeValidator(_classes_unless_said)
+    ] = Scenario()
     model: Model = Model()
     training: Training = Training()
     exemplars: Exemplars = Exemplars()
     evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
+
+    @model_validator(mode="after")
+    def _stages_of_modalities_have_their_own_data(self) -> Experiment:
+        if isinstance(self.scenario, ModalityIncremental) and self.data != EmojiData():
+            raise ValueError(
+                "data is not for scenario.kind: modality_incremental, whose stages name their data; remove the section"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit_the_scenario(self) -> Experiment:
+        check_fits_scenario(self)
+        return self
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:

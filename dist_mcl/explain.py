@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 Location = tuple[int | str, ...]
 
@@ -52,6 +53,19 @@ class _Options:
             return cls("", {"": found[0]} if found else {})
         return cls(discriminator, {get_args(one.model_fields[discriminator].annotation)[0]: one for one in found})
 
+    @classmethod
+    def of_elements(cls, annotation: Any) -> _Options | None:
+        """What the elements of a list may be; None for what is no list."""
+        while get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        if get_origin(annotation) is not tuple:
+            return None
+        element = get_args(annotation)[0]
+        marks = get_args(element)[1:] if get_origin(element) is Annotated else ()
+        discriminators = [mark.discriminator for mark in marks if isinstance(mark, FieldInfo)]
+        whole = get_args(element)[0] if marks else element
+        return cls.of(whole, discriminators[0] if discriminators else None)
+
     @property
     def section(self) -> type[BaseModel]:
         return self.sections.get("", BaseModel)
@@ -66,14 +80,22 @@ class _Step:
     options: _Options
 
 
+def _of_field(field: FieldInfo) -> _Options:
+    return _Options.of_elements(field.annotation) or _Options.of(field.annotation, field.discriminator)
+
+
 def _walk(root: type[BaseModel], location: Location) -> list[_Step]:
     options = _Options("", {"": root})
     steps: list[_Step] = []
-    for part in map(str, location):
+    for position in location:
+        part = str(position)
+        if isinstance(position, int):  # a place in a list, whose elements `options` says
+            steps.append(_Step(part, True, options))
+            continue
         is_key = not (options.discriminator and part in options.sections)
         if is_key:
             field = options.section.model_fields.get(part)
-            options = _Options.of(field.annotation, field.discriminator) if field else _Options("", {})
+            options = _of_field(field) if field else _Options("", {})
         else:
             options = _Options("", {"": options.sections[part]})
         steps.append(_Step(part, is_key, options))

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -22,11 +23,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_encoders import MediaEncoder, PictureEncoder, PointEncoder, SoundEncoder, VectorEncoder
+from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
 from dist_mcl.backbones.prompts import Prompter
+from dist_mcl.causal_config import CausalBackbone as CausalBackboneConfig
 from dist_mcl.causal_config import CustomFeatures, Encoder, Medium, PictureFeatures, PointFeatures, SoundFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
+from dist_mcl.packages.hub import read_settings
 
 _POSITIONS_PER_SECOND = 50  # of Whisper's encoder
 
@@ -72,6 +76,29 @@ def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
+
+
+def open_multimodal_model(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalBackboneConfig
+) -> HubCausalBackbone:
+    """A model that reads pictures itself, in fp32, frozen.
+
+    Raises:
+        UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
+            other modalities, or for some of its layers.
+    """
+    if set(config.media) != {"image"} or config.layers is not None:
+        raise UserError(f"model.backbone: {folder} reads pictures itself: media is image alone, and layers is left out")
+    preprocessing = read_settings(folder, "preprocessor_config")
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        side = int(model.config.vision_config.image_size)
+        prompter = Prompter(tokenizer, config.prompt, {"image": config.media["image"].cue})
+        mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
+        return HubCausalBackbone(model, prompter, side, mean, deviation).eval()
+    except (AttributeError, OSError, TypeError, ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: holds no model like LLaVA that can be read ({reason}); choose another") from error
 
 
 def assemble(

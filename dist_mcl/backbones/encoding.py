@@ -16,6 +16,9 @@ from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens, Sample, Tokens
 
 
+_PREPARED = 2  # axes of features; tokens of media have more
+
+
 class EncodingBackbone(LanguageBackbone):
     """What frozen encoders give is computed once, see `prepare`.
 
@@ -68,7 +71,7 @@ class EncodingBackbone(LanguageBackbone):
 
     def _read(self, modality: str, batch: Batch) -> MediaTokens:
         raw = batch.tokens[modality]
-        return self.tokens(modality, raw if _is_prepared(raw.values) else self._encode(modality, raw), batch)
+        return self.tokens(modality, raw if raw.values.ndim == _PREPARED else self._encode(modality, raw), batch)
 
     def _encode(self, modality: str, raw: PackedTokens) -> PackedTokens:
         encoder = self._encoder(modality)
@@ -76,21 +79,20 @@ class EncodingBackbone(LanguageBackbone):
             return encoder(raw)
 
     def _prepared(self, sample: Sample) -> dict[str, Tokens]:
-        frozen = {name for name in sample.tokens if name in self.encoders and self._encoder(name).is_frozen}
         packed = Batch.collate([sample]).to(self.device).tokens
         return {
-            name: _tokens_of(self._encoder(name)(packed[name])) if name in frozen else tokens
+            name: _tokens_of(self._encoder(name)(packed[name])) if self._is_waiting(name, tokens) else tokens
             for name, tokens in sample.tokens.items()
         }
+
+    def _is_waiting(self, modality: str, tokens: Tokens) -> bool:
+        """Whether a frozen encoder has not been through these tokens."""
+        return modality in self.encoders and self._encoder(modality).is_frozen and tokens.values.ndim != _PREPARED
 
     def _encoder(self, modality: str) -> MediaEncoder:
         encoder = self.encoders[modality]
         assert isinstance(encoder, MediaEncoder)
         return encoder
-
-
-def _is_prepared(values: Tensor) -> bool:
-    return values.ndim == 2
 
 
 def _tokens_of(features: PackedTokens) -> Tokens:

@@ -17,7 +17,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.prompts import MediaTokens, PaddedSequences, Prompter
-from dist_mcl.config import Generation
+from dist_mcl.causal_config import Generation
 from dist_mcl.tokens import Batch
 
 

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
+from dist_mcl.packages.causal import checkpoint_files
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
+from dist_mcl.scenario.questions.stages import modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
@@ -63,6 +67,8 @@ def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
 
 
 def _plan(path: Path, experiment: Experiment) -> RunFolder:
+    if isinstance(experiment.scenario, ModalityIncremental):
+        return _plan_modalities(path, experiment, experiment.scenario)
     splits = open_splits(experiment.data, experiment.seed)
     train = splits["train"]
     groups = class_incremental(train.labels.tolist(), experiment.scenario, experiment.seed)
@@ -72,6 +78,18 @@ def _plan(path: Path, experiment: Experiment) -> RunFolder:
     if experiment.exemplars.budget:
         _check_budget(experiment, train, tokenizers, stages=len(groups))
     return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
+
+
+def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
+    """Modalities take the place of classes: one in each stage."""
+    backbone = experiment.model.backbone
+    if isinstance(backbone, CausalBackbone):
+        checkpoint_files(backbone)
+    stages = modality_stages(scenario)
+    for stage in stages:
+        stage.check()
+    names = [stage.modality for stage in stages]
+    return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
 
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from dist_mcl.evaluation.captions import caption_scores
+from dist_mcl.tokens import QuestionAnswer
+
 _ANNOTATORS = 3  # so many of ten must agree for a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBERS = {
@@ -62,3 +65,24 @@ def vqa_accuracy(said: str, answers: Sequence[str]) -> float:
         raise ValueError(f"VQA accuracy needs the answers of at least {_ANNOTATORS + 1} annotators, got {len(answers)}")
     same = [normalised(answer) == normalised(said) for answer in answers]
     return sum(min(1.0, (sum(same) - own) / _ANNOTATORS) for own in same) / len(same)
+
+
+def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Scores of a data set, kept apart by the questions' tasks: means over their samples.
+
+    Every task has "exact_match"; a task whose questions all have four right answers or more has "vqa_accuracy" too, and
+    one whose name is caption the scores of `caption_scores`.
+    """
+    found = {}
+    for task in sorted({question.task for question in asked}):
+        rows = [(text, question.answers) for text, question in zip(said, asked, strict=True) if question.task == task]
+        found[task] = {"exact_match": _mean([exact_match(text, answers) for text, answers in rows])}
+        if all(len(answers) > _ANNOTATORS for _, answers in rows):
+            found[task]["vqa_accuracy"] = _mean([vqa_accuracy(text, answers) for text, answers in rows])
+        if task == "caption":
+            found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows])
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
