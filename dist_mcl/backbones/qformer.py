@@ -75,7 +75,12 @@ class Units:
 
         Args:
             values: (T, width), features of `packed`'s tokens.
+
+        Raises:
+            ValueError: there are to be units, but the grid has one axis only.
         """
+        if has_units and packed.grids.shape[1] < 2:
+            raise ValueError("features on a grid of one axis have no units; set units: false for this modality")
         cells = packed.grids.prod(1)
         counts = packed.grids[:, 0] if has_units else (cells > 0).long()
         size = cells // counts.clamp(min=1)

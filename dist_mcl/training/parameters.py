@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import sketch
 from dist_mcl.config import Experiment, QFormerBackbone
 from dist_mcl.errors import UserError
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.units import percent
 
 _KINDS = {
@@ -62,11 +63,11 @@ class Counts:
     """Of a whole experiment.
 
     Attributes:
-        base: the modality that is there before any adapter.
-        frozen: by part of the backbone, parameters that no stage trains, the base's own ones included.
+        base: the modalities that are there before any adapter.
+        frozen: by part of the backbone, parameters that no stage trains.
     """
 
-    base: str
+    base: list[str]
     frozen: dict[str, int]
     stages: list[StageCount]
 
@@ -102,33 +103,39 @@ def count(experiment: Experiment) -> Counts:
             f"model: mcl params counts adapter-in-adapter on the backbone qformer, not {adapter.kind} on "
             f"{backbone_config.kind}; see configs/pathweave_instructblip.yaml"
         )
+    assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
+    stages = [stage.modality for stage in experiment.scenario.stages]
+    given = [name for name in backbone_config.media if name not in stages]
+    base, later = (given, stages) if given else (stages[:1], stages[1:])
+    if not later:
+        raise UserError(f"scenario.stages: {base[0]} alone is the base, which has no adapters; add a modality after it")
     with torch.device("meta"):
         backbone = sketch(backbone_config)
-    frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
-    base = backbone.modalities[0]
-    frozen[f"entry of {base}"] = _total(backbone.entry(base))
+        frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
     try:
         with torch.device("meta"):
-            return Counts(base, frozen, list(count_stages(backbone, adapter)))
+            return Counts(base, frozen, list(count_stages(backbone, adapter, later)))
     except ValueError as error:
         raise UserError(f"model.adapter: {error}") from error
 
 
-def count_stages(backbone: EncodingBackbone, adapter: AdapterInAdapter) -> Iterator[StageCount]:
-    """Add one modality after the other to a backbone and count what has a gradient; the first modality is the base.
+def count_stages(
+    backbone: EncodingBackbone, adapter: AdapterInAdapter, modalities: Sequence[str]
+) -> Iterator[StageCount]:
+    """Add one modality after the other to a backbone and count what has a gradient.
 
     Args:
         backbone: without adapters; may be on the meta device.
+        modalities: in the order in which they arrive.
 
     Raises:
         UserError: the adapter's sites are not those of the backbone.
         ValueError: a modality's parents are not learned before it.
     """
-    base, *later = backbone.modalities
     roles = dict.fromkeys(sites.role for sites in adapter.sites)
     full = sum(parameter.numel() for role in roles for parameter in backbone.roles[role].parameters())
-    for place, modality in enumerate(later):
-        parents = adapter.parents_of(modality, tuple(later[:place]))
+    for place, modality in enumerate(modalities):
+        parents = adapter.parents_of(modality, tuple(modalities[:place]))
         config = peft_config(backbone, backbone.roles, adapter, parents, backbone.own_modules(modality))
         add_modality(backbone, modality, config, seed=0)
         sites = Counter[str]()

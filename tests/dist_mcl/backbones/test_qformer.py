@@ -91,7 +91,7 @@ def learn(backbone: QFormerBackbone, modality: str, steps: int = 2) -> None:
     own = backbone.own_modules(modality)
     parents = ADAPTER.parents_of(modality, tuple(later[:place]))
     backbone.inherit(modality, later[place - 1] if place else "image")
-    config = peft_config(backbone, backbone.roles, ADAPTER, parents, own, ["qformer", "language_projection", "model"])
+    config = peft_config(backbone, backbone.roles, ADAPTER, parents, own)
     add_modality(backbone, modality, config, seed=place)
     optimiser = torch.optim.AdamW([one for one in backbone.parameters() if one.requires_grad], lr=0.01)
     backbone.train()
