@@ -8,7 +8,6 @@ from typing import cast
 
 import torch
 from safetensors import SafetensorError
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -20,12 +19,12 @@ from transformers import (
     LlamaConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from dist_mcl.backbones.causal_encoders import MediaEncoder, VectorEncoder
 from dist_mcl.backbones.causal_folder import open_tokenizer
+from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.backbones.qformer import QFormerBackbone
 from dist_mcl.backbones.vision_encoder import VisionEncoder
@@ -81,16 +80,6 @@ def sketch(config: QFormerConfig) -> QFormerBackbone:
     return assemble(whole, letters, letters, config.media, config.prompt or "{media}{question}")
 
 
-def byte_tokenizer() -> PreTrainedTokenizerBase:
-    """Texts as bytes: for models that have no words of their own."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate(["<pad>", "</s>", *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocabulary, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
-
-
 def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
     """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former.
 
@@ -113,9 +102,13 @@ def check_is_instructblip(folder: Path) -> None:
     settings = read_settings(folder, "config")
     kind, words = settings.get("model_type"), settings.get("text_config", {}).get("model_type")
     if kind not in _MODELS:
-        raise UserError(f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder")
+        raise UserError(
+            f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder"
+        )
     if words not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise UserError(f"{folder}: its language model {words!r} has an encoder; choose one with Vicuna or another decoder")
+        raise UserError(
+            f"{folder}: its language model {words!r} has an encoder; choose one with Vicuna or another decoder"
+        )
 
 
 def assemble(

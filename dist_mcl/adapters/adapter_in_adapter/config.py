@@ -43,6 +43,4 @@ class AdapterInAdapterConfig(PeftConfig):
 
     def form_of(self, module: str) -> AdapterForm:
         """What the adapter on this module is to be."""
-        return next(
-            form for form, group in zip(self._forms, self.groups, strict=True) if module in group["modules"]
-        )
+        return next(form for form, group in zip(self._forms, self.groups, strict=True) if module in group["modules"])

@@ -1,4 +1,4 @@
-"""Where adapters go: linear layers by the role of the part they are in and the ends of their names, and their number."""
+"""Where adapters go: linear layers by the part that they are in, the ends of their names, and their number."""
 
 from __future__ import annotations
 

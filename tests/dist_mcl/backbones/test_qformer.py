@@ -20,8 +20,9 @@ from dist_mcl.adapters.adapter_in_adapter import (
     peft_config,
     save_modality,
 )
+from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.qformer import QFormerBackbone, Units
-from dist_mcl.backbones.qformer_folder import assemble, byte_tokenizer, layout, open_instructblip, sketch
+from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, sketch
 from dist_mcl.config import AdapterInAdapter
 from dist_mcl.config import QFormerBackbone as QFormerConfig
 from dist_mcl.errors import UserError
@@ -115,7 +116,9 @@ def test_a_picture_is_read_as_hugging_faces_instructblip_reads_it(tmp_path: Path
     ours = assemble(*open_instructblip(tmp_path), CONFIG.media, CONFIG.prompt)
     one = sample(0, "image")
     embeddings = ours.media(batch(one))["image"].embeddings
-    picture = torch.from_numpy(one.tokens["image"].values).view(2, 2, 16, 16, 3).permute(4, 0, 2, 1, 3).reshape(3, 32, 32)
+    picture = (
+        torch.from_numpy(one.tokens["image"].values).view(2, 2, 16, 16, 3).permute(4, 0, 2, 1, 3).reshape(3, 32, 32)
+    )
     encoder = ours.encoders["image"]
     words = byte_tokenizer()(one.target.question, return_tensors="pt")
     with torch.no_grad():

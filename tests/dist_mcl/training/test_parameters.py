@@ -57,7 +57,7 @@ def test_what_cannot_be_counted_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("name: other\n")
     with pytest.raises(UserError, match=r"not ssf on small; see configs/pathweave_instructblip\.yaml"):
         count(config.load(tmp_path / "other.yaml"))
-    with pytest.raises(UserError, match="84 linear layers of the qformer end in .*, and count says 72") as caught:
+    with pytest.raises(UserError, match=r"84 linear layers of the qformer end in .*, and count says 72") as caught:
         count(config.load(CONFIG, ["model.adapter.sites=[{role: qformer, suffixes: [query, dense], count: 72}]"]))
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"parents\.audio: smell is not learned before audio"):

@@ -77,7 +77,9 @@ def closed_form(layer: AdapterInAdapterLayer, modality: str, x: Tensor) -> Tenso
     for place, name in enumerate(kin):
         hidden = layer.ana_down[name](x)
         if name != modality and modality in layer.ana_inner:
-            hidden = nn.functional.linear(hidden, layer.ana_inner[modality][place], layer.ana_inner_bias[modality][place])
+            hidden = nn.functional.linear(
+                hidden, layer.ana_inner[modality][place], layer.ana_inner_bias[modality][place]
+            )
         outputs.append(layer.ana_scale[name] * layer.ana_up[name](hidden))
     weights = torch.ones(*x.shape[:-1], len(kin))
     if modality in layer.ana_gate:
