@@ -22,6 +22,7 @@ from dist_mcl.tokens import Batch, PackedTokens
 
 _EPSILON = 1e-6  # of the norm with which InstructBLIP's picture encoder ends
 _LONGEST_INSTRUCTION = 128
+_DEVIATION = 0.02  # of fresh query tokens, as of BERT's weights
 
 
 class Entry(nn.Module):
@@ -40,7 +41,7 @@ class Entry(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(features, eps=_EPSILON)
         self.lift = nn.Linear(features, width) if features != width else nn.Identity()
-        self.queries = nn.Parameter(torch.normal(0.0, 0.02, (1, queries, hidden_size)))
+        self.queries = nn.Parameter(_DEVIATION * torch.randn(1, queries, hidden_size))
         self.has_units = has_units
 
     def begin(self, queries: Tensor, norm: nn.LayerNorm) -> None:

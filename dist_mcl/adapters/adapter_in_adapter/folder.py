@@ -120,16 +120,15 @@ def base_digest(backbone: nn.Module, modules: Sequence[str]) -> str:
     Raises:
         ValueError: a path is merged into them, or the tensors are not whole on this rank.
     """
-    digest = hashlib.sha256()
+    digest, adapters = hashlib.sha256(), adapter_parameters(backbone).keys()
     for module in modules:
         part = backbone.get_submodule(module)
         if any(isinstance(layer, AdapterInAdapterLayer) and layer.merged for layer in part.modules()):
             raise ValueError(f"a path is merged into {module}: unmerge it first")
-        adapters = adapter_parameters(part).keys()
-        for name, tensor in part.state_dict().items():
+        for name, tensor in part.state_dict(prefix=f"{module}.").items():
             if name not in adapters:
                 value = _whole(name, tensor)
-                plain = f"{module}.{name}".replace(".base_layer.", ".")
+                plain = name.replace(".base_layer.", ".")
                 digest.update(f"{plain} {value.dtype} {list(value.shape)}\n".encode())
                 digest.update(value.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()

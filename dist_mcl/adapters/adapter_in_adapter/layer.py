@@ -75,7 +75,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         self._move_adapter_to_device_of_base_layer(modality)
 
     def _first_inner(self, older: Sequence[str], form: AdapterForm, nearest: str | None) -> tuple[Tensor, Tensor]:
-        weight = torch.normal(0.0, _DEVIATION, (len(older), form.rank, form.rank))
+        weight = _DEVIATION * torch.randn(len(older), form.rank, form.rank)
         bias = torch.zeros(len(older), form.rank)
         if form.in_adapter == "identity":
             weight = torch.eye(form.rank).repeat(len(older), 1, 1)

@@ -199,6 +199,7 @@ def test_only_the_modalitys_own_trains() -> None:
     backbone = make()
     learn(backbone, "video", steps=1)
     learn(backbone, "audio", steps=0)
+    backbone.zero_grad()
     one = sample(0, "audio")
     backbone.train()(batch(one), one.target.answers)[0].sum().backward()
     reached = {name for name, parameter in backbone.named_parameters() if parameter.grad is not None}
