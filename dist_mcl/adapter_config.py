@@ -64,7 +64,7 @@ class AdapterSites(Section):
 
 
 class AdapterInAdapter(AdapterForm):
-    """PathWeave, arXiv 2410.20178: a small adapter per modality, in which later modalities use those of earlier ones."""
+    """PathWeave, arXiv 2410.20178: a small adapter per modality; later modalities use those of earlier ones, too."""
 
     kind: Literal["adapter_in_adapter"]
     preset: Literal["official", "fixed"] = Field(

@@ -159,6 +159,23 @@ def status(
         Console().print(status_table(look()))
 
 
+@app.command()
+def params(config_file: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Say how many parameters each modality's stage trains; no weights are read or made.
+
+    Example: mcl params configs/pathweave_instructblip.yaml
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl.training.parameters import count, count_table
+
+    counts = count(experiment)
+    if as_json:
+        print(json.dumps(counts.facts(), indent=1))
+    else:
+        Console().print(count_table(counts))
+        print(counts.summary())
+
+
 @config_app.command()
 def show(config_file: ConfigFile, overrides: Overrides = None) -> None:
     """Print the complete configuration with every default filled in.

@@ -27,6 +27,7 @@ from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
 from dist_mcl.modality_rules import check_fits_scenario
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.section import Section
 from stage_launchers import launcher_kinds
@@ -101,7 +102,7 @@ class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
-        SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone,
+        SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone | QFormerBackbone,
         Field(discriminator="kind"),
         BeforeValidator(_named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
 from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def check_fits_scenario(experiment: Experiment) -> None:
     backbone, adapter = experiment.model.backbone, experiment.model.adapter
     if isinstance(experiment.scenario, ModalityIncremental):
         _check_modalities(experiment)
-    elif isinstance(backbone, CausalBackbone | TinyCausalBackbone):
+    elif isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone):
         raise ValueError(
             f"model.backbone.kind: {backbone.kind} answers questions, which scenario.kind: class_incremental does not "
             "ask; choose another of the two"
@@ -33,8 +34,8 @@ def check_fits_scenario(experiment: Experiment) -> None:
 def _check_modalities(experiment: Experiment) -> None:
     backbone, adapter, training = experiment.model.backbone, experiment.model.adapter, experiment.training
     refused = {
-        f"model.backbone.kind: {backbone.kind} does not answer questions; choose causal": not isinstance(
-            backbone, CausalBackbone | TinyCausalBackbone
+        f"model.backbone.kind: {backbone.kind} does not answer questions; choose causal or qformer": not isinstance(
+            backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone
         ),
         f"model.adapter.kind: {adapter.kind} is not for modalities; choose adapter_in_adapter or none": not isinstance(
             adapter, AdapterInAdapter | NoAdapter
@@ -52,6 +53,6 @@ def _check_modalities(experiment: Experiment) -> None:
     if wrong := [line for line, is_so in refused.items() if is_so]:
         raise ValueError(wrong[0])
     assert isinstance(experiment.scenario, ModalityIncremental)
-    media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone) else {}
+    media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
     if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
         raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")

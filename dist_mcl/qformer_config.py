@@ -12,7 +12,7 @@ from dist_mcl.section import Section
 
 
 class InstructBlipFeatures(Section):
-    """The picture encoder that the InstructBLIP checkpoint brings, frozen: of pictures, depth maps and clips' frames."""
+    """The InstructBLIP checkpoint's own picture encoder, frozen: of pictures, depth maps and the frames of clips."""
 
     kind: Literal["instructblip"] = "instructblip"
 

@@ -77,8 +77,9 @@ def _belongs_elsewhere(folder: Path, reason: str) -> str:
 
 
 def name_in_file(name: str, adapter: str = ADAPTER_NAME) -> str:
-    """A parameter's name as PEFT has it in a file: after the model's prefix, and without the adapter's name."""
-    return "base_model.model." + re.sub(rf"\.{re.escape(adapter)}(?=(\.weight|\.bias)?$)", "", name)
+    """A parameter's name as PEFT has it in a file: after the model's prefix, and without the adapter's name if any."""
+    suffix = rf"\.{re.escape(adapter)}(?=(\.weight|\.bias)?$)"
+    return "base_model.model." + (re.sub(suffix, "", name) if adapter else name)
 
 
 def _read_config(path: Path) -> PeftConfig:

@@ -22,6 +22,7 @@ from dist_mcl.tokens import Batch, PackedTokens
 
 _EPSILON = 1e-6  # of the norm with which InstructBLIP's picture encoder ends
 _LONGEST_INSTRUCTION = 128
+_DEVIATION = 0.02  # of fresh query tokens, as of BERT's weights
 
 
 class Entry(nn.Module):
@@ -40,7 +41,7 @@ class Entry(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(features, eps=_EPSILON)
         self.lift = nn.Linear(features, width) if features != width else nn.Identity()
-        self.queries = nn.Parameter(torch.normal(0.0, 0.02, (1, queries, hidden_size)))
+        self.queries = nn.Parameter(_DEVIATION * torch.randn(1, queries, hidden_size))
         self.has_units = has_units
 
     def begin(self, queries: Tensor, norm: nn.LayerNorm) -> None:
@@ -75,7 +76,12 @@ class Units:
 
         Args:
             values: (T, width), features of `packed`'s tokens.
+
+        Raises:
+            ValueError: there are to be units, but the grid has one axis only.
         """
+        if has_units and packed.grids.shape[1] < 2:
+            raise ValueError("features on a grid of one axis have no units; set units: false for this modality")
         cells = packed.grids.prod(1)
         counts = packed.grids[:, 0] if has_units else (cells > 0).long()
         size = cells // counts.clamp(min=1)
@@ -100,7 +106,7 @@ class QFormerBackbone(EncodingBackbone):
         units: modalities whose encoder's first grid axis counts units.
         qformer: its dropout is 0.
         queries: query tokens of a unit.
-        reader: tokenizer of the Q-Former, which then sees the question too; None for a Q-Former that sees no text.
+        reader: tokenizer of the Q-Former, which sees the question too.
     """
 
     def __init__(
@@ -111,7 +117,7 @@ class QFormerBackbone(EncodingBackbone):
         units: Sequence[str],
         qformer: InstructBlipQFormerModel,
         queries: int,
-        reader: PreTrainedTokenizerBase | None,
+        reader: PreTrainedTokenizerBase,
     ) -> None:
         super().__init__(model, prompter, encoders)
         config = qformer.config
@@ -159,21 +165,16 @@ class QFormerBackbone(EncodingBackbone):
     def _ask(self, entry: Entry, units: Units, batch: Batch) -> Tensor:
         """Query tokens (U, queries, hidden_size) after the Q-Former."""
         queries = entry.queries.expand(len(units.sample), -1, -1)
-        mask = torch.ones(queries.shape[:2], dtype=torch.int64, device=self.device)
-        ids = None
-        if self._reader is not None:
-            read = self._reader(
-                [batch.questions[sample].question for sample in units.sample.tolist()],
-                padding=True,
-                truncation=True,
-                max_length=_LONGEST_INSTRUCTION,
-                return_tensors="pt",
-            )
-            ids = read.input_ids.to(self.device)
-            mask = torch.cat([mask, read.attention_mask.to(self.device)], 1)
+        read = self._reader(
+            [batch.questions[sample].question for sample in units.sample.tolist()],
+            padding=True,
+            truncation=True,
+            max_length=_LONGEST_INSTRUCTION,
+            return_tensors="pt",
+        ).to(self.device)
         states = self.qformer(
-            input_ids=ids,
-            attention_mask=mask,
+            input_ids=read.input_ids,
+            attention_mask=torch.cat([read.attention_mask.new_ones(queries.shape[:2]), read.attention_mask], 1),
             query_embeds=queries,
             encoder_hidden_states=units.features,
             encoder_attention_mask=units.mask,

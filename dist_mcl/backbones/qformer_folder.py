@@ -20,9 +20,11 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from dist_mcl.backbones.causal_encoders import MediaEncoder, VectorEncoder
 from dist_mcl.backbones.causal_folder import open_tokenizer
+from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.backbones.qformer import QFormerBackbone
 from dist_mcl.backbones.vision_encoder import VisionEncoder
@@ -31,6 +33,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
 from dist_mcl.packages.hub import checkpoint_folder, read_settings
 from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerMedium
+from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 
 Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
 
@@ -60,32 +63,58 @@ def layout(name: str) -> InstructBlipConfig:
     return _without_dropout(config)
 
 
-def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase | None]:
-    """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former if there is one.
+def sketch(config: QFormerConfig) -> QFormerBackbone:
+    """The backbone of an experiment with random weights; inside `torch.device("meta")` with none at all.
+
+    Raises:
+        UserError: a checkpoint that it names is not there, or holds something else.
+    """
+    if config.path is None:
+        sizes = layout(config.layout)
+    else:
+        folder = checkpoint_folder(config.path)
+        check_is_instructblip(folder)
+        sizes = _without_dropout(AutoConfig.from_pretrained(folder))
+    whole = _MODELS[sizes.model_type](sizes)
+    letters = byte_tokenizer()
+    return assemble(whole, letters, letters, config.media, config.prompt or "{media}{question}")
+
+
+def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+    """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former.
 
     Raises:
         UserError: the folder holds no InstructBLIP, or a damaged one, or one with an encoder-decoder language model.
     """
-    kind = read_settings(folder, "config").get("model_type")
-    if kind not in _MODELS:
-        raise UserError(f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder")
+    check_is_instructblip(folder)
     try:
         config = _without_dropout(AutoConfig.from_pretrained(folder))
-        model = _MODELS[kind].from_pretrained(folder, config=config, dtype=torch.float32)
-        has_reader = (folder / "qformer_tokenizer").is_dir()
-        reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer") if has_reader else None
+        model = _MODELS[config.model_type].from_pretrained(folder, config=config, dtype=torch.float32)
+        reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{folder}: the checkpoint cannot be read ({reason}); get it again") from error
-    if not config.use_decoder_only_language_model:
-        raise UserError(f"{folder}: its language model has an encoder; choose one with Vicuna or another decoder")
     return model, open_tokenizer(folder), reader
+
+
+def check_is_instructblip(folder: Path) -> None:
+    """Raises UserError for a folder of another model, or one whose language model is no plain decoder."""
+    settings = read_settings(folder, "config")
+    kind, words = settings.get("model_type"), settings.get("text_config", {}).get("model_type")
+    if kind not in _MODELS:
+        raise UserError(
+            f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder"
+        )
+    if words not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(
+            f"{folder}: its language model {words!r} has an encoder; choose one with Vicuna or another decoder"
+        )
 
 
 def assemble(
     whole: Whole,
     tokenizer: PreTrainedTokenizerBase,
-    reader: PreTrainedTokenizerBase | None,
+    reader: PreTrainedTokenizerBase,
     media: Mapping[str, QFormerMedium],
     prompt: str | None,
 ) -> QFormerBackbone:
@@ -93,7 +122,7 @@ def assemble(
 
     Args:
         whole: the checkpoint, which is taken apart, or random weights.
-        tokenizer, reader: of its language model and of its Q-Former; without the latter it sees no text.
+        tokenizer, reader: of its language model and of its Q-Former, which reads the question too.
 
     Raises:
         UserError: an encoder's files are missing or damaged, or the prompt lacks a place.

@@ -15,7 +15,7 @@ from dist_mcl.tokens import PackedTokens
 
 
 class VisionEncoder(MediaEncoder):
-    """All states that the network gives of a picture, class tokens first; of a clip those of each frame, frame by frame.
+    """All states that the network gives of a picture, class tokens first; of a clip those of each of its frames.
 
     Its own grid is (states,), or (frames, states). A patch that was dropped is seen as grey, and its state left out.
 

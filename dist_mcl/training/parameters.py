@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
+from rich.table import Table
 from torch import nn
 
 from dist_mcl.adapter_config import AdapterInAdapter
 from dist_mcl.adapters import adapter_parameters
 from dist_mcl.adapters.adapter_in_adapter import add_modality, peft_config
 from dist_mcl.backbones.encoding import EncodingBackbone
+from dist_mcl.backbones.qformer_folder import sketch
+from dist_mcl.config import Experiment, QFormerBackbone
+from dist_mcl.errors import UserError
+from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.units import percent
 
 _KINDS = {
     "ana_down": "adapters",
@@ -50,21 +58,84 @@ class StageCount:
         return 1 - self.trained / self.full
 
 
-def count_stages(backbone: EncodingBackbone, adapter: AdapterInAdapter) -> Iterator[StageCount]:
-    """Add one modality after the other to a backbone and count what has a gradient; the first modality is the base.
+@dataclass(frozen=True)
+class Counts:
+    """Of a whole experiment.
+
+    Attributes:
+        base: the modalities that are there before any adapter.
+        frozen: by part of the backbone, parameters that no stage trains.
+    """
+
+    base: list[str]
+    frozen: dict[str, int]
+    stages: list[StageCount]
+
+    @property
+    def largest(self) -> StageCount:
+        """The stage that trains most."""
+        return max(self.stages, key=lambda stage: stage.trained)
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        stages = [{**vars(stage), "trained": stage.trained, "saved": stage.saved} for stage in self.stages]
+        return {"base": self.base, "frozen": self.frozen, "stages": stages, "largest": self.largest.modality}
+
+    def summary(self) -> str:
+        """The largest stage, in a sentence."""
+        stage = self.largest
+        return (
+            f"At most, with {stage.modality}, {stage.trained:,} parameters train: {percent(stage.saved, 2)} fewer than "
+            f"the {stage.full:,} of full fine-tuning; {sum(self.frozen.values()):,} stay frozen."
+        )
+
+
+def count(experiment: Experiment) -> Counts:
+    """What each stage of an experiment trains.
+
+    Raises:
+        UserError: it learns no modalities by adapter-in-adapter, its sites are not those of the backbone, or a modality
+            builds on one that is not learned before.
+    """
+    backbone_config, adapter = experiment.model.backbone, experiment.model.adapter
+    if not isinstance(backbone_config, QFormerBackbone) or not isinstance(adapter, AdapterInAdapter):
+        raise UserError(
+            f"model: mcl params counts adapter-in-adapter on the backbone qformer, not {adapter.kind} on "
+            f"{backbone_config.kind}; see configs/pathweave_instructblip.yaml"
+        )
+    assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
+    stages = [stage.modality for stage in experiment.scenario.stages]
+    given = [name for name in backbone_config.media if name not in stages]
+    base, later = (given, stages) if given else (stages[:1], stages[1:])
+    if not later:
+        raise UserError(f"scenario.stages: {base[0]} alone is the base, which has no adapters; add a modality after it")
+    with torch.device("meta"):
+        backbone = sketch(backbone_config)
+        frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
+    try:
+        with torch.device("meta"):
+            return Counts(base, frozen, list(count_stages(backbone, adapter, later)))
+    except ValueError as error:
+        raise UserError(f"model.adapter: {error}") from error
+
+
+def count_stages(
+    backbone: EncodingBackbone, adapter: AdapterInAdapter, modalities: Sequence[str]
+) -> Iterator[StageCount]:
+    """Add one modality after the other to a backbone and count what has a gradient.
 
     Args:
         backbone: without adapters; may be on the meta device.
+        modalities: in the order in which they arrive.
 
     Raises:
         UserError: the adapter's sites are not those of the backbone.
         ValueError: a modality's parents are not learned before it.
     """
-    base, *later = backbone.modalities
     roles = dict.fromkeys(sites.role for sites in adapter.sites)
     full = sum(parameter.numel() for role in roles for parameter in backbone.roles[role].parameters())
-    for place, modality in enumerate(later):
-        parents = adapter.parents_of(modality, tuple(later[:place]))
+    for place, modality in enumerate(modalities):
+        parents = adapter.parents_of(modality, tuple(modalities[:place]))
         config = peft_config(backbone, backbone.roles, adapter, parents, backbone.own_modules(modality))
         add_modality(backbone, modality, config, seed=0)
         sites = Counter[str]()
@@ -97,6 +168,23 @@ def _place(backbone: nn.Module, part: nn.Module) -> str:
     return next(name for name, module in backbone.named_modules() if module is part)
 
 
-def total(backbone: nn.Module) -> int:
-    """All parameters of a model, shared ones once."""
-    return sum(parameter.numel() for parameter in backbone.parameters())
+def _total(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_table(counts: Counts) -> Table:
+    """A column for each stage."""
+    table = Table("trains", *(stage.modality for stage in counts.stages))
+    for role in dict.fromkeys(role for stage in counts.stages for role in stage.sites):
+        table.add_row(f"{role} sites", *(str(stage.sites.get(role, 0)) for stage in counts.stages))
+    for part in dict.fromkeys(part for stage in counts.stages for part in stage.parts):
+        table.add_row(part, *(_number(stage.parts.get(part)) for stage in counts.stages))
+    table.add_section()
+    table.add_row("together", *(f"{stage.trained:,}" for stage in counts.stages))
+    table.add_row("full fine-tuning", *(f"{stage.full:,}" for stage in counts.stages))
+    table.add_row("saved", *(percent(stage.saved, 2) for stage in counts.stages))
+    return table
+
+
+def _number(value: int | None) -> str:
+    return f"{value:,}" if value else ""

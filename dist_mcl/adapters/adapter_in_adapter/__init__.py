@@ -1,11 +1,11 @@
 """Adapter-in-adapter of PathWeave (arXiv 2410.20178), as a PEFT tuner: a modality is added, and no other one moves.
 
-    config = peft_config(backbone, roles, AdapterInAdapter(...), parents=["video"], own_modules=["inputs.audio"])
-    add_modality(backbone, "audio", config, seed=0)      # fresh adapters; they and its own modules are all that trains
-    backbone(...)                                        # takes the path of audio, the active adapter
-    with on_path(backbone, ModalityPath.of_rows(["audio", None, "video"])):
-        backbone(...)                                    # three rows, each on its own path; None is the base's
-    save_modality(backbone, "audio", folder)             # its own tensors, and a manifest of what they build on
+config = peft_config(backbone, roles, AdapterInAdapter(...), parents=["video"], own_modules=["inputs.audio"])
+add_modality(backbone, "audio", config, seed=0)      # fresh adapters; they and its own modules are all that trains
+backbone(...)                                        # takes the path of audio, the active adapter
+with on_path(backbone, ModalityPath.of_rows(["audio", None, "video"])):
+    backbone(...)                                    # three rows, each on its own path; None is the base's
+save_modality(backbone, "audio", folder)             # its own tensors, and a manifest of what they build on
 """
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig

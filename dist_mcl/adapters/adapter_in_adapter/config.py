@@ -18,7 +18,7 @@ class AdapterInAdapterConfig(PeftConfig):
     ancestors: the parents, theirs and so on, oldest first: whose adapters this modality uses.
     groups: linear layers of one form each: the fields of `AdapterForm`, and `modules` with their full names.
     own_modules: names of modules that are this modality's alone: they train, are saved and load with its adapters.
-    base_modules: names of the frozen modules that its path goes through: its folder has their digest.
+    base_modules: names of the modules that its adapters are on, or in: its folder has their digest.
     target_modules: made from the groups.
 
     Raises ValueError, TypeError or KeyError for groups that say no form.
@@ -43,6 +43,4 @@ class AdapterInAdapterConfig(PeftConfig):
 
     def form_of(self, module: str) -> AdapterForm:
         """What the adapter on this module is to be."""
-        return next(
-            form for form, group in zip(self._forms, self.groups, strict=True) if module in group["modules"]
-        )
+        return next(form for form, group in zip(self._forms, self.groups, strict=True) if module in group["modules"])

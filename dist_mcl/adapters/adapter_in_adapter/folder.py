@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
-from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 from dist_mcl.adapters.adapter_in_adapter.modality import MODALITY_NAME, add_modality, modality_parameters
+from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 from dist_mcl.adapters.attach import adapter_parameters
 from dist_mcl.adapters.folder import CONFIG_FILE, WEIGHTS_FILE, name_in_file, read_tensors
 from dist_mcl.errors import UserError
@@ -62,8 +62,8 @@ def save_modality(backbone: nn.Module, modality: str, folder: Path) -> Manifest:
     Raises:
         ValueError: it has no adapters on this backbone, a path is merged, or the tensors are not whole on this rank.
     """
-    config: AdapterInAdapterConfig = backbone.peft_config[modality]
     data = _file_bytes(backbone, modality)
+    config: AdapterInAdapterConfig = backbone.peft_config[modality]
     manifest = Manifest(
         modality=modality,
         parents=tuple(config.parents),
@@ -97,10 +97,10 @@ def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None =
     try:
         _check_fits(backbone, manifest, config, folder)
         tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
-        parameters = modality_parameters(backbone, manifest.modality)
+        parameters = _by_name_in_file(backbone, manifest.modality)
     except AttributeError as error:  # torch's word for a module that is not there
         raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
-    _fill(parameters, tensors, manifest.modality, folder)
+    _fill(parameters, tensors, folder)
     return tuner
 
 
@@ -120,25 +120,31 @@ def base_digest(backbone: nn.Module, modules: Sequence[str]) -> str:
     Raises:
         ValueError: a path is merged into them, or the tensors are not whole on this rank.
     """
-    digest = hashlib.sha256()
+    digest, adapters = hashlib.sha256(), adapter_parameters(backbone).keys()
     for module in modules:
         part = backbone.get_submodule(module)
         if any(isinstance(layer, AdapterInAdapterLayer) and layer.merged for layer in part.modules()):
             raise ValueError(f"a path is merged into {module}: unmerge it first")
-        adapters = adapter_parameters(part).keys()
-        for name, tensor in part.state_dict().items():
+        for name, tensor in part.state_dict(prefix=f"{module}.").items():
             if name not in adapters:
                 value = _whole(name, tensor)
-                plain = f"{module}.{name}".replace(".base_layer.", ".")
+                plain = name.replace(".base_layer.", ".")
                 digest.update(f"{plain} {value.dtype} {list(value.shape)}\n".encode())
                 digest.update(value.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
 def _file_bytes(backbone: nn.Module, modality: str) -> bytes:
-    parameters = modality_parameters(backbone, modality)
-    tensors = {name_in_file(name, modality): _whole(name, value) for name, value in parameters.items()}
-    return save(tensors, metadata={"format": "pt"})
+    parameters = _by_name_in_file(backbone, modality)
+    return save({name: _whole(name, value) for name, value in parameters.items()}, metadata={"format": "pt"})
+
+
+def _by_name_in_file(backbone: nn.Module, modality: str) -> dict[str, nn.Parameter]:
+    adapters = adapter_parameters(backbone)
+    return {
+        name_in_file(name, modality if name in adapters else ""): value
+        for name, value in modality_parameters(backbone, modality).items()
+    }
 
 
 def _whole(name: str, value: Tensor) -> Tensor:
@@ -174,14 +180,13 @@ def _check_fits(backbone: nn.Module, manifest: Manifest, config: AdapterInAdapte
         raise UserError(f"{folder}: {manifest.modality} was trained on another base; use the backbone that it had")
 
 
-def _fill(parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor], modality: str, folder: Path) -> None:
-    expected = {name_in_file(name, modality): value for name, value in parameters.items()}
-    shapes = [{name: value.shape for name, value in side.items()} for side in (expected, tensors)]
+def _fill(parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor], folder: Path) -> None:
+    shapes = [{name: value.shape for name, value in side.items()} for side in (parameters, tensors)]
     if differing := sorted(name for name, _ in shapes[0].items() ^ shapes[1].items()):
         raise UserError(
             f"{folder}: the adapter belongs to another backbone: {differing[0]} is missing on one side or differs in "
             "shape; use the model that it was trained with"
         )
     with torch.no_grad():
-        for name, value in expected.items():
+        for name, value in parameters.items():
             value.copy_(tensors[name])

@@ -75,7 +75,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         self._move_adapter_to_device_of_base_layer(modality)
 
     def _first_inner(self, older: Sequence[str], form: AdapterForm, nearest: str | None) -> tuple[Tensor, Tensor]:
-        weight = torch.normal(0.0, _DEVIATION, (len(older), form.rank, form.rank))
+        weight = _DEVIATION * torch.randn(len(older), form.rank, form.rank)
         bias = torch.zeros(len(older), form.rank)
         if form.in_adapter == "identity":
             weight = torch.eye(form.rank).repeat(len(older), 1, 1)
@@ -135,13 +135,12 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         return made
 
     def _made_stack(self, modality: str) -> Stack:
-        inner, noise = None, None
+        inner = None
         if modality in self.ana_inner:
             inner = self.ana_inner[modality], self.ana_inner_bias[modality]
-        if self.training and modality in self.ana_noise:
-            noise = self.ana_noise[modality]
-        gate = self.ana_gate[modality] if modality in self.ana_gate else None
-        return Stack.of([self._expert(name) for name in self.kin[modality]], inner, gate, noise)
+        noise = self.ana_noise.get(modality) if self.training else None
+        experts = [self._expert(name) for name in self.kin[modality]]
+        return Stack.of(experts, inner, self.ana_gate.get(modality), noise)
 
     def _expert(self, modality: str) -> Expert:
         down, up = self.ana_down[modality], self.ana_up[modality]

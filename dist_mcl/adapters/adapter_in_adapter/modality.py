@@ -65,14 +65,14 @@ def modality_parameters(backbone: nn.Module, modality: str) -> dict[str, nn.Para
     """
     _check_known(backbone, {modality})
     config: AdapterInAdapterConfig = backbone.peft_config[modality]
-    prefixes = [f"{name}." for name in config.own_modules]
+    prefixes = list(config.own_modules)
     for name, layer in _layers_of(backbone).items():
         prefixes += [f"{name}.{part}.{modality}" for part in layer.adapter_layer_names]
-    found = {}
-    for name, parameter in backbone.named_parameters():
-        if any(name == prefix or name.startswith(prefix.rstrip(".") + ".") for prefix in prefixes):
-            found[name] = parameter
-    return found
+    return {
+        name: parameter
+        for name, parameter in backbone.named_parameters()
+        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+    }
 
 
 @contextmanager
@@ -124,7 +124,7 @@ class ModalityPaths:
 
 @contextmanager
 def fixed_weights(backbone: nn.Module) -> Iterator[None]:
-    """No weight changes inside, and none gets a gradient: what is made of weights alone is made once, as to generate."""
+    """No weight changes inside, and none gets a gradient: what is made of weights alone is made once."""
     switch = _switch(backbone)
     if switch is None:
         yield

@@ -39,7 +39,7 @@ class AdapterInAdapterModel(BaseTuner):
         config = cast(AdapterInAdapterConfig, peft_config)
         layer = target
         if isinstance(target, nn.Linear):
-            layer = AdapterInAdapterLayer(target, self._switch)
+            layer = AdapterInAdapterLayer(target, self._switch).train(target.training)
         if not isinstance(layer, AdapterInAdapterLayer):
             raise ValueError(f"adapter-in-adapter wraps nn.Linear; {current_key} is {target}")
         nearest = config.parents[-1] if config.parents else None
@@ -54,9 +54,20 @@ class AdapterInAdapterModel(BaseTuner):
                 is_active = modality in self.active_adapters and not inference_mode
                 self.model.get_submodule(name).requires_grad_(is_active)
 
-    def _check_merge_allowed(self) -> None:
-        super()._check_merge_allowed()
-        layers = [module for module in self.model.modules() if isinstance(module, AdapterInAdapterLayer)]
-        for layer in layers:
-            for modality in self.active_adapters:
-                layer.check_is_linear(modality)
+    def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
+        """As PEFT's. Raises ValueError, before anything is merged, where a path has a gate."""
+        self._check_are_linear(adapter_names)
+        super().merge_adapter(adapter_names, safe_merge)
+
+    def merge_and_unload(
+        self, progressbar: bool = False, safe_merge: bool = False, adapter_names: list[str] | None = None
+    ) -> nn.Module:
+        """As PEFT's. Raises ValueError, before anything is merged, where a path has a gate."""
+        self._check_are_linear(adapter_names)
+        return super().merge_and_unload(progressbar, safe_merge, adapter_names)
+
+    def _check_are_linear(self, modalities: list[str] | None) -> None:
+        for layer in self.model.modules():
+            if isinstance(layer, AdapterInAdapterLayer):
+                for modality in modalities or self.active_adapters:
+                    layer.check_is_linear(modality)

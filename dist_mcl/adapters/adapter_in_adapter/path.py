@@ -45,9 +45,7 @@ class ModalityPath:
         return cls((), () if modality is None else (Group(modality, None),))
 
     @classmethod
-    def of_rows(
-        cls, modalities: Sequence[str | None], device: torch.device | str | None = None
-    ) -> ModalityPath:
+    def of_rows(cls, modalities: Sequence[str | None], device: torch.device | str | None = None) -> ModalityPath:
         """A path for each row (first axis) of the inputs, all tokens of which take it.
 
         Args:

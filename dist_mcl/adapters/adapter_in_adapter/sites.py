@@ -1,4 +1,4 @@
-"""Where adapters go: linear layers by the role of the part they are in and the ends of their names, and their number."""
+"""Where adapters go: linear layers by the part that they are in, the ends of their names, and their number."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def find_sites(backbone: nn.Module, roles: Mapping[str, nn.Module], sites: Adapt
     """
     if sites.role not in roles:
         raise UserError(f"model.adapter.sites: role {sites.role!r}: this backbone has {', '.join(roles)}; choose one")
-    part = roles[sites.role]
-    place = next(name for name, module in backbone.named_modules() if module is part)
-    linear = list(_linear_layers(part, place))
+    linear = list(_linear_layers(roles[sites.role], _place(backbone, roles[sites.role])))
     found = [name for name in linear if any(_ends_in(name, suffix) for suffix in sites.suffixes)]
     idle = [suffix for suffix in sites.suffixes if not any(_ends_in(name, suffix) for name in linear)]
     if idle or len(found) != sites.count:
@@ -44,14 +42,12 @@ def peft_config(
     adapter: AdapterInAdapter,
     parents: Sequence[str] = (),
     own_modules: Sequence[str] = (),
-    base_modules: Sequence[str] = (),
 ) -> AdapterInAdapterConfig:
     """A modality's adapters on a backbone, as PEFT wants to have them said.
 
     Args:
         parents: modalities on which it builds, the nearest last; they have their adapters on the backbone already.
         own_modules: names of modules of the backbone that are this modality's alone.
-        base_modules: names of the frozen modules that its path goes through; a folder of it fits no others.
 
     Raises:
         UserError: as `find_sites`.
@@ -73,8 +69,12 @@ def peft_config(
         ancestors=ancestors,
         groups=groups,
         own_modules=list(own_modules),
-        base_modules=list(base_modules),
+        base_modules=[_place(backbone, roles[role]) for role in dict.fromkeys(sites.role for sites in adapter.sites)],
     )
+
+
+def _place(backbone: nn.Module, part: nn.Module) -> str:
+    return next(name for name, module in backbone.named_modules() if module is part)
 
 
 def _linear_layers(part: nn.Module, place: str) -> Iterator[str]:

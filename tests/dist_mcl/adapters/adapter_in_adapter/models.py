@@ -55,7 +55,7 @@ def config_of(**fields: object) -> AdapterInAdapter:
 def learn(model: Model, modality: str, parents: Sequence[str], adapter: AdapterInAdapter, seed: int = 0) -> None:
     """Add a modality and leave all that is its own as training would: off its start."""
     own = [f"entries.norms.{modality}"]
-    config = peft_config(model, model.roles, adapter, parents, own, base_modules=["body", "head"])
+    config = peft_config(model, model.roles, adapter, parents, own)
     add_modality(model, modality, config, seed)
     generator = torch.Generator().manual_seed(sum(map(ord, modality)))
     with torch.no_grad():
@@ -77,7 +77,9 @@ def closed_form(layer: AdapterInAdapterLayer, modality: str, x: Tensor) -> Tenso
     for place, name in enumerate(kin):
         hidden = layer.ana_down[name](x)
         if name != modality and modality in layer.ana_inner:
-            hidden = nn.functional.linear(hidden, layer.ana_inner[modality][place], layer.ana_inner_bias[modality][place])
+            hidden = nn.functional.linear(
+                hidden, layer.ana_inner[modality][place], layer.ana_inner_bias[modality][place]
+            )
         outputs.append(layer.ana_scale[name] * layer.ana_up[name](hidden))
     weights = torch.ones(*x.shape[:-1], len(kin))
     if modality in layer.ana_gate:

@@ -19,7 +19,7 @@ from dist_mcl.adapters.adapter_in_adapter import (
 )
 from dist_mcl.errors import UserError
 
-from .models import CHAIN, Model, config_of, learned, make_model
+from .models import CHAIN, Model, config_of, learn, learned, make_model
 from .test_layer import inputs, look
 
 FILES = ["adapter_config.json", "adapter_model.safetensors", "manifest.json"]
@@ -100,6 +100,15 @@ def test_the_base_is_the_same_with_and_without_adapters(saved: tuple[Model, Path
     tuner.merge_adapter(["video"])
     with pytest.raises(ValueError, match="merged into body"):
         save_modality(model, "video", root / "merged")
+
+
+def test_a_base_module_that_is_an_adapted_layer_itself(tmp_path: Path) -> None:
+    adapter = config_of(sites=[{"role": "head", "suffixes": ["head"], "count": 1}])
+    model, again = make_model(), make_model()
+    learn(model, "video", [], adapter)
+    save_modality(model, "video", tmp_path)
+    load_modality(again, tmp_path)
+    assert torch.equal(look(again, "video", inputs(2, 12)), look(model, "video", inputs(2, 12)))
 
 
 def test_damaged_folders_get_one_clear_line(saved: tuple[Model, Path]) -> None:

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dist_mcl.adapters.adapter_in_adapter import ModalityPath, ModalityPaths, fixed_weights, modality_parameters, on_path
+from dist_mcl.adapters.adapter_in_adapter import (
+    ModalityPath,
+    ModalityPaths,
+    fixed_weights,
+    modality_parameters,
+    on_path,
+)
 
 from .models import CHAIN, learned, make_model
 
@@ -92,7 +98,7 @@ def test_outside_the_active_adapter_is_the_path(x: Tensor) -> None:
 
 def test_what_does_not_fit_is_refused(x: Tensor) -> None:
     model = learned()
-    with pytest.raises(ValueError, match="smell has no adapters.*video, audio, depth, points"):
+    with pytest.raises(ValueError, match=r"smell has no adapters.*video, audio, depth, points"):
         body(model, ModalityPath.whole("smell"), x)
     with pytest.raises(ValueError, match=r"begin with \(2,\), a layer got \(9, 4, 12\)"):
         body(model, ModalityPath.of_rows(["video", None]), x)

@@ -64,6 +64,8 @@ def test_parents() -> None:
 
 
 def test_a_preset_fills_in_what_is_left_out() -> None:
-    adapter = Model.model_validate({"adapter": {"kind": "adapter_in_adapter", "preset": "fixed", "up": "normal"}}).adapter
+    adapter = Model.model_validate(
+        {"adapter": {"kind": "adapter_in_adapter", "preset": "fixed", "up": "normal"}}
+    ).adapter
     assert (adapter.up, adapter.in_adapter) == ("normal", "identity")
     assert (config_of().up, config_of().in_adapter) == ("normal", "inherited")
