@@ -17,7 +17,7 @@ from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
-from dist_mcl.scenario.questions.stages import modality_stages
+from dist_mcl.scenario.questions.stages import check_data, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
@@ -66,8 +66,7 @@ def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
 
 def _plan(path: Path, experiment: Experiment) -> RunFolder:
     if isinstance(experiment.scenario, ModalityIncremental):
-        for stage in modality_stages(experiment.scenario):
-            stage.check()
+        check_data(experiment.scenario, modality_stages(experiment.scenario))
         raise UserError("scenario.kind: modality_incremental is not trained yet; `mcl data check` reads its data")
     splits = open_splits(experiment.data, experiment.seed)
     train = splits["train"]
