@@ -15,7 +15,7 @@ RATE = 8000
 
 @dataclass(frozen=True)
 class Tone:
-    """One sample, with the General-MIDI programs that use it."""
+    """One sample of one or two pitches, with the General-MIDI programs that use it."""
 
     name: str
     pitch: float
@@ -24,10 +24,12 @@ class Tone:
     root: int | None = None  # what the instrument says of the key
     seconds: float = 1.2
     loop: tuple[int, int] = (0, 0)
+    second: float = 0
 
 
 def samples_of(tone: Tone) -> np.ndarray:
-    return (0.5 * np.sin(2 * np.pi * tone.pitch * np.arange(int(tone.seconds * RATE)) / RATE)).astype(np.float32)
+    times = 2 * np.pi * np.arange(int(tone.seconds * RATE)) / RATE
+    return (0.4 * np.sin(tone.pitch * times) + 0.4 * np.sin(tone.second * times)).astype(np.float32)
 
 
 def font(tones: Sequence[Tone], compressed: bool = False) -> bytes:

@@ -112,7 +112,7 @@ def test_a_depth_map_has_distances_from_the_camera() -> None:
     picture, depth = shoot(flat(z=0.25), View(azimuth=0, elevation=0, zoom=1), SIDE)
     assert depth.dtype == np.uint16 and depth[SIDE // 2, SIDE // 2] == round((DISTANCE - 0.25) * UNITS)
     assert depth[0, 0] == 0 and picture[0, 0].tolist() == [255, 255, 255]
-    assert (depth > 0).sum() == pytest.approx((SIDE / 2) ** 2, rel=0.1)
+    assert (depth > 0).sum() == pytest.approx((SIDE / 2) ** 2, rel=0.15)  # a point is two pixels wide
 
 
 def test_what_is_near_hides_what_is_far() -> None:
