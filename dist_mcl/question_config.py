@@ -26,18 +26,21 @@ class _Questions(Section):
     )
 
 
-class _Prepared(_Questions):
+class PreparedData(_Questions):
+    """A set that `mcl data prepare` makes."""
+
+    dataset: str
     folder: Folder | None = Field(None, description="where the data set lies; its usual place when left out")
 
 
-class ShapesData(_Prepared):
+class ShapesData(PreparedData):
     """Pictures, clips, depth maps and point clouds of real 3-D models; made by `mcl data prepare shapes`."""
 
     has = ("image", "video", "depth", "point_cloud")
     dataset: Literal["shapes"]
 
 
-class NotesData(_Prepared):
+class NotesData(PreparedData):
     """Recorded notes of instruments; made by `mcl data prepare notes`."""
 
     has = ("audio",)

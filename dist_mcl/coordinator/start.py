@@ -19,7 +19,7 @@ from dist_mcl.packages.causal import checkpoint_files
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
-from dist_mcl.scenario.questions.stages import modality_stages
+from dist_mcl.scenario.questions.stages import check_data, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
@@ -86,8 +86,7 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     if isinstance(backbone, CausalBackbone):
         checkpoint_files(backbone)
     stages = modality_stages(scenario)
-    for stage in stages:
-        stage.check()
+    check_data(scenario, stages)
     names = [stage.modality for stage in stages]
     return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
 

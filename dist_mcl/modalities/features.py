@@ -25,9 +25,9 @@ class Vectors:
             MediaError: it is neither, is empty, or has something else than numbers.
         """
         with decoding("table", OSError, ValueError, EOFError):
-            is_npy = file.read(len(_NPY)) == _NPY
+            head = file.read(len(_NPY))
             file.seek(0)
-            rows = np.load(file, allow_pickle=False) if is_npy else np.loadtxt(file, delimiter=",", ndmin=2)
+            rows = np.load(file, allow_pickle=False) if head == _NPY else _numbers(file, head)
         if rows.ndim != 2 or not rows.size or rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
             raise MediaError(f"the table is {rows.dtype} {rows.shape}, not finite numbers (rows, columns)")
         return rows.astype(np.float32)
@@ -49,3 +49,9 @@ class Vectors:
         rows = np.zeros((tokens.grid[0], tokens.values.shape[1]), np.float32)
         rows[tokens.positions] = tokens.values
         return rows
+
+
+def _numbers(file: BinaryIO, head: bytes) -> NDArray[np.float64]:
+    if not head:
+        raise ValueError("it is empty")
+    return np.loadtxt(file, delimiter=",", ndmin=2)

@@ -48,9 +48,9 @@ _PROPERTIES = "PluginFurnitureCatalog.properties"
 CATALOGUES = (
     Catalogue(FURNITURE, f"{_FOLDER}/BlendSwap-CC-0.sh3f", _PROPERTIES, "CC0-1.0"),
     Catalogue(FURNITURE, f"{_FOLDER}/BlendSwap-CC-BY.sh3f", _PROPERTIES, "CC-BY-3.0"),
-    Catalogue(FURNITURE, f"{_FOLDER}/Contributions.sh3f", _PROPERTIES, "CC-BY-3.0"),
+    Catalogue(FURNITURE, f"{_FOLDER}/Scopia.sh3f", _PROPERTIES, "CC-BY-3.0"),
     Catalogue(FURNITURE, f"{_FOLDER}/KatorLegaz.sh3f", _PROPERTIES, "CC-BY-3.0-US"),
-    Catalogue(FURNITURE, f"{_FOLDER}/LucaPresidente.sh3f", _PROPERTIES, "CC-BY-3.0-US"),
+    Catalogue(FURNITURE, f"{_FOLDER}/Reallusion.sh3f", _PROPERTIES, "CC-BY-3.0-US"),
     Catalogue(
         PROGRAM,
         "usr/share/sweethome3d/sweethome3d.jar",

@@ -133,8 +133,10 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     return table
 
 
-def _mend(path: Path) -> str:
-    if path.parent == folder_of("cdda"):
-        return "make it with `mcl data prepare cdda`"
+def mend(path: Path) -> str:
+    """What to do about a missing or damaged file of a data set."""
+    for name in PREPARED:
+        if path.parent == folder_of(name):
+            return f"make it with `mcl data prepare {name}`"
     # The folder's name is the user's own and need not be the data set's.
     return f"make it with `mcl data prepare NAME --output {path.parent}`, NAME being one of `mcl data list`"

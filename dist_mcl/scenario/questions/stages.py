@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.media import open_media_tokenizer
-from dist_mcl.question_config import AnyQuestions, ModalityIncremental, ModalityStage
+from dist_mcl.question_config import AnyQuestions, ModalityIncremental, ModalityStage, PreparedData
 from dist_mcl.scenario.questions.readers import read_questions
 from dist_mcl.scenario.questions.splits import Questions
+from dist_mcl.scenario.questions.tables import check_sums
+from dist_mcl.scenario.tables import folder_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +31,6 @@ class StageQuestions:
     train: Questions
     tests: Mapping[str, Questions]
 
-    def check(self) -> None:
-        """See that every media file is there. Raises UserError naming one that is not."""
-        for questions in (self.train, *self.tests.values()):
-            questions.check()
-
-
 def modality_stages(scenario: ModalityIncremental) -> list[StageQuestions]:
     """All stages in their order. Sample numbers are unique over all of them.
 
@@ -48,6 +44,21 @@ def modality_stages(scenario: ModalityIncremental) -> list[StageQuestions]:
         first_id += len(stage.train) + sum(map(len, stage.tests.values()))
         stages.append(stage)
     return stages
+
+
+def check_data(scenario: ModalityIncremental, stages: Sequence[StageQuestions]) -> None:
+    """See, before a run begins, that every media file is there, and that prepared sets are as they were made.
+
+    Raises:
+        UserError: one is not; names it.
+    """
+    sources = [source for stage in scenario.stages for source in (*stage.data, *stage.test_only)]
+    prepared = {source.folder or folder_of(source.dataset) for source in sources if isinstance(source, PreparedData)}
+    for folder in sorted(prepared):
+        check_sums(folder)
+    for stage in stages:
+        for questions in (stage.train, *stage.tests.values()):
+            questions.check()
 
 
 def _stage(number: int, config: ModalityStage, first_id: int) -> StageQuestions:

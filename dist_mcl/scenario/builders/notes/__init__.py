@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from dist_mcl.errors import UserError
 from dist_mcl.modalities.audio import RATE, resample
 from dist_mcl.packages.download import Package, read_members
 from dist_mcl.packages.notes import SOUND_FONTS, SoundFont
@@ -82,11 +83,17 @@ def build(archives: Mapping[Package, Path], most: int | None, track: Track) -> N
         UserError: a package is damaged or another one.
     """
     heard = [note for font in track(SOUND_FONTS, "reading sound fonts") for note in _notes(font, archives[font.package])]
-    notes = _first(_split(_distinct(heard)), most)
-    counts = Counter(note.family for note in notes)
-    families = [family for family in FAMILIES if counts[family]]
-    candidates = {"family": tuple(families), "register": ("low", "middle", "high")}
-    return Notes(_tables(notes), notes, QuestionsInfo(TITLE, LICENCE, candidates))
+    whole = _split(_distinct(heard))
+    if not whole:
+        raise UserError(f"no family of instruments has {_FEWEST_NOTES} notes; the packages are other ones")
+    present = {note.family for note in whole}
+    candidates = {
+        "family": tuple(family for family in FAMILIES if family in present),
+        "register": ("low", "middle", "high"),
+    }
+    notes = _first(whole, most)
+    tables = _tables(notes, np.quantile([note.recording.key for note in whole if _knows_key(note)], [1 / 3, 2 / 3]))
+    return Notes(tables, notes, QuestionsInfo(TITLE, LICENCE, candidates))
 
 
 def _notes(font: SoundFont, archive: Path) -> Iterator[Note]:
@@ -145,10 +152,10 @@ def _first(notes: Sequence[Note], most: int | None) -> list[Note]:
     return chosen
 
 
-def _tables(notes: Sequence[Note]) -> QuestionTables:
+def _tables(notes: Sequence[Note], borders: NDArray[np.float64]) -> QuestionTables:
+    """The tables of the notes; `borders` are the two keys between the three registers."""
     tables = QuestionTables(WORDINGS)
-    known = [note.recording.key for note in notes if _knows_key(note)]
-    low, high = np.quantile(known, [1 / 3, 2 / 3])
+    low, high = borders.tolist()
     for number, note in enumerate(notes):
         instrument = note.recording.presets[0][1]
         source = f"{note.font.package.name}: {note.recording.name}"

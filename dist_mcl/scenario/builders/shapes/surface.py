@@ -49,12 +49,9 @@ def read_surface(
     Raises:
         NoSurfaceError: the model cannot be read, or has no area.
     """
-    folder, slash, name = path.rpartition("/")
-    beside = {key.removeprefix(folder + slash): files[key] for key in files if key.rpartition("/")[0] == folder}
+    beside = trimesh.resolvers.ZipResolver(files, namespace=path.rpartition("/")[0])
     try:
-        scene = trimesh.load_scene(
-            io.BytesIO(beside[name]), file_type="obj", resolver=trimesh.resolvers.ZipResolver(beside), process=False
-        )
+        scene = trimesh.load_scene(io.BytesIO(files[path]), file_type="obj", resolver=beside, process=False)
     except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
         raise NoSurfaceError(str(error)) from error
     meshes = [mesh for mesh in scene.geometry.values() if isinstance(mesh, trimesh.Trimesh) and len(mesh.faces)]
