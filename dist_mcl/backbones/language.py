@@ -134,16 +134,16 @@ class LanguageBackbone(FrozenModel):
                     logits_to_keep=1,
                     use_cache=True,
                 )
-            cache = prompt.past_key_values
-            cache.batch_select_indices(owners)
-            steps = torch.arange(1, ids.shape[1], device=self.device)
-            # What pads a candidate comes after it, where nothing of it looks.
-            rest = self.model(
-                input_ids=ids[:, :-1],
-                attention_mask=torch.cat([sequences.mask[owners], torch.ones_like(ids[:, :-1])], 1),
-                position_ids=sequences.positions[owners, -1:] + steps,
-                past_key_values=cache,
-            ).logits
+                cache = prompt.past_key_values
+                cache.batch_select_indices(owners)
+                steps = torch.arange(1, ids.shape[1], device=self.device)
+                # What pads a candidate comes after it, where nothing of it looks.
+                rest = self.model(
+                    input_ids=ids[:, :-1],
+                    attention_mask=torch.cat([sequences.mask[owners], torch.ones_like(ids[:, :-1])], 1),
+                    position_ids=sequences.positions[owners, -1:] + steps,
+                    past_key_values=cache,
+                ).logits
         logits = torch.cat([prompt.logits[owners], rest], 1).float()
         each = nn.functional.cross_entropy(logits.transpose(1, 2), ids, reduction="none") * is_token
         return list((each.sum(1) / is_token.sum(1)).cpu().split(counts.tolist()))

@@ -133,6 +133,16 @@ def test_generation_takes_each_samples_own_path(tmp_path: Path, beams: int) -> N
     assert base.backbone.generate(Batch.collate([IMAGE]), how) == together[1:]
 
 
+def test_candidates_are_words_whatever_modality_is_active(tmp_path: Path) -> None:
+    model, _ = learned(ADAPTER, tmp_path)
+    texts = ["yes", "no", "left"]
+    for sample in (IMAGE, VIDEO):
+        (found,) = model.backbone.rank(Batch.collate([sample]), [texts])
+        with torch.no_grad():
+            sums, counts = model.backbone(Batch.collate([sample] * len(texts)), texts)
+        torch.testing.assert_close(found, sums / counts, atol=1e-4, rtol=1e-5)
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     model = Answerer(tiny())
     model.begin("image", ADAPTER, seed=1)
