@@ -7,7 +7,7 @@ words as digits, no articles, apostrophes where contractions lack them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dist_mcl.evaluation.captions import caption_scores
 from dist_mcl.tokens import QuestionAnswer
@@ -78,6 +78,11 @@ def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict
         if task == "caption":
             found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows])
     return found
+
+
+def main_score(scores: Mapping[str, float]) -> float:
+    """The one of a task's scores that is compared: CIDEr, else VQA accuracy, else exact match, whichever it has."""
+    return next(scores[name] for name in ("CIDEr", "vqa_accuracy", "exact_match") if name in scores)
 
 
 def _mean(values: Sequence[float]) -> float:

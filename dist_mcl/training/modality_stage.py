@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dist_mcl.adapter_config import AdapterInAdapter
-from dist_mcl.evaluation.answers import scores_by_task
+from dist_mcl.evaluation.answers import main_score, scores_by_task
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.scenario.questions.splits import Questions
 from dist_mcl.scenario.questions.stages import StageQuestions, modality_stages
@@ -78,21 +78,24 @@ class ModalityStageRun(StageRun):
         self.progress.begin("evaluate")
         model = self._learned(self.folder.number).to(self.group.device)
         seen = self._stages[: self.folder.number]
-        scores = {stage.modality: self._scores(model, stage) for stage in seen}
+        details = {stage.modality: self._scores(model, stage) for stage in seen}
         return {
-            "scores": scores,
-            "accuracy": [_mean(list(sets.values())) for sets in scores.values()],
+            "scores": {
+                name: {test: main_score(found) for test, found in tests.items()} for name, tests in details.items()
+            },
+            "details": details,
+            "accuracy": [_mean([found["exact_match"] for found in tests.values()]) for tests in details.values()],
             "items": [sum(map(len, stage.tests.values())) for stage in seen],
         }
 
-    def _scores(self, model: Answerer, stage: StageQuestions) -> dict[str, float]:
-        """Exact match by data set and task."""
+    def _scores(self, model: Answerer, stage: StageQuestions) -> dict[str, dict[str, float]]:
+        """All scores of a modality, by data set and task."""
         found = {}
         for name, questions in stage.tests.items():
             samples = StageSamples(questions, stage.number)
             said = ask(model, samples, self._experiment.evaluation.generation, self.group, self.progress)
             for task, scores in scores_by_task(questions.questions, said).items():
-                found[f"{name}/{task}" if task else name] = scores["exact_match"]
+                found[f"{name}/{task}" if task else name] = scores
         return found
 
     def _learned(self, stages: int) -> Answerer:

@@ -1,6 +1,6 @@
 import pytest
 
-from dist_mcl.evaluation.answers import exact_match, normalised, scores_by_task, vqa_accuracy
+from dist_mcl.evaluation.answers import exact_match, main_score, normalised, scores_by_task, vqa_accuracy
 from dist_mcl.tokens import QuestionAnswer
 
 
@@ -45,4 +45,6 @@ def test_scores_are_kept_apart_by_task() -> None:
         QuestionAnswer("Where?", ("left",) * 10, task="place"),
     ]
     found = scores_by_task(asked, ["a chair", "table", "left"])
+    assert [main_score(found[task]) for task in ("category", "place")] == [0.5, 1.0]
+    assert main_score({"exact_match": 0.0, "CIDEr": 2.5}) == 2.5
     assert found == {"category": {"exact_match": 0.5}, "place": {"exact_match": 1.0, "vqa_accuracy": 1.0}}
