@@ -10,7 +10,7 @@ from rich.table import Table
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation.modalities import ModalityScores
 from dist_mcl.run_folder import RunFolder, StageFolder
-from dist_mcl.units import percent, points
+from dist_mcl.units import points
 
 
 def modality_scores(run: RunFolder) -> ModalityScores:
@@ -26,7 +26,7 @@ def modality_scores(run: RunFolder) -> ModalityScores:
 
 
 def modality_table(found: ModalityScores) -> Table:
-    """A row for each data set of each modality, a column for each stage; then T and F of the stages."""
+    """A row for each data set of each modality, a column for each stage, in hundredths; then T and F of the stages."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("modality")
     table.add_column("data set")
@@ -35,8 +35,8 @@ def modality_table(found: ModalityScores) -> Table:
     for modality in found.order:
         for dataset in found.scores[modality][modality]:
             row = [found.scores[stage].get(modality, {}).get(dataset) for stage in found.order]
-            table.add_row(modality, dataset, *("" if value is None else percent(value) for value in row))
+            table.add_row(modality, dataset, *("" if value is None else points(value) for value in row))
     table.add_section()
-    table.add_row("", "T, of the new one", *(percent(found.transfer(stage)) for stage in found.order))
+    table.add_row("", "T, of the new one", *(points(found.transfer(stage)) for stage in found.order))
     table.add_row("", "F, of all before", *(points(found.forgetting(stage)) for stage in found.order))
     return table
