@@ -65,14 +65,11 @@ def modality_parameters(backbone: nn.Module, modality: str) -> dict[str, nn.Para
     """
     _check_known(backbone, {modality})
     config: AdapterInAdapterConfig = backbone.peft_config[modality]
-    prefixes = list(config.own_modules)
+    prefixes = [f"{name}." for name in config.own_modules]
     for name, layer in _layers_of(backbone).items():
-        prefixes += [f"{name}.{part}.{modality}" for part in layer.adapter_layer_names]
-    return {
-        name: parameter
-        for name, parameter in backbone.named_parameters()
-        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
-    }
+        prefixes += [f"{name}.{part}.{modality}." for part in layer.adapter_layer_names]
+    found = tuple(prefixes)
+    return {name: value for name, value in backbone.named_parameters() if f"{name}.".startswith(found)}
 
 
 @contextmanager

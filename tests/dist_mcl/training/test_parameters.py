@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from dist_mcl import config
 from dist_mcl.cli import app
 from dist_mcl.errors import UserError
-from dist_mcl.training.parameters import Counts, count
+from dist_mcl.training.parameters import Counts, count, count_table
 
 CONFIG = Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml"
 
@@ -44,13 +46,16 @@ def test_stages_and_what_they_save_are_as_published(counts: Counts) -> None:
     assert counts.largest.modality == "audio"
 
 
-def test_the_command_prints_a_table_or_json(counts: Counts) -> None:
-    done = CliRunner().invoke(app, ["params", str(CONFIG)])
-    assert done.exit_code == 0
-    assert "2,411,089" in done.stdout and "with audio" in done.stdout and "98.73 % fewer" in done.stdout
-    facts = json.loads(CliRunner().invoke(app, ["params", str(CONFIG), "--json"]).stdout)
+def test_the_command_says_all_of_it(counts: Counts) -> None:
+    done = CliRunner().invoke(app, ["params", str(CONFIG), "--json"])
+    assert done.exit_code == 0 and json.loads(done.stdout) == counts.facts()
+    facts = counts.facts()
     assert facts["largest"] == "audio" and facts["stages"][1]["trained"] == 2_411_089
-    assert facts["stages"][1]["parts"]["qformer adapters"] == 1_002_120
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(count_table(counts))
+    text = console.export_text()
+    assert all(number in text for number in ("1,002,120", "503,808", "2,411,089", "189,918,848", "98.73 %"))
+    assert counts.summary().startswith("At most, with audio, 2,411,089 parameters train: 98.73 % fewer than")
 
 
 def test_what_cannot_be_counted_is_refused(tmp_path: Path) -> None:
