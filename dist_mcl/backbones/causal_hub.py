@@ -35,6 +35,8 @@ class HubCausalBackbone(LanguageBackbone):
         ValueError: a language model with several positions for each token, as Qwen2-VL's.
     """
 
+    has_base = True
+
     def __init__(
         self,
         model: PreTrainedModel,

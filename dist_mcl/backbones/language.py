@@ -49,8 +49,11 @@ class LanguageBackbone(FrozenModel):
         prompter: for its tokenizer.
 
     Attributes:
+        has_base: whether its connector was trained before; if not, the first modality that it learns trains it.
         paths: of the adapters that are attached.
     """
+
+    has_base = False
 
     def __init__(self, model: PreTrainedModel, prompter: Prompter) -> None:
         super().__init__()

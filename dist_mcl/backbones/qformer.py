@@ -109,6 +109,8 @@ class QFormerBackbone(EncodingBackbone):
         reader: tokenizer of the Q-Former, which sees the question too.
     """
 
+    has_base = True
+
     def __init__(
         self,
         model: PreTrainedModel,

@@ -33,9 +33,10 @@ _TRAINED = "trained.safetensors"
 class Answerer(TrainableModel):
     """Learns modalities in turn; what it learns is saved by modality, and the backbone never.
 
-    The first modality trains its own modules and the connector; PathWeave (arXiv 2410.20178) is given a base that was
-    trained so. A later one trains its own modules and its adapters alone, so earlier modalities answer as before, bit
-    for bit. Without adapters it goes on training the connector: the control that forgets.
+    Where the backbone's connector is new, the first modality trains it besides its own modules; PathWeave (arXiv
+    2410.20178) is given a base that was trained so. Every other modality trains its own modules and its adapters alone,
+    so earlier ones answer as before, bit for bit. Without adapters it goes on training the connector: the control that
+    forgets.
 
     Args:
         backbone: as it was made or read; nothing of it trains yet.
@@ -58,7 +59,7 @@ class Answerer(TrainableModel):
         """From now on this modality trains, and nothing else.
 
         Args:
-            adapter: of all modalities but the first; none to train the connector again.
+            adapter: of all modalities that do not train the connector; none to train that again.
             seed: of fresh adapters; the same on every rank.
 
         Raises:
@@ -71,7 +72,7 @@ class Answerer(TrainableModel):
         own = self.backbone.own_modules(modality)
         if self._learned:
             self.backbone.inherit(modality, self._learned[-1])
-        if adapter is None or not self._learned:
+        if adapter is None or not (self._learned or self.backbone.has_base):
             for part in (*map(self.backbone.get_submodule, own), self.backbone.roles["connector"]):
                 part.requires_grad_(True)
         else:

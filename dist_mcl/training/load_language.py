@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+
+from dist_mcl.backbones import qformer_folder
 from dist_mcl.backbones.causal_folder import (
     assemble,
     open_language_model,
@@ -15,7 +18,8 @@ from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
 from dist_mcl.packages.causal import LANGUAGE_MODEL, checkpoint_files
-from dist_mcl.packages.hub import read_settings
+from dist_mcl.packages.hub import checkpoint_folder, read_settings
+from dist_mcl.qformer_config import QFormerBackbone
 
 
 def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
@@ -29,9 +33,20 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
         backbone: LanguageBackbone = tiny_causal(config.media, experiment.seed)
     elif isinstance(config, CausalBackbone):
         backbone = _causal(config, experiment.seed)
+    elif isinstance(config, QFormerBackbone):
+        backbone = _qformer(config, experiment.seed)
     else:
-        raise UserError(f"model.backbone.kind: {config.kind} does not answer questions; choose causal")
+        raise UserError(f"model.backbone.kind: {config.kind} does not answer questions; choose causal or qformer")
     return backbone.use_bf16() if experiment.training.precision == "bf16" else backbone
+
+
+def _qformer(config: QFormerBackbone, seed: int) -> LanguageBackbone:
+    if config.path is not None:
+        parts = qformer_folder.open_instructblip(checkpoint_folder(config.path))
+        return qformer_folder.assemble(*parts, config.media, config.prompt)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return qformer_folder.sketch(config)
 
 
 def _causal(config: CausalBackbone, seed: int) -> LanguageBackbone:
