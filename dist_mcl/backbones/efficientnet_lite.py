@@ -95,7 +95,11 @@ class EfficientNetLite0(nn.Module):
         return maps[1:]
 
     def feature_map(self, x: Tensor) -> Tensor:
-        """The last map (N, 1280, H / 32, W / 32) of pictures (N, 3, H, W), rounded up; only the whole network has it."""
+        """The last map (N, 1280, H / 32, W / 32), rounded up, of pictures (N, 3, H, W).
+
+        Raises:
+            ValueError: the network is not whole.
+        """
         if self.head is None:
             raise ValueError("only the whole network, with all seven stages, has global features")
         return F.relu6(self.head(self.stage_maps(x)[-1]))

@@ -45,7 +45,7 @@ CONFIG = {
     "training": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "checkpoint": {"every_steps": 1}},
     "evaluation": {"generation": {"max_tokens": 3}},
     "exemplars": {"budget": 0},
-    "launcher": {"processes": 2, "threads": 1},
+    "launcher": {"processes": 1, "threads": 1},
 }
 
 
@@ -93,20 +93,3 @@ def test_what_was_learned_first_is_not_forgotten(config: Path, tmp_path: Path) -
         "manifest.json",
     ]
     assert "F, of all before" in done.stdout
-    again = run(config, tmp_path / "run")
-    assert again.returncode == 0, again.stdout + again.stderr
-
-
-@pytest.mark.parametrize(
-    ("override", "complaint"),
-    [
-        ("exemplars.budget=1MiB", "exemplars.budget: exemplars are of classes; set 0 for modalities"),
-        ("model.backbone=tiny", "model.backbone.kind: tiny does not answer questions; choose causal"),
-        ("training.zero_stage=3", "zero_stage"),
-        ("model.adapter.kind=ssf", "model.adapter"),
-    ],
-)
-def test_what_does_not_go_together_is_refused(config: Path, tmp_path: Path, override: str, complaint: str) -> None:
-    done = run(config, tmp_path / "run", "--set", override)
-    assert done.returncode == 2 and complaint in done.stderr and "Traceback" not in done.stderr
-    assert not (tmp_path / "run").exists()
