@@ -16,6 +16,8 @@ from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.packages.causal import checkpoint_files
+from dist_mcl.packages.hub import checkpoint_folder
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
@@ -85,6 +87,8 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     backbone = experiment.model.backbone
     if isinstance(backbone, CausalBackbone):
         checkpoint_files(backbone)
+    elif isinstance(backbone, QFormerBackbone) and backbone.path is not None:
+        checkpoint_folder(backbone.path)
     stages = modality_stages(scenario)
     check_data(scenario, stages)
     names = [stage.modality for stage in stages]
