@@ -13,8 +13,8 @@ import numpy as np
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
-from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.scenario.questions.stages import check_data, modality_stages

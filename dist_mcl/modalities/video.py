@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from dist_mcl.modalities.image import resize
-from dist_mcl.modalities.media import MediaError, decoding
+from dist_mcl.modalities.media import PICTURE_ERRORS, MediaError, decoding
 from dist_mcl.tokens import Tokens
 
 
@@ -70,7 +70,7 @@ class Tubelets:
         return [(2 * part + 1) * available // (2 * self.frames) for part in range(self.frames)]
 
     def _read_animation(self, file: BinaryIO) -> NDArray[np.uint8]:
-        with decoding("clip", OSError, SyntaxError, ValueError, EOFError), Image.open(file) as animation:
+        with decoding("clip", *PICTURE_ERRORS, EOFError), Image.open(file) as animation:
             wanted = set(self.taken(getattr(animation, "n_frames", 1)))
             found = {
                 number: np.asarray(frame.convert("RGB"))

@@ -125,9 +125,7 @@ def _instrument_zones(records: _Records) -> Iterator[list[tuple[int, int | None]
         yield zones
 
 
-def _generators(
-    records: _Records, bags: bytes, generators: bytes, begin: int, end: int, wanted: int
-) -> Iterator[int]:
+def _generators(records: _Records, bags: bytes, generators: bytes, begin: int, end: int, wanted: int) -> Iterator[int]:
     """Amounts of one kind of generator in the zones from `begin` to before `end`."""
     for bag in range(begin, end):
         for kind, amount in records[generators][records[bags][bag][0] : records[bags][bag + 1][0]]:
