@@ -22,7 +22,6 @@ from dist_mcl.modality_config import (
 )
 from dist_mcl.tokens import Tokens
 
-
 # What Pillow's decoders raise on damaged, foreign and monstrous files.
 PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 

@@ -4,7 +4,7 @@ As PathWeave's code has them; of the pictures that belong to the maps nothing is
 
     fusion_train_55w_clear.json       [{"source": "cc3m", "image_id": "x.jpg", "caption": ...}, {"source": "llava",
                                       "image": "y.jpg", "conversations": [{"from": "human", "value": ...}, ...]}, ...]
-    CC3M_val_1_5k.json  llava_val_1_5k.json     {"annotations": [{"image_id", "caption", "id", and "question" of LLaVA}]}
+    CC3M_val_1_5k.json llava_val_1_5k.json    {"annotations": [{"image_id", "caption", "id", and "question" of LLaVA}]}
     CC3M_Depth/train/x.png  CC3M_Depth/val/...  LLaVA_Depth/train/y.png  LLaVA_Depth/val/...
 
     SUN*.json or NYU*.json            [{"image_path": "kv2/.../a.jpg", "label": "bedroom"}]
