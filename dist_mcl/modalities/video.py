@@ -86,11 +86,15 @@ class Tubelets:
         with av.open(io.BytesIO(film)) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
-                    found[number] = frame.to_ndarray(format="rgb24")
+                    found[number] = _pixels(frame)
         if frame is None:
             raise MediaError("the video has no frames; it was cut off")
-        last = frame.to_ndarray(format="rgb24")  # a film that was cut off has fewer frames than packets
+        last = _pixels(frame)  # a film that was cut off has fewer frames than packets
         return np.stack([found.get(number, last) for number in wanted])
+
+
+def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def _packets(film: bytes) -> int:
