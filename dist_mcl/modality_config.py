@@ -1,4 +1,4 @@
-"""How the media of a modality become tokens: one section a kind. docs/add-a-modality.md adds a modality of one's own."""
+"""How the media of a modality become tokens: one section a kind. docs/add-a-modality.md adds one's own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class AudioTokens(Section):
     """Patches of the log-mel spectrogram that Whisper takes: 16 kHz, 25 ms windows, 100 frames a second."""
 
     kind: Literal["audio"] = "audio"
-    seconds: float = Field(1.0, gt=0, le=600, description="of a recording; more is cut off, less is filled with silence")
+    seconds: float = Field(
+        1.0, gt=0, le=600, description="of a recording; more is cut off, less is filled with silence"
+    )
     bins: int = Field(80, ge=1, description="mel bins; 80 for most of Whisper's sizes")
     patch_bins: int = Field(16, ge=1, description="bins of a token")
     patch_frames: int = Field(10, ge=1, description="frames of 10 ms of a token")

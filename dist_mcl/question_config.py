@@ -168,7 +168,9 @@ class ModalityStage(Section):
 
     modality: ModalityName = Field(description="its name; samples carry their tokens under it")
     tokens: TokensConfig = Field(description="how its media become tokens; may be left out for the modalities of old")
-    data: Sources = Field(min_length=1, description="data sets to learn from, whose test splits are tested on; one or a list")
+    data: Sources = Field(
+        min_length=1, description="data sets to learn from, whose test splits are tested on; one or a list"
+    )
     test_only: Sources = Field((), description="data sets that are tested on and never learned from; one or a list")
 
     @model_validator(mode="before")

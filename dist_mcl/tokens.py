@@ -1,6 +1,6 @@
 """Tokens, Sample and Batch: the one data type that fresh samples and exemplars share; TokenScores: what matters in one.
 
-What the tokens of each modality are (d: float16; `dist_mcl.modalities` makes them and FORMAT.md section 5.2 stores them):
+The tokens of each modality (d is float16; `dist_mcl.modalities` makes them, FORMAT.md section 5.2 stores them):
 
 | modality | values | grid |
 | --- | --- | --- |

@@ -45,11 +45,10 @@ class LogMelPatches:
         Raises:
             MediaError: it is none, is damaged, or holds no sound.
         """
-        with decoding("sound", soundfile.LibsndfileError, OSError, ValueError):
-            with soundfile.SoundFile(file) as sound:
-                rate: int = sound.samplerate
-                needed = -(-self.frames * HOP * rate // RATE)
-                samples = sound.read(needed, dtype="float32", always_2d=True).mean(axis=1)
+        with decoding("sound", soundfile.LibsndfileError, OSError, ValueError), soundfile.SoundFile(file) as sound:
+            rate: int = sound.samplerate
+            needed = -(-self.frames * HOP * rate // RATE)
+            samples = sound.read(needed, dtype="float32", always_2d=True).mean(axis=1)
         if not len(samples):
             raise MediaError("the sound is empty")
         return resample(samples, rate)

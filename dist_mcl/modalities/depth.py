@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dist_mcl.modalities.media import MediaError, decoding
+from dist_mcl.modalities.media import PICTURE_ERRORS, MediaError, decoding
 from dist_mcl.tokens import Tokens
 
 _EIGHT_BITS = 257  # 255 becomes 65535
@@ -33,12 +33,11 @@ class DepthPatches:
         Raises:
             MediaError: it is damaged, coloured or of another kind.
         """
-        with decoding("depth map", OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            with Image.open(file) as picture:
-                mode, numbers = picture.mode, np.asarray(picture)
+        with decoding("depth map", *PICTURE_ERRORS), Image.open(file) as picture:
+            mode, numbers = picture.mode, np.asarray(picture)
         if mode == "L":
             return numbers.astype(np.uint16) * _EIGHT_BITS
-        if mode == "I" and numbers.size and 0 <= numbers.min() and numbers.max() <= 65535:
+        if mode == "I" and numbers.size and numbers.min() >= 0 and numbers.max() <= 65535:
             return numbers.astype(np.uint16)
         if not mode.startswith("I;16"):
             raise MediaError(f"the depth map is no grey picture of 8 or 16 bits, its mode is {mode}")

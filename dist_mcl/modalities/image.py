@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dist_mcl.modalities.media import decoding
+from dist_mcl.modalities.media import PICTURE_ERRORS, decoding
 from dist_mcl.tokens import Tokens
 
 PATCH = 16
@@ -33,9 +33,8 @@ class SquarePatches:
 
     def read(self, file: BinaryIO) -> NDArray[np.uint8]:
         """A picture of any format that Pillow knows, as uint8 (H, W, 3). Raises MediaError."""
-        with decoding("picture", OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            with Image.open(file) as picture:
-                return np.asarray(picture.convert("RGB"))
+        with decoding("picture", *PICTURE_ERRORS), Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
 
     def encode(self, picture: NDArray[np.uint8]) -> Tokens:
         """Patches of a uint8 (H, W, 3) picture on the grid (side // patch, side // patch). Raises as `patchify`."""

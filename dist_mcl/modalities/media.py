@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
 
 from numpy.typing import NDArray
+from PIL import Image
 
 from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
@@ -20,6 +21,9 @@ from dist_mcl.modality_config import (
     VideoTokens,
 )
 from dist_mcl.tokens import Tokens
+
+# What Pillow's decoders raise on damaged, foreign and monstrous files.
+PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 class MediaError(Exception):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from dist_mcl.modalities.image import resize
-from dist_mcl.modalities.media import MediaError, decoding
+from dist_mcl.modalities.media import PICTURE_ERRORS, MediaError, decoding
 from dist_mcl.tokens import Tokens
 
 
@@ -70,7 +70,7 @@ class Tubelets:
         return [(2 * part + 1) * available // (2 * self.frames) for part in range(self.frames)]
 
     def _read_animation(self, file: BinaryIO) -> NDArray[np.uint8]:
-        with decoding("clip", OSError, SyntaxError, ValueError, EOFError), Image.open(file) as animation:
+        with decoding("clip", *PICTURE_ERRORS, EOFError), Image.open(file) as animation:
             wanted = set(self.taken(getattr(animation, "n_frames", 1)))
             found = {
                 number: np.asarray(frame.convert("RGB"))
@@ -86,11 +86,15 @@ class Tubelets:
         with av.open(io.BytesIO(film)) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
-                    found[number] = frame.to_ndarray(format="rgb24")
+                    found[number] = _pixels(frame)
         if frame is None:
             raise MediaError("the video has no frames; it was cut off")
-        last = frame.to_ndarray(format="rgb24")  # a film that was cut off has fewer frames than packets
+        last = _pixels(frame)  # a film that was cut off has fewer frames than packets
         return np.stack([found.get(number, last) for number in wanted])
+
+
+def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def _packets(film: bytes) -> int:

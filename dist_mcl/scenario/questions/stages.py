@@ -31,6 +31,7 @@ class StageQuestions:
     train: Questions
     tests: Mapping[str, Questions]
 
+
 def modality_stages(scenario: ModalityIncremental) -> list[StageQuestions]:
     """All stages in their order. Sample numbers are unique over all of them.
 

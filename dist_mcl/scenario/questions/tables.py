@@ -64,7 +64,9 @@ def write_questions(
 ) -> None:
     """Write all tables of a set from one list per column; media by modality."""
     metadata = {_METADATA_KEY: json.dumps(asdict(info))}
-    pq.write_table(pa.table(questions, schema=QUESTION_SCHEMA.with_metadata(metadata)), folder / QUESTIONS, compression="zstd")
+    pq.write_table(
+        pa.table(questions, schema=QUESTION_SCHEMA.with_metadata(metadata)), folder / QUESTIONS, compression="zstd"
+    )
     for modality, columns in media.items():
         pq.write_table(pa.table(columns, schema=MEDIA_SCHEMA), folder / f"{modality}.parquet", compression="zstd")
 

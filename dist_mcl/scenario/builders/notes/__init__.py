@@ -82,7 +82,9 @@ def build(archives: Mapping[Package, Path], most: int | None, track: Track) -> N
     Raises:
         UserError: a package is damaged or another one.
     """
-    heard = [note for font in track(SOUND_FONTS, "reading sound fonts") for note in _notes(font, archives[font.package])]
+    heard = [
+        note for font in track(SOUND_FONTS, "reading sound fonts") for note in _notes(font, archives[font.package])
+    ]
     whole = _split(_distinct(heard))
     if not whole:
         raise UserError(f"no family of instruments has {_FEWEST_NOTES} notes; the packages are other ones")
@@ -109,7 +111,7 @@ def one_second(recording: Recording) -> NDArray[np.float32] | None:
     """A recording's first second, held by the font's own loop where it is shorter; None for next to silence."""
     needed = recording.rate * _SECONDS
     samples, (begin, end) = recording.samples, recording.loop
-    if len(samples) < needed and 16 < end - begin <= len(samples) and 0 <= begin and end <= len(samples):
+    if len(samples) < needed and 16 < end - begin <= len(samples) and begin >= 0 and end <= len(samples):
         held = np.resize(samples[begin:end], max(0, needed - end))
         samples = np.concatenate([samples[:end], held])
     samples = resample(samples[:needed].astype(np.float32), recording.rate)

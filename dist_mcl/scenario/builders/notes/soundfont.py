@@ -117,7 +117,7 @@ def _uses(records: _Records) -> tuple[dict[int, set[tuple[int, str]]], dict[int,
 def _instrument_zones(records: _Records) -> Iterator[list[tuple[int, int | None]]]:
     """For each instrument its samples, with the key that it gives them."""
     for header, following in zip(records[b"inst"][:-1], records[b"inst"][1:], strict=True):
-        zones = []
+        zones: list[tuple[int, int | None]] = []
         for bag in range(header[1], following[1]):
             samples = list(_generators(records, b"ibag", b"igen", bag, bag + 1, _SAMPLE))
             keys = list(_generators(records, b"ibag", b"igen", bag, bag + 1, _ROOT_KEY))
@@ -125,9 +125,7 @@ def _instrument_zones(records: _Records) -> Iterator[list[tuple[int, int | None]
         yield zones
 
 
-def _generators(
-    records: _Records, bags: bytes, generators: bytes, begin: int, end: int, wanted: int
-) -> Iterator[int]:
+def _generators(records: _Records, bags: bytes, generators: bytes, begin: int, end: int, wanted: int) -> Iterator[int]:
     """Amounts of one kind of generator in the zones from `begin` to before `end`."""
     for bag in range(begin, end):
         for kind, amount in records[generators][records[bags][bag][0] : records[bags][bag + 1][0]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dist_mcl.errors import UserError
 from dist_mcl.packages.download import Package, read_members
-from dist_mcl.packages.shapes import CATALOGUES, Catalogue
+from dist_mcl.packages.shapes import CATALOGUES, PACKAGES, Catalogue
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.builders.questions import QuestionTables
 from dist_mcl.scenario.builders.shapes.catalogue import Entry, read_entries
@@ -55,7 +55,7 @@ def build(archives: Mapping[Package, Path], work: Path, most: int | None, track:
     Raises:
         UserError: a package is damaged or another one.
     """
-    opened = {catalogue.name: _open(archives, catalogue) for catalogue in CATALOGUES}
+    opened = {name: archive for package in PACKAGES for name, archive in _open(package, archives[package])}
     chosen = _chosen([entry for catalogue in CATALOGUES for entry in _entries(catalogue, opened)], most)
     made = [
         (entry, label, made_or_make(entry, _Archive(opened[entry.catalogue]), work))
@@ -65,12 +65,15 @@ def build(archives: Mapping[Package, Path], work: Path, most: int | None, track:
     return Shapes(ask_all(models), models, QuestionsInfo(TITLE, LICENCE, CANDIDATES))
 
 
-def _open(archives: Mapping[Package, Path], catalogue: Catalogue) -> zipfile.ZipFile:
-    content = read_members(archives[catalogue.package], [catalogue.archive])[catalogue.archive]
-    try:
-        return zipfile.ZipFile(io.BytesIO(content))
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{catalogue.archive}: not a whole archive; delete the package and run again") from error
+def _open(package: Package, path: Path) -> Iterator[tuple[str, zipfile.ZipFile]]:
+    """The catalogues of a package, by name."""
+    inside = [catalogue for catalogue in CATALOGUES if catalogue.package == package]
+    contents = read_members(path, [catalogue.archive for catalogue in inside])
+    for catalogue in inside:
+        try:
+            yield catalogue.name, zipfile.ZipFile(io.BytesIO(contents[catalogue.archive]))
+        except zipfile.BadZipFile as error:
+            raise UserError(f"{catalogue.archive}: not a whole archive; delete the package and run again") from error
 
 
 def _entries(catalogue: Catalogue, opened: Mapping[str, zipfile.ZipFile]) -> list[Entry]:
@@ -95,7 +98,9 @@ def _chosen(entries: Sequence[Entry], most: int | None) -> list[tuple[Entry, str
 def _split(made: Sequence[tuple[Entry, str, ModelMedia]]) -> list[Model]:
     by_class = [[media.geometry for _, label, media in made if label == name] for name in CLASSES]
     test = draw_test_groups(by_class, always=_SMALL_GROUP)
-    numbers = {geometry: number for number, geometry in enumerate(dict.fromkeys(media.geometry for _, _, media in made))}
+    numbers = {
+        geometry: number for number, geometry in enumerate(dict.fromkeys(media.geometry for _, _, media in made))
+    }
     return [
         Model(entry, label, media, numbers[media.geometry], "test" if media.geometry in test else "train")
         for entry, label, media in made

@@ -12,7 +12,6 @@ from typing import Any
 
 from dist_mcl.question_config import AnyQuestions
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem, chosen
 from dist_mcl.scenario.questions.readers import (
     audiocaps,
     clotho,
@@ -24,6 +23,7 @@ from dist_mcl.scenario.questions.readers import (
     objaverse,
     prepared,
 )
+from dist_mcl.scenario.questions.splits import QuestionItem, chosen
 
 _READERS: dict[str, Callable[[Any, str, Split], list[QuestionItem]]] = {
     "audiocaps": audiocaps.read,

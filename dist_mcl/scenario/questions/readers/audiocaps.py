@@ -1,8 +1,8 @@
 """AudioCaps, and the questions that X-InstructBLIP's authors made of its captions.
 
-    annotations/train.csv val.csv test.csv                           audiocap_id,youtube_id,start_time,caption
-    annotations/audio_qa_final_train.csv audio_qa_final_val.csv      the same, and question,answer
-    audio/train/YOUTUBE_ID.wav  audio/val/...  audio/test/...
+annotations/train.csv val.csv test.csv                           audiocap_id,youtube_id,start_time,caption
+annotations/audio_qa_final_train.csv audio_qa_final_val.csv      the same, and question,answer
+audio/train/YOUTUBE_ID.wav  audio/val/...  audio/test/...
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 
 from dist_mcl.question_config import AudioCapsData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
@@ -23,6 +22,7 @@ from dist_mcl.scenario.questions.readers.rows import (
     text_of,
     without_missing,
 )
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
 
 

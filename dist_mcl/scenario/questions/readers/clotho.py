@@ -1,11 +1,11 @@
 """Clotho and Clotho-AQA, as their archives unpack.
 
-    clotho_captions_development.csv clotho_captions_validation.csv clotho_captions_evaluation.csv
-        file_name,caption_1,...,caption_5
-    development/FILE.wav  validation/FILE.wav  evaluation/FILE.wav
+clotho_captions_development.csv clotho_captions_validation.csv clotho_captions_evaluation.csv
+    file_name,caption_1,...,caption_5
+development/FILE.wav  validation/FILE.wav  evaluation/FILE.wav
 
-    clotho_aqa_train.csv clotho_aqa_val.csv clotho_aqa_test.csv      file_name,QuestionText,answer,confidence
-    audio_files/FILE.wav
+clotho_aqa_train.csv clotho_aqa_val.csv clotho_aqa_test.csv      file_name,QuestionText,answer,confidence
+audio_files/FILE.wav
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from dist_mcl.question_config import ClothoAQAData, ClothoData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
@@ -27,6 +26,7 @@ from dist_mcl.scenario.questions.readers.rows import (
     text_of,
     without_missing,
 )
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
 
 _CAPTIONS = tuple(f"caption_{number}" for number in range(1, 6))

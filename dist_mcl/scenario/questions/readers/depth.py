@@ -4,7 +4,7 @@ As PathWeave's code has them; of the pictures that belong to the maps nothing is
 
     fusion_train_55w_clear.json       [{"source": "cc3m", "image_id": "x.jpg", "caption": ...}, {"source": "llava",
                                       "image": "y.jpg", "conversations": [{"from": "human", "value": ...}, ...]}, ...]
-    CC3M_val_1_5k.json  llava_val_1_5k.json      {"annotations": [{"image_id", "caption", "id", and "question" of LLaVA}]}
+    CC3M_val_1_5k.json llava_val_1_5k.json    {"annotations": [{"image_id", "caption", "id", and "question" of LLaVA}]}
     CC3M_Depth/train/x.png  CC3M_Depth/val/...  LLaVA_Depth/train/y.png  LLaVA_Depth/val/...
 
     SUN*.json or NYU*.json            [{"image_path": "kv2/.../a.jpg", "label": "bedroom"}]
@@ -21,8 +21,8 @@ from typing import Any
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import FusionDepthData, SceneDepthData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.rows import Row, in_folder, json_rows, media_item, text_of, without_missing
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import read_json
 from dist_mcl.tokens import QuestionAnswer
 
@@ -74,7 +74,9 @@ def read_scenes(config: SceneDepthData, modality: str, split: Split) -> list[Que
     prefix, classes = ("SUN", _SUN) if config.dataset == "sun_rgbd" else ("NYU", _NYU)
     files = sorted(config.folder.glob(f"{prefix}*.json"))
     if len(files) != 1:
-        raise UserError(f"{config.folder}: has {len(files)} files {prefix}*.json, not one; docs/data.md shows the layout")
+        raise UserError(
+            f"{config.folder}: has {len(files)} files {prefix}*.json, not one; docs/data.md shows the layout"
+        )
     items = [_scene(config, classes, place, row) for place, row in json_rows(files[0], "image_path", "label")]
     return without_missing(items, config.missing_media)
 

@@ -1,7 +1,7 @@
 """ESC-50 as its repository unpacks.
 
-    meta/esc50.csv                filename,fold,target,category,...
-    audio/1-100032-A-0.wav
+meta/esc50.csv                filename,fold,target,category,...
+audio/1-100032-A-0.wav
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ESC50Data
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.rows import csv_rows, in_folder, media_item, text_of, without_missing
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import MSRVTTData, MSVDData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.rows import (
     grouped,
     in_folder,
@@ -26,6 +25,7 @@ from dist_mcl.scenario.questions.readers.rows import (
     text_of,
     without_missing,
 )
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
 
 CAPTION = "a short description."

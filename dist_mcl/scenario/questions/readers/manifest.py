@@ -1,6 +1,6 @@
 """Questions of your own, in JSON lines.
 
-    train.jsonl test.jsonl      {"media": "walks/3.csv", "question": "What is the person doing?", "answers": ["walking"]}
+    train.jsonl test.jsonl     {"media": "walks/3.csv", "question": "What is the person doing?", "answers": ["walking"]}
     walks/3.csv
 
 `answer` may take the place of `answers`; `task` and `candidates` may be added.
@@ -14,8 +14,8 @@ from typing import Any
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ManifestData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.rows import Row, in_folder, media_item, without_missing
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import read_jsonl
 from dist_mcl.tokens import QuestionAnswer
 

@@ -1,9 +1,9 @@
 """ModelNet40 as ULIP's authors resampled it.
 
-    modelnet40_shape_names.txt                        a class a line
-    modelnet40_train_8192pts_fps.dat modelnet40_test_8192pts_fps.dat      pickle of (points, labels): lists of float32
-                                                      (8192, 6) and int32 (1,) arrays
-    modelnet40_train.txt modelnet40_test.txt          an id a line
+modelnet40_shape_names.txt                        a class a line
+modelnet40_train_8192pts_fps.dat modelnet40_test_8192pts_fps.dat      pickle of (points, labels): lists of float32
+                                                  (8192, 6) and int32 (1,) arrays
+modelnet40_train.txt modelnet40_test.txt          an id a line
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from pathlib import Path
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ObjaverseData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
     in_folder,
@@ -24,6 +23,7 @@ from dist_mcl.scenario.questions.readers.rows import (
     text_of,
     without_missing,
 )
+from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
 
 _FILES = {

@@ -90,7 +90,9 @@ def test_notes_of_large_families_are_kept_once(tmp_path: Path) -> None:
     questions = made.tables.questions
     assert questions["task"].count("family") == questions["task"].count("instrument") == len(names)
     assert questions["task"].count("register") == len(names) - 2  # key 60 is what fonts say that say nothing
-    registers = [answers for task, answers in zip(questions["task"], questions["answers"], strict=True) if task == "register"]
+    registers = [
+        answers for task, answers in zip(questions["task"], questions["answers"], strict=True) if task == "register"
+    ]
     assert registers[0] == ["low"] and registers[100] != ["low"]
 
 

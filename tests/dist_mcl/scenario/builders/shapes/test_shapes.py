@@ -117,7 +117,10 @@ def test_a_depth_map_has_distances_from_the_camera() -> None:
 
 def test_what_is_near_hides_what_is_far() -> None:
     near, far = flat(z=0.5, side=0.2), flat(z=-0.5)
-    both = Surface(*(np.concatenate(pair) for pair in zip(*(list(vars(one).values())[:3] for one in (near, far)), strict=True)), (8, 4))
+    both = Surface(
+        *(np.concatenate(pair) for pair in zip(*(list(vars(one).values())[:3] for one in (near, far)), strict=True)),
+        (8, 4),
+    )
     _, depth = shoot(both, View(0, 0, zoom=1), SIDE)
     assert sorted(np.unique(depth).tolist()) == [0, 1500, 2500]
     assert depth[SIDE // 2, SIDE // 2] == 1500

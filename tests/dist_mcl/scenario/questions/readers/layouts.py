@@ -141,7 +141,8 @@ def fusion_depth(folder: Path) -> None:
     ]
     write_json(folder / "fusion_train_55w_clear.json", rows)
     write_json(
-        folder / "CC3M_val_1_5k.json", {"annotations": [{"image_id": "c.jpg", "caption": "a door", "id": 0}], "images": []}
+        folder / "CC3M_val_1_5k.json",
+        {"annotations": [{"image_id": "c.jpg", "caption": "a door", "id": 0}], "images": []},
     )
     question = {"image_id": "d.jpg", "question": "What is it?\n<image>", "caption": "A cat.", "id": 0}
     write_json(folder / "llava_val_1_5k.json", {"annotations": [question], "images": []})
@@ -189,5 +190,10 @@ def manifest(folder: Path) -> None:
     for split, words in (("train", "walking"), ("test", "running")):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{split}.csv").write_text("1,2,3\n4,5,6\n")
-        row = {"media": f"{split}.csv", "question": "What is done?", "answers": [words], "candidates": ["walking", words]}
+        row = {
+            "media": f"{split}.csv",
+            "question": "What is done?",
+            "answers": [words],
+            "candidates": ["walking", words],
+        }
         (folder / f"{split}.jsonl").write_text(json.dumps({**row, "candidates": sorted({"walking", "running"})}) + "\n")

@@ -1,4 +1,4 @@
-"""Every official layout is read, on miniature folders; all kinds of folders that are not as they should be are refused."""
+"""Every official layout is read, on miniature folders, and folders that are not as they should be are refused."""
 
 from __future__ import annotations
 
@@ -37,11 +37,15 @@ class Case:
 CAPTION = "a short description."
 ESC50 = ("an audio of dog", "an audio of washing machine")
 MODELNET = ("a 3d model of a airplane.", "a 3d model of a night stand.")
-SUN = tuple(
-    "furniture store,bedroom,classroom,living room,office,study space,corridor,bathroom,conference room,dining room,"
-    "home office,kitchen,discussion area,dining area,rest space,library,computer room,lab,lecture theatre".split(",")
+SUN = (
+    *("furniture store", "bedroom", "classroom", "living room", "office", "study space", "corridor", "bathroom"),
+    *("conference room", "dining room", "home office", "kitchen", "discussion area", "dining area", "rest space"),
+    *("library", "computer room", "lab", "lecture theatre"),
 )
-NYU = tuple("kitchen,office,bathroom,bedroom,bookstore,living room,classroom,home office,dining room,others".split(","))
+NYU = (
+    *("kitchen", "office", "bathroom", "bedroom", "bookstore", "living room", "classroom", "home office"),
+    *("dining room", "others"),
+)
 FILM_CAPTIONS = ("film 0 in words one", "film 0 in words two")
 CASES = {
     "msrvtt": Case(
