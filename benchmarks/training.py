@@ -32,7 +32,7 @@ from stage_launchers import Handle, Job, LocalLauncher
 from training_bench.handover import measure_handover
 from training_bench.memory import RETURN_AT_ONCE
 from training_bench.random_weights import Size
-from training_bench.results import rows_of
+from training_bench.results import Turns, rows_of
 from training_bench.table import print_tables
 from training_bench.turns import Referee
 
@@ -46,7 +46,10 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for zero_stage, processes in track(settings, "measuring"):
-            rows += _measure(zero_stage, processes, options, Path(folder) / f"{zero_stage}-{processes}")
+            places = [Path(folder) / f"{zero_stage}-{processes}-{start}" for start in range(options.starts)]
+            rows += rows_of(
+                zero_stage, processes, [_measure(zero_stage, processes, options, place) for place in places]
+            )
         handovers = [
             measure_handover(processes, options.threads, options.handovers, Path(folder))
             for processes in (options.processes if options.handovers else ())
@@ -62,6 +65,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--zero", type=int, nargs="+", default=[0, 2, 3], choices=range(4), help="ZeRO stages (0 2 3)")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2], help="numbers of processes (1 2)")
     parser.add_argument("--steps", type=int, default=24, help="optimiser steps of each program (24)")
+    parser.add_argument(
+        "--starts",
+        type=int,
+        default=1,
+        help="of each program; how memory happens to lie makes a process 1 or 2 %% faster or slower for good (1)",
+    )
     parser.add_argument("--batch-size", type=int, default=32, help="samples of an optimiser step (32)")
     parser.add_argument("--micro-batch-size", type=int, default=8, help="samples of a forward pass (8)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the frozen backbone (fp32)")
@@ -80,6 +89,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.steps < 10:
         parser.error(f"--steps is {options.steps}; at least 10 are needed: 6 warm up, and 2 follow a checkpoint")
+    if options.starts < 1:
+        parser.error(f"--starts is {options.starts}; at least 1 is needed")
     if torch.cuda.is_available() and max(options.processes) > torch.cuda.device_count():
         parser.error(
             f"--processes is {max(options.processes)}; here are {torch.cuda.device_count()} GPUs, one for each"
@@ -87,14 +98,14 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measure(zero_stage: int, processes: int, options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+def _measure(zero_stage: int, processes: int, options: argparse.Namespace, folder: Path) -> dict[str, Turns]:
     referee = Referee()
     handles: dict[str, Handle] = {}
     try:
         for program, gradient_sum in _programs(zero_stage).items():
             experiment = _experiment(zero_stage, processes, gradient_sum, options)
             handles[program] = _start(program, experiment, referee.port, options, folder / program)
-        return rows_of(zero_stage, processes, referee.play(handles, processes))
+        return referee.play(handles, processes)
     except RuntimeError as error:
         log = "".join(path.read_text("utf-8")[-_LOG_TAIL:] for path in folder.glob("*/rank-*.log"))
         sys.exit(f"{log}\nZeRO {zero_stage}, {processes} processes: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,6 +127,25 @@ def report(run_folder: RunArgument) -> None:
     Example: mcl report runs/quickstart
     """
     _write_report(run_folder)
+
+
+@app.command()
+def compare(
+    run_folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of finished runs")],
+    as_json: AsJson = False,
+) -> None:
+    """Show finished runs side by side; runs that differ only in their seed become one row, with mean and spread.
+
+    Example: mcl compare runs/quickstart*
+    """
+    from dist_mcl.report import compare, comparison_table, outcome
+    from dist_mcl.run_folder import RunFolder
+
+    rows = compare([outcome(RunFolder.open(path)) for path in run_folders])
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        Console().print(comparison_table(rows))
 
 
 @app.command()

@@ -28,7 +28,7 @@ def measure_handover(processes: int, threads: int, rounds: int, folder: Path) ->
             "launcher": {"processes": processes, "threads": threads},
         }
     )
-    runs = [_one(experiment, folder / f"{processes}-{number}") for number in range(rounds)]
+    runs = [_one(experiment, folder / f"handover-{processes}-{number}") for number in range(rounds)]
     return {"processes": processes, **{part: statistics.median(run[part] for run in runs) for part in runs[0]}}
 
 

@@ -13,30 +13,32 @@ from training_bench.turns import Report
 Turns = list[list[Report]]
 
 
-def rows_of(zero_stage: int, processes: int, turns: dict[str, Turns]) -> list[dict[str, Any]]:
+def rows_of(zero_stage: int, processes: int, starts: Sequence[dict[str, Turns]]) -> list[dict[str, Any]]:
     """The rows of one setting; the first program is ours, which the others are compared with.
 
     A step lasts as long as its slowest rank; its processor time is that of all ranks, and says more where other load
-    takes the processors away. A ratio is the median over rounds of ours by this program in that round.
+    takes the processors away. A ratio is the median over the rounds of all starts of ours by this program in that
+    round; all else is of the last start.
     """
-    ours = next(iter(turns.values()))
+    turns = starts[-1]
+    steps = {program: [step for start in starts for step in _timed_steps(start[program])] for program in turns}
+    first = next(iter(turns))
     return [
         {
             "zero_stage": zero_stage,
             "processes": processes,
             "program": program,
-            **_speed(its, ours),
+            **_speed(steps[program], steps[first], its[-1][0]["tokens"]),
             **_memory(its, zero_stage, processes),
             **_checkpoint(its),
             "losses": _losses(its),
-            "loss_differs": _loss_difference(its, ours),
+            "loss_differs": _loss_difference(its, turns[first]),
         }
         for program, its in turns.items()
     ]
 
 
-def _speed(turns: Turns, ours: Turns) -> dict[str, float | list[float]]:
-    steps, our_steps = _timed_steps(turns), _timed_steps(ours)
+def _speed(steps: Turns, our_steps: Turns, tokens: float) -> dict[str, float | list[float]]:
     seconds = [_slowest(turn) for turn in steps]
     ratios = [_slowest(mine) / _slowest(its) for mine, its in zip(our_steps, steps, strict=True)]
     cpu_ratios = [_cpu_seconds(mine) / _cpu_seconds(its) for mine, its in zip(our_steps, steps, strict=True)]
@@ -45,7 +47,7 @@ def _speed(turns: Turns, ours: Turns) -> dict[str, float | list[float]]:
         "step_seconds": median,
         "step_seconds_quartiles": quartiles(seconds),
         "step_cpu_seconds": statistics.median(map(_cpu_seconds, steps)),
-        "tokens_per_second": turns[-1][0]["tokens"] / median,
+        "tokens_per_second": tokens / median,
         "ours_by_this": statistics.median(ratios),
         "ours_by_this_quartiles": quartiles(ratios),
         "ours_by_this_cpu": statistics.median(cpu_ratios),

@@ -33,7 +33,7 @@ def collect(run: RunFolder) -> ReportData:
         UserError: no stage is finished yet.
         StoreError: the run's store cannot be read.
     """
-    finished = [_records(folder) for folder in takewhile(StageFolder.is_done, run.stages())]
+    finished = finished_records(run)
     if not finished:
         raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
     metrics = [records["evaluate"] for records in finished]
@@ -53,8 +53,10 @@ def collect(run: RunFolder) -> ReportData:
     )
 
 
-def _records(folder: StageFolder) -> dict[str, dict[str, Any]]:
-    return {step: folder.record(step) or {} for step in STEPS}
+def finished_records(run: RunFolder) -> list[dict[str, dict[str, Any]]]:
+    """Record by step of each stage, up to the first that is not finished or was damaged since."""
+    finished = takewhile(StageFolder.is_done, run.stages())
+    return [{step: folder.record(step) or {} for step in STEPS} for folder in finished]
 
 
 def _stage(run: RunFolder, number: int, records: dict[str, dict[str, Any]]) -> StageRecord:

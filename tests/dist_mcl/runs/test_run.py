@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,9 +12,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from dist_mcl.cli import app
 from dist_mcl.run_folder import RunFolder, StageFolder, read_progress
 from exemplar_store import StoreReader, verify
 from tests.stage_launchers.rows import require
@@ -156,6 +160,17 @@ def test_a_report_goes_as_far_as_the_first_unfinished_stage(finished_run: Path, 
     first, second, _ = RunFolder.open(folder).plan.stages
     assert all(f"<h3>{names[label]}</h3>" in page for label in first)
     assert not any(f"<h3>{names[label]}</h3>" in page for label in second)
+    refused = CliRunner().invoke(app, ["compare", str(finished_run), str(folder)])
+    assert "1 of 3 stages are finished" in str(refused.exception)
+
+
+def test_a_finished_run_compared(finished_run: Path) -> None:
+    (row,) = json.loads(CliRunner().invoke(app, ["compare", str(finished_run), "--json"]).stdout)
+    (found,) = row["outcomes"]
+    memory = RunFolder.open(finished_run).stage(3).record("memorise")
+    assert (found["exemplars"], found["store_bytes"]) == (memory["exemplars"], memory["bytes"])
+    confusion = np.array(RunFolder.open(finished_run).stage(3).record("evaluate")["confusion"])
+    assert found["last_accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
 
 
 def test_lora_without_memory_in_another_seed(tmp_path: Path) -> None:

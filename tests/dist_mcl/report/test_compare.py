@@ -1,0 +1,55 @@
+"""Runs side by side."""
+
+import re
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from dist_mcl.errors import UserError
+from dist_mcl.report import compare, comparison_table
+from dist_mcl.report.compare import Outcome
+
+
+def outcome(run: str, last: float, seed: int = 0, exemplars: int = 40, **settings: Any) -> Outcome:
+    common = {"name": run, "seed": seed, "launcher.processes": 2, "data.dataset": "emoji"}
+    return Outcome(run, {**common, **settings}, seed, last + 0.1, last, 0.12, exemplars, 4096, 75.0)
+
+
+def lines(*outcomes: Outcome) -> list[list[str]]:
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(comparison_table(compare(outcomes)))
+    return [re.split(r"  +", line.strip()) for line in captured.get().splitlines() if line.strip()]
+
+
+def test_runs_that_differ_in_the_seed_share_a_row_with_mean_and_spread() -> None:
+    masked = {"exemplars.masker.kind": "mean"}
+    head, _, first, second = lines(
+        outcome("a", 0.60, seed=0, **masked),
+        outcome("b", 0.50, seed=0, **{"exemplars.masker.kind": "full"}),
+        outcome("c", 0.64, seed=1, exemplars=50, **masked),
+    )
+    assert head == ["exemplars.masker.kind", "seeds", "average", "last", "forgetting", "exemplars", "bytes", "time"]
+    assert first == ["mean", "0, 1", "72.0 ± 2.8 %", "62.0 ± 2.8 %", "12.0 ± 0.0", "45", "4.0 KiB", "1 min 15 s"]
+    assert second == ["full", "0", "60.0 %", "50.0 %", "12.0", "40", "4.0 KiB", "1 min 15 s"]
+
+
+def test_name_and_launcher_make_no_other_experiment() -> None:
+    rows = compare([outcome("a", 0.6, seed=3), outcome("b", 0.6, seed=4, **{"launcher.processes": 8})])
+    assert [len(row.outcomes) for row in rows] == [2]
+    assert rows[0].settings == {}
+
+
+def test_a_field_that_only_one_of_them_has_is_shown() -> None:
+    rows = compare([outcome("a", 0.6, **{"exemplars.masker.k": 0.5}), outcome("b", 0.6)])
+    assert [row.settings for row in rows] == [{"exemplars.masker.k": 0.5}, {"exemplars.masker.k": None}]
+
+
+def test_one_run_alone_is_called_by_its_folder() -> None:
+    assert lines(outcome("runs/a", 0.6))[2][:2] == ["runs/a", "0"]
+
+
+def test_the_same_run_twice_is_no_second_measurement() -> None:
+    with pytest.raises(UserError, match="a and b are the same experiment with the same seed; name one"):
+        compare([outcome("a", 0.6), outcome("b", 0.6)])
