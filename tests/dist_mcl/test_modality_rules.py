@@ -31,7 +31,7 @@ def test_the_shipped_configuration_is_fine() -> None:
         ("model.backbone=tiny", "model.backbone.kind: tiny does not answer questions; choose causal"),
         (
             "model.adapter={kind: ssf}",
-            "model.adapter.kind: ssf is not for modalities; choose adapter_in_adapter or none",
+            "model.adapter.kind: ssf is not for modalities; choose adapter_in_adapter",
         ),
         ("training.activation_checkpointing=true", "training.activation_checkpointing: adapters could not tell"),
         ("training.optimizer_state=keep", "training.optimizer_state: each modality trains its own; set reset"),
