@@ -85,6 +85,13 @@ class AdapterInAdapter(AdapterForm):
         preset = values.get("preset", "official") if isinstance(values, dict) else None
         return {**_PRESETS[preset], **values} if isinstance(values, dict) and preset in _PRESETS else values
 
+    @model_validator(mode="after")
+    def _only_top_k_has_a_number(self) -> AdapterInAdapter:
+        gates = {self.gate, *(sites.gate for sites in self.sites)}
+        if self.top_k != AdapterForm().top_k and "top_k" not in gates:
+            raise ValueError(f"top_k {self.top_k} is for gate: top_k; set that, or remove it")
+        return self
+
     def parents_of(self, modality: str, earlier: tuple[str, ...]) -> tuple[str, ...]:
         """The modalities on which one builds.
 

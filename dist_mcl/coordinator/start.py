@@ -87,12 +87,22 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     backbone = experiment.model.backbone
     if isinstance(backbone, CausalBackbone):
         checkpoint_files(backbone)
-    elif isinstance(backbone, QFormerBackbone) and backbone.path is not None:
-        checkpoint_folder(backbone.path)
+    elif isinstance(backbone, QFormerBackbone):
+        _check_has_weights(backbone)
     stages = modality_stages(scenario)
     check_data(scenario, stages)
     names = [stage.modality for stage in stages]
     return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
+
+
+def _check_has_weights(backbone: QFormerBackbone) -> None:
+    if backbone.path is not None:
+        checkpoint_folder(backbone.path)
+    elif backbone.layout != "tiny":
+        raise UserError(
+            f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
+            "checkpoint, or choose layout: tiny to try out"
+        )
 
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:

@@ -63,7 +63,7 @@ class Counts:
     """Of a whole experiment.
 
     Attributes:
-        base: the modalities that are there before any adapter.
+        base: the modalities that no stage brings: they are there already, and have no adapters.
         frozen: by part of the backbone, parameters that no stage trains.
     """
 
@@ -105,16 +105,13 @@ def count(experiment: Experiment) -> Counts:
         )
     assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
     stages = [stage.modality for stage in experiment.scenario.stages]
-    given = [name for name in backbone_config.media if name not in stages]
-    base, later = (given, stages) if given else (stages[:1], stages[1:])
-    if not later:
-        raise UserError(f"scenario.stages: {base[0]} alone is the base, which has no adapters; add a modality after it")
+    base = [name for name in backbone_config.media if name not in stages]
     with torch.device("meta"):
         backbone = sketch(backbone_config)
         frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
     try:
         with torch.device("meta"):
-            return Counts(base, frozen, list(count_stages(backbone, adapter, later)))
+            return Counts(base, frozen, list(count_stages(backbone, adapter, stages)))
     except ValueError as error:
         raise UserError(f"model.adapter: {error}") from error
 

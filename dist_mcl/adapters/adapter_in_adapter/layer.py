@@ -87,6 +87,11 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
                     bias[place] = self.ana_inner_bias[nearest][theirs.index(name)].detach()
         return weight, bias
 
+    def delete_adapter(self, adapter_name: str) -> None:
+        super().delete_adapter(adapter_name)
+        self.kin.pop(adapter_name, None)
+        self.forms.pop(adapter_name, None)
+
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """(..., o) from (..., d).
 

@@ -54,6 +54,13 @@ class AdapterInAdapterModel(BaseTuner):
                 is_active = modality in self.active_adapters and not inference_mode
                 self.model.get_submodule(name).requires_grad_(is_active)
 
+    def delete_adapter(self, adapter_name: str) -> None:
+        """As PEFT's. Raises ValueError, before anything is deleted, where another modality builds on this one."""
+        for modality, config in self.peft_config.items():
+            if adapter_name in cast(AdapterInAdapterConfig, config).ancestors:
+                raise ValueError(f"{modality} builds on {adapter_name}: delete {modality} first")
+        super().delete_adapter(adapter_name)
+
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         """As PEFT's. Raises ValueError, before anything is merged, where a path has a gate."""
         self._check_are_linear(adapter_names)

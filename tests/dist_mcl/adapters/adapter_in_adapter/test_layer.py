@@ -252,6 +252,19 @@ def test_a_gated_path_is_not_merged_and_nothing_is_touched() -> None:
     assert model.body["inner"].merged
 
 
+def test_a_modality_on_which_nobody_builds_can_be_deleted() -> None:
+    model, x = learned(), inputs(2, 12)
+    tuner, audio = model.body["inner"].switch.tuner, look(model, "audio", x)
+    with pytest.raises(ValueError, match="points builds on depth: delete points first"):
+        tuner.delete_adapter("depth")
+    tuner.set_adapter("audio")
+    for modality in ("points", "depth"):
+        tuner.delete_adapter(modality)
+    assert list(tuner.peft_config) == ["video", "audio"] and torch.equal(look(model, "audio", x), audio)
+    learn(model, "depth", ["video"], config_of())
+    assert model.body["inner"].kin["depth"] == ["video", "depth"]
+
+
 def test_a_rank_of_its_own_needs_ancestors_of_that_rank() -> None:
     model = learned()
     with pytest.raises(ValueError, match="imu has rank 5 and video"):

@@ -69,3 +69,9 @@ def test_a_preset_fills_in_what_is_left_out() -> None:
     ).adapter
     assert (adapter.up, adapter.in_adapter) == ("normal", "identity")
     assert (config_of().up, config_of().in_adapter) == ("normal", "inherited")
+
+
+def test_a_number_of_experts_needs_the_gate_that_has_one() -> None:
+    assert config_of(gate="top_k", top_k=3).top_k == 3
+    with pytest.raises(ValueError, match="top_k 3 is for gate: top_k"):
+        config_of(top_k=3)
