@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from dist_mcl.modality_config import ImportPath, ModalityName
 from dist_mcl.section import Section
@@ -82,11 +83,19 @@ def _completed(values: object) -> object:
     return media
 
 
+def _folder_or_id(value: str) -> str:
+    # A folder is meant from where the run is begun, wherever its processes run.
+    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
+
+
+CheckpointPath = Annotated[str, AfterValidator(_folder_or_id)]
+
+
 class CausalBackbone(Section):
     """A frozen decoder-only language model that is shown media; without a Q-Former."""
 
     kind: Literal["causal"]
-    path: str = Field(
+    path: CheckpointPath = Field(
         "smollm2-135m-instruct",
         description="a language model of `mcl models list`, a folder, or owner/model of a fetched checkpoint; one that "
         "reads pictures itself (LLaVA and its like) brings its own encoder and projector",

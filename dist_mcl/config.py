@@ -22,7 +22,7 @@ from pydantic import (
 
 from dist_mcl import deepspeed_json
 from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
-from dist_mcl.causal_config import CausalBackbone, Generation, TinyCausalBackbone
+from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
@@ -76,16 +76,11 @@ class TinyBackbone(Section):
     kind: Literal["tiny"] = "tiny"
 
 
-def _folder_or_id(value: str) -> str:
-    # A folder is meant from where the run is begun, wherever its processes run.
-    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
-
-
 class ViltBackbone(Section):
     """ViLT, arXiv 2102.03334, as Hugging Face stores it; see docs/vilt.md."""
 
     kind: Literal["vilt"] = "vilt"
-    path: Annotated[str, AfterValidator(_folder_or_id)] = Field(
+    path: CheckpointPath = Field(
         "dandelin/vilt-b32-mlm", description="folder of a checkpoint, or owner/model of one that was fetched"
     )
     max_text_tokens: int | None = Field(

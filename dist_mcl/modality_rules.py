@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
-from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
-from dist_mcl.qformer_config import QFormerBackbone
-from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.causal_config import CausalBackbone, Encoder, SoundFeatures, TinyCausalBackbone
+from dist_mcl.modality_config import AudioTokens
+from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerBackbone
+from dist_mcl.question_config import ModalityIncremental, ModalityStage
 
 if TYPE_CHECKING:
     from dist_mcl.config import Experiment
@@ -56,3 +57,22 @@ def _check_modalities(experiment: Experiment) -> None:
     media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
     if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
         raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")
+    for stage in experiment.scenario.stages:
+        _check_encoder_takes(stage, media[stage.modality].encoder)
+
+
+_FORMS = {"efficientnet-lite0": ("image", "video", "depth"), "whisper-tiny.en": ("audio",), "points": ("point_cloud",)}
+_BINS = 80  # of Whisper's sizes but the largest
+
+
+def _check_encoder_takes(stage: ModalityStage, encoder: Encoder | InstructBlipFeatures | HuggingFaceFeatures) -> None:
+    place, tokens = f"model.backbone.media.{stage.modality}.encoder", stage.tokens
+    forms = _FORMS.get(encoder.kind, (tokens.kind,))
+    if tokens.kind not in (*forms, "custom"):
+        raise ValueError(f"{place}: {encoder.kind} takes tokens of {', '.join(forms)}, and not of {tokens.kind}")
+    if isinstance(encoder, SoundFeatures) and isinstance(tokens, AudioTokens):
+        if (tokens.seconds, tokens.bins) != (encoder.seconds, _BINS):
+            raise ValueError(
+                f"{place}: hears {encoder.seconds} seconds in {_BINS} bins, and the tokens of {stage.modality} are "
+                f"{tokens.seconds} seconds in {tokens.bins}; make them equal"
+            )

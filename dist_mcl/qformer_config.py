@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from dist_mcl.causal_config import CustomFeatures, VectorFeatures
+from dist_mcl.causal_config import CheckpointPath, CustomFeatures, VectorFeatures
 from dist_mcl.modality_config import ModalityName
 from dist_mcl.section import Section
 
@@ -57,7 +57,7 @@ class QFormerBackbone(Section):
     """InstructBLIP (arXiv 2305.06500) with entries for several modalities, as X-InstructBLIP and PathWeave have it."""
 
     kind: Literal["qformer"]
-    path: str | None = Field(
+    path: CheckpointPath | None = Field(
         None, description="folder of an InstructBLIP checkpoint, or owner/model of one that was fetched"
     )
     layout: Literal["instructblip-vicuna-7b", "tiny"] = Field(

@@ -32,7 +32,8 @@ class HubCausalBackbone(LanguageBackbone):
         mean, deviation: of a colour channel, 0 to 1, by which pixels are normalised.
 
     Raises:
-        ValueError: a language model with several positions for each token, as Qwen2-VL's.
+        ValueError: a language model with several positions for each token, as Qwen2-VL's, or a projector of another
+            name than LLaVA's.
     """
 
     has_base = True
@@ -46,8 +47,10 @@ class HubCausalBackbone(LanguageBackbone):
         deviation: tuple[float, ...] = (0.5, 0.5, 0.5),
     ) -> None:
         super().__init__(model, prompter)
-        if "mrope_section" in (model.get_decoder().config.rope_parameters or {}):
+        if "mrope_section" in (getattr(model.get_decoder().config, "rope_parameters", None) or {}):
             raise ValueError("its tokens have positions in time, height and width, and here each has one")
+        if not hasattr(model.model, "multi_modal_projector"):
+            raise ValueError("it has no multi_modal_projector")
         self._side = side
         self.mean = nn.Buffer(torch.tensor(mean)[:, None, None], persistent=False)
         self.deviation = nn.Buffer(torch.tensor(deviation)[:, None, None], persistent=False)

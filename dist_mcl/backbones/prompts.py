@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -85,7 +86,8 @@ class Prompter:
             raise UserError(f"prompt {whole!r}: write {_MEDIA} once and then {_QUESTION} once")
         self._before, rest = whole.split(_MEDIA)
         self._between, self._after = rest.split(_QUESTION)
-        self._known: dict[str, list[int]] = {}
+        # Templates, cues, and most questions and answers come again and again.
+        self._ids = lru_cache(maxsize=2**14)(self._cut)
 
     @property
     def end(self) -> int:
@@ -148,10 +150,8 @@ class Prompter:
                 row.learn(self.answer(answers[number]))
             yield row
 
-    def _ids(self, text: str) -> list[int]:
-        if text not in self._known:
-            self._known[text] = self._tokenizer(text, add_special_tokens=False).input_ids
-        return self._known[text]
+    def _cut(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
 
 
 _PADDING, _WORD, _FIRST_MEDIUM = 0, 1, 2  # kinds of places

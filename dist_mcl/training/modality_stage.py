@@ -22,7 +22,7 @@ from dist_mcl.training.stage_run import StageRun
 from dist_mcl.training.train import optimise, stage_batches
 
 
-class StageSamples(LazySamples):
+class QuestionSamples(LazySamples):
     """A stage's questions as samples, read when they are used."""
 
     def __init__(self, questions: Questions, stage: int) -> None:
@@ -45,7 +45,7 @@ class ModalityStageRun(StageRun):
         model = self._learned(self.folder.number - 1)
         model.begin(self._stage.modality, self._adapter, self._experiment.seed + self.folder.number)
         model.to(self.group.device)
-        fresh = prepare(model.backbone, StageSamples(self._stage.train, self.folder.number), self.group)
+        fresh = prepare(model.backbone, QuestionSamples(self._stage.train, self.folder.number), self.group)
         size = sum(parameter.numel() for parameter in model.trainable())
         pool = Pool(fresh, [], [])
         self.progress.begin("train")
@@ -92,7 +92,7 @@ class ModalityStageRun(StageRun):
         """All scores of a modality, by data set and task."""
         found = {}
         for name, questions in stage.tests.items():
-            samples = StageSamples(questions, stage.number)
+            samples = QuestionSamples(questions, stage.number)
             said = ask(model, samples, self._experiment.evaluation.generation, self.group, self.progress)
             for task, scores in scores_by_task(questions.questions, said).items():
                 found[f"{name}/{task}" if task else name] = scores

@@ -37,6 +37,14 @@ def test_the_shipped_configuration_is_fine() -> None:
         ("training.optimizer_state=keep", "training.optimizer_state: each modality trains its own; set reset"),
         ("training.distillation.teacher=previous", "training.distillation.teacher: there is none for modalities"),
         ("model.backbone={kind: causal}", "model.backbone.media: has no video, which scenario.stages bring; add it"),
+        (
+            "model.backbone.media.audio={encoder: {kind: whisper-tiny.en, seconds: 2}}",
+            "hears 2.0 seconds in 80 bins, and the tokens of audio are 1.0 seconds in 80 bins; make them equal",
+        ),
+        (
+            "model.backbone.media.image={encoder: points}",
+            "model.backbone.media.image.encoder: points takes tokens of point_cloud, and not of image",
+        ),
         ("scenario={stages: 5}", "answers questions, which scenario.kind: class_incremental does not ask"),
     ],
 )
