@@ -72,7 +72,7 @@ class AdapterInAdapter(AdapterForm):
         description="for fields that are left out. official: up normal, in_adapter inherited; fixed: up zero, "
         "in_adapter identity, so that a stage begins with what the older adapters do",
     )
-    sites: tuple[AdapterSites, ...] = Field((), description="the backbone's usual ones when left out")
+    sites: tuple[AdapterSites, ...] = Field((), description="the connector's linear layers when left out")
     parents: Literal["chain", "none"] | dict[str, tuple[str, ...]] = Field(
         "chain",
         description="what a modality builds on: chain, the one before and so all before; none, nothing: independent "

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from dist_mcl.adapter_config import AdapterInAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, AdapterSites
 from dist_mcl.adapters.adapter_in_adapter import (
     ModalityPaths,
     add_modality,
@@ -49,6 +49,7 @@ class Answerer(TrainableModel):
         backbone.requires_grad_(False)
         backbone.paths = ModalityPaths(backbone)
         self._learned: list[str] = []
+        self._connector_sites = _linear_sites(backbone, "connector")
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As `LanguageBackbone.forward`, of each question's first answer."""
@@ -114,7 +115,8 @@ class Answerer(TrainableModel):
             parents = adapter.parents_of(modality, adapted)
         except ValueError as error:
             raise UserError(f"model.adapter.{error}") from error
-        return peft_config(self.backbone, self.backbone.roles, adapter, parents, own)
+        placed = adapter if adapter.sites else adapter.model_copy(update={"sites": (self._connector_sites,)})
+        return peft_config(self.backbone, self.backbone.roles, placed, parents, own)
 
     def _has_adapters(self, modality: str) -> bool:
         return modality in getattr(self.backbone, "peft_config", {})
@@ -130,6 +132,17 @@ class Answerer(TrainableModel):
             if name not in parameters or parameters[name].shape != value.shape:
                 raise UserError(f"{path}: {name} is not of this backbone; use the model that it was trained with")
             parameters[name].copy_(value)
+
+
+def _linear_sites(backbone: LanguageBackbone, role: str) -> AdapterSites:
+    """All linear layers of a part that has no adapters yet."""
+    part = backbone.roles[role]
+    layers = [
+        name
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Linear) and any(module is inside for inside in part.modules())
+    ]
+    return AdapterSites(role=role, suffixes=tuple(layers), count=len(layers))
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,15 @@ def test_candidates_are_words_whatever_modality_is_active(tmp_path: Path) -> Non
         torch.testing.assert_close(found, sums / counts, atol=1e-4, rtol=1e-5)
 
 
+def test_adapters_go_on_the_connector_where_no_sites_are_said() -> None:
+    model = Answerer(tiny())
+    model.begin("image", ADAPTER, seed=1)
+    model.begin("video", ADAPTER.model_copy(update={"sites": ()}), seed=2)
+    model.begin("audio", ADAPTER.model_copy(update={"sites": ()}), seed=2)
+    adapted = {name.split(".ana_")[0] for name, _ in model.named_parameters() if ".ana_" in name}
+    assert adapted == {"backbone.connector.linear_1", "backbone.connector.linear_2"}
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     model = Answerer(tiny())
     model.begin("image", ADAPTER, seed=1)
