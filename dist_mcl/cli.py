@@ -179,6 +179,23 @@ def status(
         Console().print(status_table(look()))
 
 
+@app.command()
+def params(config_file: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Say how many parameters each modality's stage trains; no weights are read or made.
+
+    Example: mcl params configs/pathweave_instructblip.yaml
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl.training.parameters import count, count_table
+
+    counts = count(experiment)
+    if as_json:
+        print(json.dumps(counts.facts(), indent=1))
+    else:
+        Console().print(count_table(counts))
+        print(counts.summary())
+
+
 @config_app.command()
 def show(config_file: ConfigFile, overrides: Overrides = None) -> None:
     """Print the complete configuration with every default filled in.
@@ -235,7 +252,8 @@ def _say_submitted(run: Path, jobs: dict[int, int]) -> None:
 
 
 def _write_report(path: Path) -> None:
-    from dist_mcl.report import collect, summary_table, write_report
+    from dist_mcl.question_config import ModalityIncremental
+    from dist_mcl.report import collect, modality_scores, modality_table, summary_table, write_report
     from dist_mcl.run_folder import RunFolder
 
     run_folder = RunFolder.open(path)
@@ -243,6 +261,8 @@ def _write_report(path: Path) -> None:
     write_report(data, run_folder.report)
     console = Console()
     console.print(summary_table(data))
+    if isinstance(run_folder.experiment.scenario, ModalityIncremental):
+        console.print(modality_table(modality_scores(run_folder)))
     console.print(f"report  {run_folder.report}", soft_wrap=True)
     if run_folder.store.exists():
         console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)

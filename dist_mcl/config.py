@@ -21,9 +21,13 @@ from pydantic import (
 )
 
 from dist_mcl import deepspeed_json
+from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
+from dist_mcl.modality_rules import check_fits_scenario
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.section import Section
 from stage_launchers import launcher_kinds
@@ -72,16 +76,11 @@ class TinyBackbone(Section):
     kind: Literal["tiny"] = "tiny"
 
 
-def _folder_or_id(value: str) -> str:
-    # A folder is meant from where the run is begun, wherever its processes run.
-    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
-
-
 class ViltBackbone(Section):
     """ViLT, arXiv 2102.03334, as Hugging Face stores it; see docs/vilt.md."""
 
     kind: Literal["vilt"] = "vilt"
-    path: Annotated[str, AfterValidator(_folder_or_id)] = Field(
+    path: CheckpointPath = Field(
         "dandelin/vilt-b32-mlm", description="folder of a checkpoint, or owner/model of one that was fetched"
     )
     max_text_tokens: int | None = Field(
@@ -98,9 +97,15 @@ class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
-        SmallBackbone | TinyBackbone | ViltBackbone, Field(discriminator="kind"), BeforeValidator(_named_kind)
+        SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone | QFormerBackbone,
+        Field(discriminator="kind"),
+        BeforeValidator(_named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
-    adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
+    adapter: Annotated[
+        SSFAdapter | LoRAAdapter | AdapterInAdapter | NoAdapter,
+        Field(discriminator="kind"),
+        BeforeValidator(_named_kind),
+    ] = Field(SSFAdapter(), description="a section with its kind, or the kind alone")
     head: Literal["linear", "cosine"] = Field(
         "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
     )
@@ -417,6 +422,7 @@ class Evaluation(Section):
         description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
         "arXiv 1611.07725",
     )
+    generation: Generation = Field(Generation(), description="of answers in words, where a question has no candidates")
 
 
 def _launcher_kind(value: str) -> str:
@@ -465,6 +471,11 @@ class Experiment(Section):
             raise ValueError(
                 "data is not for scenario.kind: modality_incremental, whose stages name their data; remove the section"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit_the_scenario(self) -> Experiment:
+        check_fits_scenario(self)
         return self
 
     @model_validator(mode="after")

@@ -79,12 +79,12 @@ def _work(run: RunFolder, folder: StageFolder, attempt: int | None, rank: int, s
     progress.begin("start")
     # The heavy imports come late, so that the progress file says "start" while they last.
     from dist_mcl.training.process_group import join_process_group
-    from dist_mcl.training.stage import StageRun
+    from dist_mcl.training.stages import stage_run
 
     group = join_process_group(run.experiment.training.step_timeout)
     number = group.broadcast(attempt)
     stop = StopRequests(signals, run.stop_file, folder.attempt(number), group)
-    StageRun(run, folder, number, group, progress, stop).finish()
+    stage_run(run)(run, folder, number, group, progress, stop).finish()
 
 
 def _report(error: Exception, attempt: Path | None, rank: int) -> int:

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
+from dist_mcl.packages.causal import checkpoint_files
+from dist_mcl.packages.hub import checkpoint_folder
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.dataset import Dataset
@@ -66,8 +70,7 @@ def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
 
 def _plan(path: Path, experiment: Experiment) -> RunFolder:
     if isinstance(experiment.scenario, ModalityIncremental):
-        check_data(experiment.scenario, modality_stages(experiment.scenario))
-        raise UserError("scenario.kind: modality_incremental is not trained yet; `mcl data check` reads its data")
+        return _plan_modalities(path, experiment, experiment.scenario)
     splits = open_splits(experiment.data, experiment.seed)
     train = splits["train"]
     groups = class_incremental(train.labels.tolist(), experiment.scenario, experiment.seed)
@@ -77,6 +80,29 @@ def _plan(path: Path, experiment: Experiment) -> RunFolder:
     if experiment.exemplars.budget:
         _check_budget(experiment, train, tokenizers, stages=len(groups))
     return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
+
+
+def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
+    """Modalities take the place of classes: one in each stage."""
+    backbone = experiment.model.backbone
+    if isinstance(backbone, CausalBackbone):
+        checkpoint_files(backbone)
+    elif isinstance(backbone, QFormerBackbone):
+        _check_has_weights(backbone)
+    stages = modality_stages(scenario)
+    check_data(scenario, stages)
+    names = [stage.modality for stage in stages]
+    return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
+
+
+def _check_has_weights(backbone: QFormerBackbone) -> None:
+    if backbone.path is not None:
+        checkpoint_folder(backbone.path)
+    elif backbone.layout != "tiny":
+        raise UserError(
+            f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
+            "checkpoint, or choose layout: tiny to try out"
+        )
 
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:

@@ -4,6 +4,7 @@ from dist_mcl.report.collect import collect
 from dist_mcl.report.compare import compare, comparison_table, outcome
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
 from dist_mcl.report.html import render_html, write_report
+from dist_mcl.report.modalities import modality_scores, modality_table
 from dist_mcl.report.table import summary_table
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "collect",
     "compare",
     "comparison_table",
+    "modality_scores",
+    "modality_table",
     "outcome",
     "render_html",
     "summary_table",
