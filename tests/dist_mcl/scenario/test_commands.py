@@ -42,7 +42,16 @@ def test_check_reads_every_stage(tmp_path: Path) -> None:
         for modality, name in modalities.items()
     ]
     path = tmp_path / "five.yaml"
-    path.write_text(json.dumps({"name": "five", "scenario": {"kind": "modality_incremental", "stages": stages}}))
+    experiment = {
+        "name": "five",
+        "exemplars": {"budget": 0},
+        "model": {
+            "backbone": {"kind": "causal-tiny", "media": dict.fromkeys(modalities)},
+            "adapter": {"kind": "adapter_in_adapter"},
+        },
+        "scenario": {"kind": "modality_incremental", "stages": stages},
+    }
+    path.write_text(json.dumps(experiment))
     result = CliRunner().invoke(app, ["check", str(path)])
     assert result.exit_code == 0, result.exception
     for number, modality in enumerate(modalities, start=1):

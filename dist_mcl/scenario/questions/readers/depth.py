@@ -58,7 +58,10 @@ def read_fusion(config: FusionDepthData, modality: str, split: Split) -> list[Qu
         for place, row in json_rows(folder / _TRAIN, "source"):
             items += _turns(folder, place, row) if row["source"] == "llava" else _caption(folder, place, row, "train")
     else:
-        for path in sorted([*folder.glob("CC3M_*.json"), *folder.glob("llava_*.json")]):
+        files = sorted([*folder.glob("CC3M_*.json"), *folder.glob("llava_*.json")])
+        if not files:
+            raise UserError(f"{folder}: has no file CC3M_*.json or llava_*.json; docs/data.md shows the layout")
+        for path in files:
             items += _validation(folder, path)
     return without_missing(items, config.missing_media)
 
@@ -104,6 +107,7 @@ def _validation(folder: Path, path: Path) -> Iterator[QuestionItem]:
         raise UserError(f"{path}: has no list of annotations; docs/data.md shows the layout")
     for number, row in enumerate(rows):
         place = f"{path}: row {number}"
+        _having(row, "image_id", place)
         if path.name.startswith("CC3M"):
             yield from _caption(folder, place, row, "val")
         else:

@@ -21,6 +21,12 @@ WRITERS = {
 }
 STAGES = """
 name: modalities
+exemplars: {budget: 0}
+model:
+  backbone:
+    kind: causal-tiny
+    media: {video: , audio: , depth: , point_cloud: , imu: {encoder: {kind: vectors, features: 3}}}
+  adapter: {kind: adapter_in_adapter}
 scenario:
   kind: modality_incremental
   stages:
