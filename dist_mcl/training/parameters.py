@@ -103,6 +103,8 @@ def count(experiment: Experiment) -> Counts:
             f"model: mcl params counts adapter-in-adapter on the backbone qformer, not {adapter.kind} on "
             f"{backbone_config.kind}; see configs/pathweave_instructblip.yaml"
         )
+    if not adapter.sites:
+        raise UserError("model.adapter.sites: none are said; mcl params counts those that are")
     assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
     stages = [stage.modality for stage in experiment.scenario.stages]
     base = [name for name in backbone_config.media if name not in stages]

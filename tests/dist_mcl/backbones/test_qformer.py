@@ -10,13 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import (
-    CLIPVisionConfig,
-    CLIPVisionModel,
-    InstructBlipForConditionalGeneration,
-    InstructBlipVideoConfig,
-    InstructBlipVideoForConditionalGeneration,
-)
+from transformers import CLIPVisionConfig, CLIPVisionModel, InstructBlipForConditionalGeneration
 
 from dist_mcl.adapters.adapter_in_adapter import (
     ModalityPaths,
@@ -134,16 +128,6 @@ def test_a_picture_is_read_as_hugging_faces_instructblip_reads_it(tmp_path: Path
             qformer_attention_mask=words.attention_mask,
         ).pooler_output[0]
     assert torch.allclose(embeddings, expected, atol=1e-5)
-
-
-def test_a_checkpoint_for_clips_is_taken_apart_alike(tmp_path: Path) -> None:
-    sizes = layout("tiny").to_dict()
-    parts = {name: sizes[name] for name in ("vision_config", "qformer_config", "text_config", "num_query_tokens")}
-    InstructBlipVideoForConditionalGeneration(InstructBlipVideoConfig(**parts)).save_pretrained(tmp_path)
-    byte_tokenizer().save_pretrained(tmp_path)
-    byte_tokenizer().save_pretrained(tmp_path / "qformer_tokenizer")
-    ours = assemble(*open_instructblip(tmp_path), CONFIG.media, CONFIG.prompt)
-    assert ours.media(batch(sample(0, "video")))["video"].embeddings.shape == (16, 32)
 
 
 def test_clips_and_recordings_go_through_the_qformer_unit_by_unit() -> None:

@@ -67,3 +67,5 @@ def test_what_cannot_be_counted_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"parents\.audio: smell is not learned before audio"):
         count(config.load(CONFIG, ["model.adapter.parents={audio: [smell]}"]))
+    with pytest.raises(UserError, match=r"model\.adapter\.sites: none are said"):
+        count(config.load(CONFIG, ["model.adapter.sites=[]"]))
