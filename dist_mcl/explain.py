@@ -51,7 +51,8 @@ class _Options:
         found = [one for one in types if issubclass(one, BaseModel)]
         if not isinstance(discriminator, str):
             return cls("", {"": found[0]} if found else {})
-        return cls(discriminator, {get_args(one.model_fields[discriminator].annotation)[0]: one for one in found})
+        tags = {one: get_args(one.model_fields[discriminator].annotation) for one in found}
+        return cls(discriminator, {tag: one for one, its in tags.items() for tag in its})
 
     @classmethod
     def of_elements(cls, annotation: Any) -> _Options | None:

@@ -16,13 +16,13 @@ from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
     grouped,
-    in_folder,
     media_item,
     prompted,
     text_of,
     without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
+from dist_mcl.scenario.readers.files import inside
 from dist_mcl.tokens import QuestionAnswer
 
 
@@ -44,7 +44,7 @@ def read(config: AudioCapsData, modality: str, split: Split) -> list[QuestionIte
 def _captions(path: Path, sounds: Path, one_by_one: bool) -> Iterator[QuestionItem]:
     rows = grouped(csv_rows(path, "youtube_id", "caption"), lambda row: row["youtube_id"])
     for name, same in rows.items():
-        sound = in_folder(sounds, f"{name}.wav", same[0][0])
+        sound = inside(sounds, f"{name}.wav", same[0][0])
         captions = tuple(text_of(row, "caption", place) for place, row in same)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
             yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), sound)
@@ -54,4 +54,4 @@ def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
     for place, row in csv_rows(path, "youtube_id", "question", "answer"):
         question = prompted("Question: {} Answer:", text_of(row, "question", place))
         asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa")
-        yield media_item(asked, in_folder(sounds, f"{row['youtube_id']}.wav", place))
+        yield media_item(asked, inside(sounds, f"{row['youtube_id']}.wav", place))

@@ -20,13 +20,13 @@ from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
     grouped,
-    in_folder,
     media_item,
     prompted,
     text_of,
     without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
+from dist_mcl.scenario.readers.files import inside
 from dist_mcl.tokens import QuestionAnswer
 
 _CAPTIONS = tuple(f"caption_{number}" for number in range(1, 6))
@@ -56,7 +56,7 @@ def read_aqa(config: ClothoAQAData, modality: str, split: Split) -> list[Questio
 
 def _captions(folder: Path, split: str, one_by_one: bool) -> Iterator[QuestionItem]:
     for place, row in csv_rows(folder / f"clotho_captions_{split}.csv", "file_name", *_CAPTIONS):
-        sound = in_folder(folder / split, row["file_name"], place)
+        sound = inside(folder / split, row["file_name"], place)
         captions = tuple(text_of(row, field, place) for field in _CAPTIONS)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
             yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), sound)
@@ -69,4 +69,4 @@ def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
         given = Counter(text_of(one, "answer", where) for where, one in same)
         question = prompted("Question: {} Answer:", text_of(row, "QuestionText", place))
         asked = QuestionAnswer(question, tuple(answer for answer, _ in given.most_common()), task="qa")
-        yield media_item(asked, in_folder(sounds, row["file_name"], place))
+        yield media_item(asked, inside(sounds, row["file_name"], place))

@@ -21,9 +21,9 @@ from typing import Any
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import FusionDepthData, SceneDepthData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.readers.rows import Row, in_folder, json_rows, media_item, text_of, without_missing
+from dist_mcl.scenario.questions.readers.rows import Row, json_rows, media_item, text_of, without_missing
 from dist_mcl.scenario.questions.splits import QuestionItem
-from dist_mcl.scenario.readers.files import read_json
+from dist_mcl.scenario.readers.files import inside, read_json
 from dist_mcl.tokens import QuestionAnswer
 
 CAPTION = "Describe the depth briefly."
@@ -129,7 +129,7 @@ def _scene(config: SceneDepthData, classes: Sequence[str], place: str, row: Row)
 
 def _map(folder: Path, picture: object, place: str) -> Path:
     """The depth map that belongs to a picture."""
-    return in_folder(folder, str(PurePosixPath(str(picture)).with_suffix(".png")) if picture else picture, place)
+    return inside(folder, str(PurePosixPath(str(picture)).with_suffix(".png")) if picture else picture, place)
 
 
 def _plain(text: str) -> str:

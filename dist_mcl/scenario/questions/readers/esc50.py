@@ -9,8 +9,9 @@ from __future__ import annotations
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ESC50Data
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.readers.rows import csv_rows, in_folder, media_item, text_of, without_missing
+from dist_mcl.scenario.questions.readers.rows import csv_rows, media_item, text_of, without_missing
 from dist_mcl.scenario.questions.splits import QuestionItem
+from dist_mcl.scenario.readers.files import inside
 from dist_mcl.tokens import QuestionAnswer
 
 
@@ -30,7 +31,7 @@ def read(config: ESC50Data, modality: str, split: Split) -> list[QuestionItem]:
             raise UserError(f"{place}: fold {row['fold']!r} is none of 1 to 5; get the file again")
         if (int(row["fold"]) == config.test_fold) == (split == "test"):
             asked = QuestionAnswer("describe the audio.", (name,), candidates, task="classification")
-            items.append(media_item(asked, in_folder(config.folder / "audio", row["filename"], place)))
+            items.append(media_item(asked, inside(config.folder / "audio", row["filename"], place)))
     return without_missing(items, config.missing_media)
 
 

@@ -18,7 +18,6 @@ from dist_mcl.question_config import MSRVTTData, MSVDData
 from dist_mcl.scenario.dataset import Split
 from dist_mcl.scenario.questions.readers.rows import (
     grouped,
-    in_folder,
     json_rows,
     media_item,
     prompted,
@@ -26,6 +25,7 @@ from dist_mcl.scenario.questions.readers.rows import (
     without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
+from dist_mcl.scenario.readers.files import inside
 from dist_mcl.tokens import QuestionAnswer
 
 CAPTION = "a short description."
@@ -57,7 +57,7 @@ def _read(config: MSRVTTData | MSVDData, split: Split, prompt: str) -> list[Ques
 
 def _captions(path: Path, videos: Path, one_by_one: bool) -> Iterator[QuestionItem]:
     for name, rows in grouped(json_rows(path, "video", "caption"), lambda row: row["video"]).items():
-        video = in_folder(videos, name, rows[0][0])
+        video = inside(videos, name, rows[0][0])
         captions = tuple(text_of(row, "caption", place) for place, row in rows)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
             yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), video)
@@ -67,4 +67,4 @@ def _answers(path: Path, videos: Path, prompt: str) -> Iterator[QuestionItem]:
     for place, row in json_rows(path, "video", "question", "answer"):
         question = prompted(prompt, text_of(row, "question", place))
         asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa")
-        yield media_item(asked, in_folder(videos, row["video"], place))
+        yield media_item(asked, inside(videos, row["video"], place))

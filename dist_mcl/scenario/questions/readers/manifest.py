@@ -14,9 +14,9 @@ from typing import Any
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ManifestData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.readers.rows import Row, in_folder, media_item, without_missing
+from dist_mcl.scenario.questions.readers.rows import Row, media_item, without_missing
 from dist_mcl.scenario.questions.splits import QuestionItem
-from dist_mcl.scenario.readers.files import read_jsonl
+from dist_mcl.scenario.readers.files import inside, read_jsonl
 from dist_mcl.tokens import QuestionAnswer
 
 _KEYS = frozenset({"media", "question", "answer", "answers", "task", "candidates"})
@@ -35,7 +35,7 @@ def _items(folder: Path, path: Path) -> list[QuestionItem]:
     items = []
     for number, row in read_jsonl(path):
         place = f"{path}: line {number}"
-        items.append(media_item(_question(row, place), in_folder(folder, row.get("media"), place)))
+        items.append(media_item(_question(row, place), inside(folder, row.get("media"), place)))
     return items
 
 

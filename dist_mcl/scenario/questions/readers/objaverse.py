@@ -17,13 +17,13 @@ from dist_mcl.question_config import ObjaverseData
 from dist_mcl.scenario.dataset import Split
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
-    in_folder,
     media_item,
     prompted,
     text_of,
     without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
+from dist_mcl.scenario.readers.files import inside
 from dist_mcl.tokens import QuestionAnswer
 
 _FILES = {
@@ -64,4 +64,4 @@ def _answers(path: Path, clouds: Path) -> Iterator[QuestionItem]:
 
 
 def _cloud(clouds: Path, sample_id: str, place: str) -> Path:
-    return in_folder(clouds, f"{sample_id}_8192.npz", place)
+    return inside(clouds, f"{sample_id}_8192.npz", place)

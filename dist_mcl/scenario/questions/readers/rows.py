@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal
 
 from dist_mcl.errors import UserError
 from dist_mcl.scenario.questions.splits import QuestionItem
-from dist_mcl.scenario.readers.files import inside, read_json
+from dist_mcl.scenario.readers.files import read_json
 from dist_mcl.tokens import QuestionAnswer
 
 Row = Mapping[str, Any]
@@ -45,11 +45,6 @@ def text_of(row: Row, field: str, place: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{place}: {field} {value!r} is no text; mend the row")
     return value.strip()
-
-
-def in_folder(folder: Path, name: object, place: str) -> Path:
-    """The path of a media file that a row names. Raises UserError where the name leads out of the folder."""
-    return inside(folder, name, place)
 
 
 def media_item(question: QuestionAnswer, path: Path) -> QuestionItem:
