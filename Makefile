@@ -11,8 +11,9 @@ quickstart: setup models
 test: setup models
 	$(BIN)/pytest
 
+# Three at once on two cores: the tests on Slurm mostly wait for it.
 test-all: setup models
-	$(BIN)/pytest -m 'not network' --durations=30
+	$(BIN)/pytest -n 3 -m 'not network' --durations=30
 
 lint: setup
 	$(BIN)/ruff check .

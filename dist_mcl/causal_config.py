@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from dist_mcl.modality_config import ImportPath, ModalityName
-from dist_mcl.section import Section
+from dist_mcl.section import Section, named_kind
 
 
 class PictureFeatures(Section):
@@ -59,14 +59,10 @@ _USUAL = {
 }
 
 
-def _named_kind(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 class Medium(Section):
     """How a language model is shown one modality."""
 
-    encoder: Annotated[Encoder, Field(discriminator="kind"), BeforeValidator(_named_kind)] = Field(
+    encoder: Annotated[Encoder, Field(discriminator="kind"), BeforeValidator(named_kind)] = Field(
         description="a section with its kind, or the kind alone"
     )
     cue: str = Field(description="what is said before its tokens, such as 'image: '")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import sys
@@ -17,6 +18,7 @@ from dist_mcl import __version__, config
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.packages.commands import app as models_app
 from dist_mcl.scenario.commands import app as data_app
+from dist_mcl.scenario.commands import track
 from exemplar_store import StoreError
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def run(
     experiment = config.load(config_file, changes)
     from dist_mcl.coordinator.start import default_folder, open_or_begin
 
-    _finish(open_or_begin(folder or default_folder(experiment, changes), experiment))
+    _finish(open_or_begin(folder or default_folder(experiment, changes), experiment, _data_bar))
 
 
 @app.command()
@@ -73,19 +75,19 @@ def submit(
     Example: mcl submit configs/quickstart.yaml --cluster slurm/profiles/gpu.yaml
     """
     experiment = config.load(config_file, overrides or [])
-    from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
+    from dist_mcl.coordinator.start import begin, default_folder, open_or_plan
     from dist_mcl.coordinator.submit import batch_scripts, check_cluster, load_cluster, submit_run
 
     profile = load_cluster(cluster)
     place = folder or default_folder(experiment, overrides or [])
-    planned = open_or_plan(place, experiment)
+    planned = open_or_plan(place, experiment, _data_bar)
     scripts = batch_scripts(planned, profile)
     if dry_run:
         print("\n".join(scripts.values()), end="")
     else:
         for warning in check_cluster(planned, profile):
             print(f"mcl: warning: {warning}", file=sys.stderr)
-        _say_submitted(place, submit_run(open_or_begin(place, experiment), cluster))
+        _say_submitted(place, submit_run(begin(planned), cluster))
 
 
 @app.command()
@@ -138,7 +140,7 @@ def compare(
 
     Example: mcl compare runs/quickstart*
     """
-    from dist_mcl.report import compare, comparison_table, outcome
+    from dist_mcl.display import compare, comparison_table, outcome
     from dist_mcl.run_folder import RunFolder
 
     rows = compare([outcome(RunFolder.open(path)) for path in run_folders])
@@ -158,7 +160,7 @@ def status(
 
     Example: mcl status runs/quickstart --watch
     """
-    from dist_mcl.coordinator.submit import queue_states
+    from dist_mcl.coordinator.submit import queued_jobs
     from dist_mcl.display import status_rows, status_table, watch_status
     from dist_mcl.run_folder import RunFolder
 
@@ -166,7 +168,7 @@ def status(
 
     def look() -> list[dict[str, object]]:
         try:
-            return status_rows(begun, queue_states(begun))
+            return status_rows(begun, queued_jobs(begun))
         except UserError as error:
             print(f"mcl: {error}; the jobs are shown without their state", file=sys.stderr)
             return status_rows(begun)
@@ -194,6 +196,34 @@ def params(config_file: ConfigFile, overrides: Overrides = None, as_json: AsJson
     else:
         Console().print(count_table(counts))
         print(counts.summary())
+
+
+@app.command()
+def doctor(
+    config_file: Annotated[
+        Path | None, typer.Argument(help="YAML file of an experiment; default values when left out")
+    ] = None,
+    overrides: Overrides = None,
+    folder: Annotated[Path, typer.Option(help="where runs are to be kept")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed, what this machine offers, and whether an experiment has all that it needs.
+
+    Ends with 1 where something is missing. It tries the folder out, and leaves nothing behind.
+
+    Example: mcl doctor configs/quickstart.yaml --set launcher.kind=mpi --folder /scratch/me/runs
+    """
+    experiment = config.load(config_file, overrides or []) if config_file else config.defaults(overrides or [])
+    from dist_mcl.doctor import examine, print_findings
+
+    with Console(stderr=True).status("looking"):
+        findings = list(examine(experiment, folder))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        print_findings(findings)
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
 
 
 @config_app.command()
@@ -266,6 +296,9 @@ def _write_report(path: Path) -> None:
     console.print(f"report  {run_folder.report}", soft_wrap=True)
     if run_folder.store.exists():
         console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)
+
+
+_data_bar = functools.partial(track, patience=30)
 
 
 def main() -> None:

@@ -29,7 +29,8 @@ from dist_mcl.explain import explain
 from dist_mcl.modality_rules import check_fits_scenario
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
-from dist_mcl.section import Section
+from dist_mcl.section import Section, named_kind
+from dist_mcl.store_config import ImageCodec, JpegCodec, StoreRules, loses_by_recoding
 from stage_launchers import launcher_kinds
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -88,23 +89,18 @@ class ViltBackbone(Section):
     )
 
 
-def _named_kind(value: object) -> object:
-    """`{kind: mean}` for a plain `mean`."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
 class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
         SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone | QFormerBackbone,
         Field(discriminator="kind"),
-        BeforeValidator(_named_kind),
+        BeforeValidator(named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
     adapter: Annotated[
         SSFAdapter | LoRAAdapter | AdapterInAdapter | NoAdapter,
         Field(discriminator="kind"),
-        BeforeValidator(_named_kind),
+        BeforeValidator(named_kind),
     ] = Field(SSFAdapter(), description="a section with its kind, or the kind alone")
     head: Literal["linear", "cosine"] = Field(
         "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
@@ -355,10 +351,10 @@ class Exemplars(Section):
         description="who is remembered first: of each class those that keep its mean, any, the least certain, the "
         "farthest apart, or those most like the others; reservoir: an even draw from all that ever arrived",
     )
-    scores: Annotated[Scores, Field(discriminator="kind"), BeforeValidator(_named_kind)] = Field(
+    scores: Annotated[Scores, Field(discriminator="kind"), BeforeValidator(named_kind)] = Field(
         AttentionScores(), description="what masks are made from; a section with its kind, or the kind alone"
     )
-    masker: Annotated[Masker, Field(discriminator="kind"), BeforeValidator(_named_kind)] = Field(
+    masker: Annotated[Masker, Field(discriminator="kind"), BeforeValidator(named_kind)] = Field(
         MeanMasker(), description="which tokens are kept; a section with its kind, or the kind alone"
     )
     text_mask: Literal["cross_modal", "class", "full"] = Field(
@@ -369,7 +365,10 @@ class Exemplars(Section):
     dropped: Literal["absent", "black"] = Field(
         "absent", description="in replay, dropped patches are not there and cost nothing, or are black"
     )
-    jpeg_quality: int = Field(90, ge=1, le=95)
+    image_codec: ImageCodec = Field(
+        JpegCodec(), description="how pictures are stored; a section with its kind, or the kind alone"
+    )
+    store: StoreRules = StoreRules()
     remask: float = Field(
         1.0,
         gt=0,
@@ -401,6 +400,15 @@ class Exemplars(Section):
             raise ValueError(
                 f"remask {self.remask} cannot take patches from pictures that masker {masker.kind} stores at a lower "
                 "resolution; remove it, or choose another masker"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_masked_again_is_not_coded_again(self) -> Exemplars:
+        if self.remask < 1 and loses_by_recoding(self.image_codec):
+            raise ValueError(
+                f"remask {self.remask} would code pictures of image_codec {self.image_codec.kind} again in every "
+                "stage, each time with loss; remove it, or choose jpeg or a lossless code"
             )
         return self
 
@@ -521,7 +529,13 @@ class Experiment(Section):
 
 
 # How a run is called and launched, and how it goes about to survive: may be changed when it is continued.
-_NO_PART_OF_RESULT = ("name", "launcher", "training.checkpoint", "training.step_timeout")
+_NO_PART_OF_RESULT = (
+    "name",
+    "launcher",
+    "training.checkpoint",
+    "training.step_timeout",
+    "exemplars.store.evict_first",
+)
 
 
 def is_part_of_result(override: str) -> bool:
@@ -544,12 +558,25 @@ def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise UserError(f"{path}: the configuration must be a mapping of keys to values, got {type(raw).__name__}")
+    return _experiment(raw, overrides, str(path))
+
+
+def defaults(overrides: Iterable[str] = ()) -> Experiment:
+    """An experiment of default values, and overrides as in `load`.
+
+    Raises:
+        UserError: an unknown key or a wrong value, an override that is not `key=value`.
+    """
+    return _experiment({"name": "defaults"}, overrides, "--set")
+
+
+def _experiment(raw: dict[str, Any], overrides: Iterable[str], place: str) -> Experiment:
     for override in overrides:
         _apply(raw, override)
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {line}" for line in explain(error, Experiment))) from error
+        raise UserError("\n".join(f"{place}: {line}" for line in explain(error, Experiment))) from error
 
 
 def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -7,7 +7,7 @@ sets are, where they come from and how their folders look: docs/data.md.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -16,11 +16,33 @@ from dist_mcl.section import Section
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
 
 
+class Absent(Section):
+    """Which shares of the samples lack a modality; none lacks both."""
+
+    image: float = Field(0.0, ge=0, le=1, description="share without a picture")
+    text: float = Field(0.0, ge=0, le=1, description="share without a text")
+
+    @model_validator(mode="after")
+    def _one_stays(self) -> Absent:
+        if self.image + self.text > 1:
+            raise ValueError(f"image {self.image} and text {self.text} are more than 1 together; lower one of them")
+        return self
+
+
 class _Source(Section):
     modalities: tuple[Literal["image", "text"], ...] = Field(
         ("image", "text"), min_length=1, description="what of each sample is seen; text alone is a control"
     )
     max_per_class: int | None = Field(None, ge=1, description="training and test samples of a class, for quick trials")
+    absent_in_train: Absent = Field(Absent(), description="what training samples lack, and so exemplars of them")
+    absent_in_test: Absent = Field(Absent(), description="what test samples lack")
+
+    @model_validator(mode="after")
+    def _nothing_is_lost_that_is_all(self) -> Self:
+        for name, absent in (("absent_in_train", self.absent_in_train), ("absent_in_test", self.absent_in_test)):
+            if len(self.modalities) == 1 and (absent.image or absent.text):
+                raise ValueError(f"{name} needs modalities: [image, text]; with one of them nothing would be left")
+        return self
 
 
 class _Drawings(_Source):
@@ -44,8 +66,9 @@ class CddaData(_Drawings):
 
 class _Photographs(_Source):
     folder: Folder = Field(description="where the dataset lies, see docs/data.md for its layout")
-    missing_text: Literal["refuse", "skip"] = Field(
-        "refuse", description="a picture without a text: refuse the data, or leave the picture out"
+    missing_text: Literal["refuse", "skip", "empty"] = Field(
+        "refuse",
+        description="a picture without a text: refuse the data, leave the picture out, or learn from the picture alone",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from dist_mcl.section import Section
+from dist_mcl.section import Section, named_kind
 
 
 class ImageTokens(Section):
@@ -117,12 +117,7 @@ TOKENS = {
     for kind in (ImageTokens, VideoTokens, AudioTokens, DepthTokens, PointTokens, FeatureTokens)
 }
 
-
-def _named_kind(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
-
-
-TokensConfig = Annotated[Annotated[AnyTokens, Field(discriminator="kind")], BeforeValidator(_named_kind)]
+TokensConfig = Annotated[Annotated[AnyTokens, Field(discriminator="kind")], BeforeValidator(named_kind)]
 ModalityName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from dist_mcl.causal_config import CheckpointPath, CustomFeatures, VectorFeatures
 from dist_mcl.modality_config import ModalityName
-from dist_mcl.section import Section
+from dist_mcl.section import Section, named_kind
 
 
 class InstructBlipFeatures(Section):
@@ -24,17 +24,13 @@ class HuggingFaceFeatures(Section):
     path: str = Field(description="folder of a checkpoint, or owner/model of one that was fetched")
 
 
-def _named_kind(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
-
-
 class QFormerMedium(Section):
     """How the Q-Former is shown one modality."""
 
     encoder: Annotated[
         InstructBlipFeatures | HuggingFaceFeatures | VectorFeatures | CustomFeatures,
         Field(discriminator="kind"),
-        BeforeValidator(_named_kind),
+        BeforeValidator(named_kind),
     ] = Field(InstructBlipFeatures(), description="a section with its kind, or the kind alone")
     units: bool = Field(
         False, description="a clip's moments, a recording's windows: the Q-Former sees them one by one, not all at once"

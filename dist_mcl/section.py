@@ -19,3 +19,8 @@ class Section(BaseModel):
             if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
                 raise ValueError(f"{name} is no switch, write a value other than {str(value).lower()}")
         return values
+
+
+def named_kind(value: object) -> object:
+    """`{kind: mean}` for a plain `mean`, so that a section may be written as the kind alone."""
+    return {"kind": value} if isinstance(value, str) else value

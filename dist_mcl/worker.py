@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 import traceback
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from dist_mcl.coordinator.outcome import judge, next_state
 from dist_mcl.errors import UserError
 from dist_mcl.files import write_json
 from dist_mcl.run_folder import ProgressFile, RunFolder, RunLock, StageFolder
@@ -67,11 +69,14 @@ def _arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _attempt_by_hand(run: RunFolder, folder: StageFolder) -> Iterator[int]:
-    """What a coordinator does, where a person starts the workers: hold the lock and begin an attempt."""
+    """What a coordinator does, where a person starts the workers: hold the lock, begin an attempt, note its end."""
     with RunLock(run.path):
         attempt = folder.new_attempt()
-        folder.write_state(replace(folder.state, status="running", attempt=attempt, reason=None))
+        state = replace(folder.state, status="running", attempt=attempt, reason=None)
+        folder.write_state(replace(state, job=os.environ.get("SLURM_JOB_ID")))
         yield attempt
+        outcome = judge(folder, attempt, code=FAILED)
+        folder.write_state(next_state(folder.state, outcome, retries=0, is_cancelled=run.stop_file.exists()))
 
 
 def _work(run: RunFolder, folder: StageFolder, attempt: int | None, rank: int, signals: StopSignals) -> None:

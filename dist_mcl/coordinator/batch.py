@@ -7,6 +7,7 @@ yet, or its processes vanished, so it is to be queued again later; 2 a user's mi
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -37,6 +38,8 @@ def run_stage(run: RunFolder, number: int, launcher: Launcher) -> int:
         print(f"stage {number} waits for stages {waits_for}", flush=True)
         return NOT_READY
     with RunLock(run.path):
+        # Not always the job that `mcl submit` wrote down: the script can be submitted by hand, too.
+        folder.write_state(replace(folder.state, job=os.environ.get("SLURM_JOB_ID")))
         if run.stop_file.exists():
             folder.write_state(replace(folder.state, status="cancelled", reason="cancelled before it began"))
             return FAILED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from dist_mcl.files import read_json
@@ -18,6 +19,7 @@ _PEER_LOST = re.compile(
     r"PeerLostError|Connection closed by peer|Connection reset by peer|Broken pipe|Timed out waiting|Socket Timeout|"
     r"[Ww]atchdog|ncclRemoteError|ncclSystemError|wait timeout"
 )
+_LONGEST_QUOTE = 200
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def judge(folder: StageFolder, attempt: int, code: int) -> Outcome:
     if records:
         return Outcome("lost", f"a process vanished while others waited for it ({records[0]['reason']})")
     ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code} and no word"
-    return Outcome("lost", f"a process {ended}")
+    said = _last_error(files / "launcher.log")
+    return Outcome("lost", f"a process {ended}" + (f"; its launcher says: {said}" if said else ""))
 
 
 def next_state(state: StageState, outcome: Outcome, retries: int, is_cancelled: bool) -> StageState:
@@ -76,6 +79,11 @@ def next_state(state: StageState, outcome: Outcome, retries: int, is_cancelled: 
     after = replace(after, failures=state.failures + 1)
     may_retry = outcome.kind == "lost" and after.failures <= retries
     return replace(after, status="waiting" if may_retry else "failed")
+
+
+def _last_error(log: Path) -> str | None:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    return next((line.strip()[:_LONGEST_QUOTE] for line in reversed(lines) if "error" in line.lower()), None)
 
 
 def _says_peer_lost(record: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from dist_mcl.config import Launcher as LauncherConfig
 from dist_mcl.coordinator.outcome import judge, next_state
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, StageState, read_progress
@@ -44,7 +45,8 @@ def make_attempt(run: RunFolder, folder: StageFolder, launcher: Launcher, watch:
     """One attempt at a stage, to its end; the state that follows from it is written and returned.
 
     Raises:
-        UserError: the attempt ended with a mistake that the user can mend, or results of the stage were changed.
+        UserError: the attempt ended with a mistake that the user can mend, the launcher cannot start it as configured,
+            or results of the stage were changed.
     """
     if changed := folder.damage():
         # Later stages and the memory build upon what was there: doing it again would not give the same.
@@ -54,7 +56,11 @@ def make_attempt(run: RunFolder, folder: StageFolder, launcher: Launcher, watch:
     state = replace(folder.state, status="running", attempt=folder.new_attempt(), reason=None)
     folder.write_state(state)
     begun = time.time()
-    code = _run_workers(run, folder, state.attempt, launcher, watch)
+    try:
+        code = _run_workers(run, folder, state.attempt, launcher, watch)
+    except LauncherError as error:
+        folder.write_state(replace(state, status="failed", reason=str(error)))
+        raise UserError(str(error)) from error
     outcome = judge(folder, state.attempt, code)
     state = replace(state, seconds=state.seconds + time.time() - begun)
     state = next_state(state, outcome, run.experiment.launcher.retries, run.stop_file.exists())
@@ -86,10 +92,7 @@ def _launcher(run: RunFolder) -> Launcher:
 
 
 def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, launcher: Launcher, watch: Watch) -> int:
-    try:
-        handle = launcher.launch(_job(run, folder, attempt))
-    except LauncherError as error:
-        raise UserError(str(error)) from error
+    handle = launcher.launch(_job(run, folder, attempt))
     try:
         while (code := handle.poll()) is None:
             progress = read_progress(folder.attempt(attempt) / "progress.json")
@@ -104,7 +107,6 @@ def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, launcher: La
 
 def _job(run: RunFolder, folder: StageFolder, attempt: int) -> Job:
     wanted = run.experiment.launcher
-    threads = wanted.threads or max(1, (os.cpu_count() or 1) // wanted.processes)
     argv = [sys.executable, "-m", "dist_mcl.worker"]
     argv += ["--run", str(run.path.resolve()), "--stage", str(folder.number), "--attempt", str(attempt)]
     return Job(
@@ -113,5 +115,17 @@ def _job(run: RunFolder, folder: StageFolder, attempt: int) -> Job:
         nodes=wanted.nodes,
         name=f"{run.experiment.name}-{folder.number}",
         log_dir=folder.attempt(attempt),
-        env={"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
+        env={"OMP_NUM_THREADS": str(threads_of(wanted)), "TOKENIZERS_PARALLELISM": "false"},
     )
+
+
+def threads_of(launcher: LauncherConfig) -> int:
+    """CPU threads of each process on this machine, or on machines like it."""
+    return launcher.threads or max(1, usable_cores() // launcher.processes)
+
+
+def usable_cores() -> int:
+    """Processor cores of this machine that this process, or the Slurm job that it belongs to, may use."""
+    mine = len(os.sched_getaffinity(0))
+    # A cluster that does not bind jobs to their cores shows all of the node's.
+    return min(mine, int(os.environ.get("SLURM_CPUS_ON_NODE", mine)))

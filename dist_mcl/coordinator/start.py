@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,23 @@ from dist_mcl.packages.hub import checkpoint_folder
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
+from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.scenario.questions.stages import check_data, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
-from exemplar_store import Exemplar, ExemplarStore, StoreError, Tokens, encode, minimum_bytes
+from dist_mcl.store_config import StoreRules
+from exemplar_store import (
+    BudgetPolicy,
+    Codec,
+    EncodedExemplar,
+    Exemplar,
+    ExemplarStore,
+    StoreError,
+    Tokens,
+    encode,
+    minimum_bytes,
+)
 
 _LONGEST_NAME = 150  # of a folder; file systems take 255 bytes
 
@@ -39,20 +52,27 @@ def default_folder(experiment: Experiment, overrides: Sequence[str]) -> Path:
     return Path("runs") / name
 
 
-def open_or_begin(path: Path, experiment: Experiment) -> RunFolder:
+def open_or_begin(path: Path, experiment: Experiment, track: Track = untold) -> RunFolder:
     """The run in `path`, begun now if there is none.
+
+    Args:
+        track: shows how far the look at the data has got.
 
     Raises:
         UserError: as `open_or_plan`, or the folder or the store cannot be made.
     """
-    run = open_or_plan(path, experiment)
-    if not RunFolder.exists(path):
+    return begin(open_or_plan(path, experiment, track))
+
+
+def begin(run: RunFolder) -> RunFolder:
+    """Write down a run that was planned, if it is not yet, and make its store. Raises as `open_or_begin`."""
+    if not RunFolder.exists(run.path):
         run.write()
     _open_store(run)
     return run
 
 
-def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
+def open_or_plan(path: Path, experiment: Experiment, track: Track = untold) -> RunFolder:
     """The run in `path`, or the one that would begin there; nothing is written.
 
     Raises:
@@ -65,10 +85,10 @@ def open_or_plan(path: Path, experiment: Experiment) -> RunFolder:
         return RunFolder(path, experiment, run.plan)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path}: is not empty and holds no run; choose another folder with --run")
-    return _plan(path, experiment)
+    return _plan(path, experiment, track)
 
 
-def _plan(path: Path, experiment: Experiment) -> RunFolder:
+def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
     if isinstance(experiment.scenario, ModalityIncremental):
         return _plan_modalities(path, experiment, experiment.scenario)
     splits = open_splits(experiment.data, experiment.seed)
@@ -76,7 +96,7 @@ def _plan(path: Path, experiment: Experiment) -> RunFolder:
     groups = class_incremental(train.labels.tolist(), experiment.scenario, experiment.seed)
     tokenizers = open_tokenizers(experiment.model)
     for split in ("test", "train"):
-        splits[split].check()
+        splits[split].check(track)
     if experiment.exemplars.budget:
         _check_budget(experiment, train, tokenizers, stages=len(groups))
     return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
@@ -113,18 +133,40 @@ def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers
         tokens[LOGITS] = Tokens.full(logits, logits.shape)
     whole = Exemplar(sample.id, sample.class_id, stage=1, rank=0, score=0.0, tokens=tokens)
     codecs = codecs_for(experiment.exemplars, tokenizers.text.vocabulary_size, tokenizers.image.patch)
+    rules = experiment.exemplars.store
     needed = minimum_bytes(
-        encode(whole, codecs),
+        _encoded(whole, codecs),
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, stages + 1),
         class_names={sample.class_id: train.classes[sample.class_id]},
+        policy=_policy(rules, train.classes),
+        keep_generations=rules.keep_generations,
     )
     if experiment.exemplars.budget < needed:
         raise UserError(
             f"exemplars.budget: {experiment.exemplars.budget} bytes cannot hold one exemplar, a store with one "
             f"takes up to {needed} bytes; choose more, or 0 for no memory"
         )
+
+
+def _encoded(whole: Exemplar, codecs: Mapping[str, Codec]) -> EncodedExemplar:
+    try:
+        return encode(whole, codecs)
+    except StoreError as error:  # a codec that is not installed, or whose file format is too small for the picture
+        raise UserError(f"exemplars.image_codec: {error}") from error
+
+
+def _policy(rules: StoreRules, class_names: Sequence[str]) -> BudgetPolicy:
+    """The store's policy, which knows classes by their numbers."""
+    if rules.share != "class":
+        return BudgetPolicy(share=rules.share, weights=rules.weights)
+    numbers = {name: str(number) for number, name in enumerate(class_names)}
+    if unknown := [name for name in rules.weights if name not in numbers]:
+        close = difflib.get_close_matches(unknown[0], numbers, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"classes: {', '.join(numbers)}"[:300]
+        raise UserError(f"exemplars.store.weights: no class is called {unknown[0]!r}; {mend}")
+    return BudgetPolicy(share="class", weights={numbers[name]: weight for name, weight in rules.weights.items()})
 
 
 def _open_store(run: RunFolder) -> None:
@@ -142,7 +184,14 @@ def _open_store(run: RunFolder) -> None:
                 f"remove {run.path} and begin again"
             )
         else:
-            ExemplarStore.create(run.store, budget_bytes=budget, run_id=run.plan.run_id)
+            rules = run.experiment.exemplars.store
+            ExemplarStore.create(
+                run.store,
+                budget_bytes=budget,
+                run_id=run.plan.run_id,
+                policy=_policy(rules, run.plan.class_names),
+                keep_generations=rules.keep_generations,
+            )
     except StoreError as error:
         raise UserError(str(error)) from error
 

@@ -14,7 +14,7 @@ from stage_launchers import LauncherError
 from stage_launchers.batch import BatchJob, render
 from stage_launchers.partition import partitions, refusal, warnings
 from stage_launchers.profile import Profile, load_profile
-from stage_launchers.queue import cancel, query, release, submit
+from stage_launchers.queue import QueuedJob, cancel, query, release, submit
 
 
 def load_cluster(path: Path) -> Profile:
@@ -84,19 +84,20 @@ def submit_run(run: RunFolder, cluster: Path) -> dict[int, int]:
 
 
 def withdraw(folders: list[StageFolder]) -> None:
-    """Take the jobs of stages back that have not begun.
+    """Take the jobs of stages back that have not begun; some may have left the queue already.
 
     Raises:
         UserError: Slurm does not answer.
     """
     try:
-        cancel([int(folder.state.job) for folder in folders if folder.state.job])
+        jobs = query(int(folder.state.job) for folder in folders if folder.state.job)
+        cancel([number for number, job in jobs.items() if not job.is_over])
     except LauncherError as error:
         raise UserError(str(error)) from error
 
 
-def queue_states(run: RunFolder) -> dict[str, str]:
-    """What Slurm says of the run's jobs, by job number; empty where nothing was submitted.
+def queued_jobs(run: RunFolder) -> dict[str, QueuedJob]:
+    """What Slurm says of the run's jobs, by job number, without those that it has forgotten.
 
     Raises:
         UserError: Slurm does not answer.
@@ -105,11 +106,7 @@ def queue_states(run: RunFolder) -> dict[str, str]:
         jobs = query(int(folder.state.job) for folder in run.stages() if folder.state.job)
     except LauncherError as error:
         raise UserError(str(error)) from error
-    waiting = {"PENDING": " ({reason})"}
-    return {
-        str(number): job.state.lower() + waiting.get(job.state, "").format(reason=job.reason)
-        for number, job in jobs.items()
-    }
+    return {str(number): job for number, job in jobs.items()}
 
 
 def profile_copy(run: RunFolder) -> Path:

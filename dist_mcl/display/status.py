@@ -9,12 +9,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, read_progress
+from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, StageState, read_progress
 from dist_mcl.units import duration, size
+from stage_launchers.queue import QueuedJob
 
 Row = dict[str, object]
-# What the cluster says of its jobs, by job number; empty for a run that was not submitted.
-Queue = Mapping[str, str]
+# What the cluster says of the run's jobs, by job number, without those that it has forgotten.
+Queue = Mapping[str, QueuedJob]
 _SECONDS_BETWEEN_LOOKS = 1.0
 _STYLES = {
     "done": "green",
@@ -23,6 +24,7 @@ _STYLES = {
     "interrupted": "yellow",
     "cancelled": "yellow",
     "damaged": "red",
+    "dropped": "red",
 }
 
 
@@ -30,10 +32,10 @@ def status_rows(run: RunFolder, queue: Queue | None = None) -> list[Row]:
     """One record per stage of a run, for people and for scripts.
 
     Args:
-        queue: the state of the run's jobs, by job number.
+        queue: None when the cluster was not asked, or does not answer.
     """
     is_live = RunLock(run.path).is_held()
-    return [_row(folder, is_live, queue or {}) for folder in run.stages()]
+    return [_row(folder, is_live, queue) for folder in run.stages()]
 
 
 def status_table(rows: list[Row]) -> Table:
@@ -55,21 +57,15 @@ def watch_status(look: Callable[[], list[Row]]) -> None:
         while True:
             rows = look()
             live.update(Group(status_table(rows)), refresh=True)
-            if not any(row["status"] in ("running", "submitted", "yielded") for row in rows):
+            if not any(row["status"] in ("running", "submitted") for row in rows):
                 return
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _row(folder: StageFolder, is_live: bool, queue: Queue) -> Row:
+def _row(folder: StageFolder, is_live: bool, queue: Queue | None) -> Row:
     state = folder.state
-    status: str = state.status
-    if folder.is_done():
-        status = "done"
-    elif folder.damage():
-        status = "damaged"
-    in_queue = queue.get(state.job) if state.job else None
-    if status == "running" and not is_live and in_queue is None:
-        status = "interrupted"
+    job = queue.get(state.job) if queue and state.job else None
+    status = _status(folder, state, is_live, job, is_known=queue is not None)
     progress = read_progress(folder.attempt(state.attempt) / "progress.json") if status == "running" else None
     memory = folder.record("memorise") or {}
     return {
@@ -77,11 +73,31 @@ def _row(folder: StageFolder, is_live: bool, queue: Queue) -> Row:
         "status": status,
         **_progress(progress),
         "attempts": state.attempt,
-        "job": f"{state.job} {in_queue}" if in_queue else state.job,
+        "job": f"{state.job} {_words(job)}" if job else state.job,
         "exemplars": memory.get("exemplars"),
         "bytes": memory.get("bytes"),
         "reason": state.reason,
     }
+
+
+def _status(folder: StageFolder, state: StageState, is_live: bool, job: QueuedJob | None, is_known: bool) -> str:
+    """What the run folder says, corrected by who works on the run, and by what the cluster knows of the stage's job."""
+    if folder.is_done():
+        return "done"
+    if folder.damage():
+        return "damaged"
+    is_queued = job is not None and not job.is_over
+    if state.status == "running":
+        if is_live or (job is not None and job.state == "RUNNING"):
+            return "running"
+        return "submitted" if is_queued else "interrupted"
+    if state.status in ("submitted", "yielded", "waiting") and is_queued:
+        return "submitted"
+    return "dropped" if state.status == "submitted" and is_known else state.status
+
+
+def _words(job: QueuedJob) -> str:
+    return job.state.lower() + (f" ({job.reason})" if job.state == "PENDING" else "")
 
 
 def _progress(progress: Progress | None) -> Row:

@@ -11,12 +11,17 @@ from dist_mcl.packages.models import MODELS, model_dir
 LANGUAGE_MODEL = "language model"
 
 
+def checkpoint_names(config: CausalBackbone) -> dict[str, str]:
+    """Models by what they are: the language model, and each pretrained encoder by its kind."""
+    kinds = sorted({medium.encoder.kind for medium in config.media.values()} & MODELS.keys())
+    return {LANGUAGE_MODEL: config.path, **{kind: kind for kind in kinds}}
+
+
 def checkpoint_files(config: CausalBackbone) -> dict[str, Path]:
-    """Folders by what is in them: the language model, and each pretrained encoder by its kind.
+    """Folders of these models, likewise.
 
     Raises:
         UserError: one was not fetched.
     """
-    kinds = sorted({medium.encoder.kind for medium in config.media.values()} & MODELS.keys())
-    language_model = model_dir(config.path) if config.path in MODELS else checkpoint_folder(config.path)
-    return {LANGUAGE_MODEL: language_model, **{kind: model_dir(kind) for kind in kinds}}
+    names = checkpoint_names(config)
+    return {part: model_dir(name) if name in MODELS else checkpoint_folder(name) for part, name in names.items()}

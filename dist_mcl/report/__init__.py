@@ -1,7 +1,6 @@
-"""What a run learned, forgot and kept, as an HTML page and a short table; and several runs side by side."""
+"""One HTML page and one short table that say what a run learned, forgot and kept. Filled from plain data."""
 
 from dist_mcl.report.collect import collect
-from dist_mcl.report.compare import compare, comparison_table, outcome
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
 from dist_mcl.report.html import render_html, write_report
 from dist_mcl.report.modalities import modality_scores, modality_table
@@ -15,11 +14,8 @@ __all__ = [
     "StageRecord",
     "Word",
     "collect",
-    "compare",
-    "comparison_table",
     "modality_scores",
     "modality_table",
-    "outcome",
     "render_html",
     "summary_table",
     "write_report",

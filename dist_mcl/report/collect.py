@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from importlib.metadata import version
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from dist_mcl.modalities.image import unpatchify
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.modalities.tokenizers import open_tokenizers
 from dist_mcl.report.data import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
-from dist_mcl.run_folder import STEPS, RunFolder, StageFolder
+from dist_mcl.run_folder import RunFolder
+from dist_mcl.store_config import whole_picture
 from dist_mcl.tokens import Tokens
 from exemplar_store import StoreReader
 
@@ -33,7 +33,7 @@ def collect(run: RunFolder) -> ReportData:
         UserError: no stage is finished yet.
         StoreError: the run's store cannot be read.
     """
-    finished = finished_records(run)
+    finished = run.finished_records()
     if not finished:
         raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
     metrics = [records["evaluate"] for records in finished]
@@ -47,16 +47,11 @@ def collect(run: RunFolder) -> ReportData:
         classes=_classes(run, _accuracies(metrics[-1]), memory["classes"]),
         # Without pictures the record says 0.
         whole_image_bytes=memory["whole_image_bytes"] or None,
+        whole_image_quality=whole_picture(run.experiment.exemplars.image_codec).quality,
         gallery=_gallery(run, len(finished)) if memory["exemplars"] and _has_pictures(run) else [],
         config=yaml.safe_dump(run.experiment.model_dump(mode="json"), sort_keys=False),
         versions={name: version(name) for name in _PACKAGES},
     )
-
-
-def finished_records(run: RunFolder) -> list[dict[str, dict[str, Any]]]:
-    """Record by step of each stage, up to the first that is not finished or was damaged since."""
-    finished = takewhile(StageFolder.is_done, run.stages())
-    return [{step: folder.record(step) or {} for step in STEPS} for folder in finished]
 
 
 def _stage(run: RunFolder, number: int, records: dict[str, dict[str, Any]]) -> StageRecord:
@@ -100,7 +95,9 @@ def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
     tokenizer = open_tokenizers(run.experiment.model).text
     with closing(StoreReader(run.store)) as reader:
         # A stage that memorised and did not finish is in the store already, but not in this report.
-        known = np.flatnonzero(reader.stages <= stages)
+        known = np.flatnonzero((reader.stages <= stages) & _pictured(reader))
+        if not len(known):
+            return []
         first = [known[reader.labels[known] == label][:_PER_CLASS_IN_GALLERY] for label in np.unique(reader.labels)]
         shown = np.concatenate(first).tolist()
         shown.sort(key=lambda index: (run.plan.class_order.index(int(reader.labels[index])), reader.ranks[index]))
@@ -115,6 +112,10 @@ def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:
             )
             for index, exemplar in zip(shown, reader.read_many(shown), strict=True)
         ]
+
+
+def _pictured(reader: StoreReader) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return reader.kept.get("image", np.zeros(len(reader), dtype=np.int64)) > 0
 
 
 def _kept(tokens: Tokens) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -124,8 +124,9 @@ class ReportData:
         stages: the finished stages, in order; one for each row of the matrix.
         budget: bytes that the store may take; 0 = no exemplars.
         classes: the classes met so far, in order of arrival.
-        whole_image_bytes: mean bytes of the pictures of the exemplars had they been kept whole, as JPEG of the same
-            quality; None if unknown or without exemplars.
+        whole_image_bytes: mean bytes of the pictures of the exemplars had they been kept whole, as JPEG; None if
+            unknown or without exemplars.
+        whole_image_quality: quality of that JPEG.
         gallery: exemplars to show; the first few of each class are enough.
         config: the configuration, as YAML.
         versions: version by package.
@@ -142,6 +143,7 @@ class ReportData:
     budget: int
     classes: Sequence[ClassRecord]
     whole_image_bytes: float | None
+    whole_image_quality: int
     gallery: Sequence[ExemplarPicture]
     config: str
     versions: Mapping[str, str]

@@ -73,6 +73,8 @@ def _exemplars(data: ReportData) -> Figure:
     counts = [record.exemplars for record in data.classes]
     fewest, most = min(counts), max(counts)
     in_a_class = f"{most} in each class" if fewest == most else f"{fewest} to {most} in a class"
+    if data.exemplars and data.whole_image_bytes is not None:
+        in_a_class += f", in the bytes of {data.store_bytes / data.whole_image_bytes:,.0f} whole pictures"
     note = in_a_class if data.exemplars else "no memory of earlier stages"
     return Figure("Exemplars", f"{data.exemplars:,}", note)
 
@@ -93,7 +95,7 @@ def _per_exemplar(data: ReportData) -> Figure:
         return Figure("Bytes per exemplar", UNDEFINED, "no exemplars")
     note = f"{count_bytes(coded)} of it coded tokens"
     if data.whole_image_bytes is not None:
-        note += f"; the whole picture as JPEG: {count_bytes(data.whole_image_bytes)}"
+        note += f"; the whole picture as JPEG q{data.whole_image_quality}: {count_bytes(data.whole_image_bytes)}"
     return Figure("Bytes per exemplar", count_bytes(data.store_bytes / data.exemplars), note)
 
 

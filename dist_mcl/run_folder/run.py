@@ -17,14 +17,16 @@ import tempfile
 import uuid
 from dataclasses import asdict, dataclass, replace
 from graphlib import TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from dist_mcl import config
 from dist_mcl.errors import UserError
 from dist_mcl.files import sync_folder, write_json, write_text
-from dist_mcl.run_folder.stage import StageFolder
+from dist_mcl.run_folder.stage import STEPS, StageFolder
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,8 @@ class RunFolder:
     def stages(self) -> list[StageFolder]:
         """Folders of all stages, parents before children."""
         return [self.stage(number) for number in self.plan.order()]
+
+    def finished_records(self) -> list[dict[str, dict[str, Any]]]:
+        """Record by step of each stage, up to the first that is not finished or was damaged since."""
+        finished = takewhile(StageFolder.is_done, self.stages())
+        return [{step: folder.record(step) or {} for step in STEPS} for folder in finished]

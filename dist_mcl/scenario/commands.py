@@ -1,17 +1,18 @@
-"""`mcl data`: list, build, check and caption data sets."""
+"""`mcl data`: list, build, check, search and caption data sets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import rich.progress
 import typer
 from rich.console import Console
-from rich.progress import track
 
 from dist_mcl import config
 from dist_mcl.errors import UserError
@@ -22,6 +23,7 @@ from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, folder_of, read_objec
 CLASS_SETS = ("emoji", "cdda")
 QUESTION_SETS = ("shapes", "notes")
 NAMES = (*CLASS_SETS, *QUESTION_SETS)
+_SECONDS_BETWEEN_LINES = 15.0
 app = typer.Typer(help="The data sets that can be had from packages, and those of your own.", no_args_is_help=True)
 
 
@@ -62,9 +64,9 @@ def prepare_command(
 
     folder = output or folder_of(name)
     if name in QUESTION_SETS:
-        QUESTION_BUILDERS[name](folder, _track, per_class)
+        QUESTION_BUILDERS[name](folder, track, per_class)
     else:
-        BUILDERS[name](folder, _track)
+        BUILDERS[name](folder, track)
     typer.echo(f"{name}: {folder}")
 
 
@@ -87,9 +89,36 @@ def check_command(
     from dist_mcl.scenario.readers import open_splits
 
     splits = open_splits(experiment.data, experiment.seed)
-    train, test = (inspect(splits[name], _track, name) for name in ("train", "test"))
+    train, test = (inspect(splits[name], track, name) for name in ("train", "test"))
     typer.echo(f"train: {train}")
-    typer.echo(f"test: {test}; {test.copies(train)} of its pictures are in train too")
+    copies = f"; {test.copies(train)} of its pictures are in train too" if test.pictures else ""
+    typer.echo(f"test: {test}{copies}")
+
+
+@app.command("find")
+def find_command(
+    config_file: Annotated[Path, typer.Argument(help="An experiment's YAML file.")],
+    name: Annotated[str, typer.Argument(help="A part of a file's path, or of what is drawn.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
+    ] = None,
+) -> None:
+    """Say by which number an experiment knows a sample, as `exemplar-store ls` and `forget` have it.
+
+    Example: mcl data find configs/food101_vilt.yaml apple_pie_17.jpg
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl.scenario.readers import open_splits
+
+    found = [
+        f"{dataset.ids[index]:8}  {split:5}  {dataset.classes[dataset.labels[index]]}  {dataset.source(index)}"
+        for split, dataset in open_splits(experiment.data, experiment.seed).items()
+        for index in range(len(dataset))
+        if name in dataset.source(index)
+    ]
+    if not found:
+        raise UserError(f"{name!r}: is in no sample's name; names are paths of files, or what is drawn and by whom")
+    typer.echo("\n".join(found))
 
 
 @app.command("caption")
@@ -107,31 +136,26 @@ def caption_command(
     from dist_mcl.scenario.captions import Captioner, caption_folder  # transformers takes seconds to import
 
     captioner = Captioner(model, prompt, max_new_tokens)
-    written = caption_folder(folder, captioner, batch_size, _track)
+    written = caption_folder(folder, captioner, batch_size, track)
     typer.echo(f"{folder / 'captions.jsonl'}: {written} captions written")
 
 
-def _check_stages(scenario: ModalityIncremental) -> None:
-    from dist_mcl.scenario.questions.inspection import inspect
-    from dist_mcl.scenario.questions.stages import check_data, modality_stages
+def track(sequence: Sequence[Item], description: str, patience: float = 0) -> Iterator[Item]:
+    """Yields a sequence and shows how far it is on standard error: a bar on a terminal, a line now and then elsewhere.
 
-    stages = modality_stages(scenario)
-    check_data(scenario, stages)
-    for stage in stages:
-        head = f"stage {stage.number}, {stage.modality}"
-        train = inspect(stage.train, _track, f"{head}, train")
-        typer.echo("\n".join(f"{head}, train: {line}" for line in train.lines()))
-        for name, questions in stage.tests.items():
-            test = inspect(questions, _track, f"{head}, test of {name}")
-            typer.echo("\n".join(f"{head}, test of {name}: {line}" for line in test.lines()))
-            typer.echo(f"{head}, test of {name}: {test.copies(train)} of its media are in train too")
-
-
-def _track(sequence: Sequence[Item], description: str) -> Iterable[Item]:
+    Args:
+        patience: seconds before the first line; what is done by then needs none.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        typer.echo(f"{description} ({len(sequence)})", err=True)
-    return track(sequence, description, console=console, disable=not console.is_terminal)
+    if console.is_terminal:
+        yield from rich.progress.track(sequence, description, console=console, transient=patience > 0)
+        return
+    due = time.monotonic() + patience
+    for number, item in enumerate(sequence):
+        if time.monotonic() >= due:
+            typer.echo(f"{description} {number}/{len(sequence)}", err=True)
+            due = time.monotonic() + _SECONDS_BETWEEN_LINES
+        yield item
 
 
 def _facts(name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.tokens import Sample, Tokens
 
 Split = Literal["train", "test"]
@@ -46,6 +47,7 @@ class Dataset(ABC):
         classes: names of all classes of the data set; a label is an index into them.
         labels: int64 (n,), class id of each sample.
         ids: int64 (n,), stable sample numbers, ascending, unique over both splits.
+        modalities: what `sample` makes tokens of, "image" and "text" or one of them.
     """
 
     classes: tuple[str, ...]
@@ -53,7 +55,7 @@ class Dataset(ABC):
     ids: NDArray[np.int64]
 
     def __init__(self, modalities: Sequence[str]) -> None:
-        self._modalities = tuple(modalities)
+        self.modalities = tuple(modalities)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,19 +70,32 @@ class Dataset(ABC):
         """
 
     @abstractmethod
-    def check(self) -> None:
-        """See, before a run begins, that every picture is there and begins as one.
+    def text(self, index: int) -> str:
+        """A sample's text; no picture is read for it."""
+
+    @abstractmethod
+    def source(self, index: int) -> str:
+        """What people call a sample: its file, or what is drawn and by whom."""
+
+    def check(self, track: Track = untold) -> None:
+        """See, before a run begins, that every picture is there and begins as one. Without pictures nothing is read.
 
         Raises:
             UserError: one is not; names the file.
         """
+        if "image" in self.modalities:
+            for index in track(range(len(self)), "looking at the pictures"):
+                self.check_picture(index)
+
+    @abstractmethod
+    def check_picture(self, index: int) -> None:
+        """See that a picture is there and begins as one. Raises as `check`."""
 
     def sample(self, index: int, tokenizers: Tokenizers, stage: int) -> Sample:
         """The sample as tokens: "image" patches and "text" ids, as far as wanted. Raises as `raw` does."""
-        raw = self.raw(index)
         tokens: dict[str, Tokens] = {}
-        if "image" in self._modalities:
-            tokens["image"] = tokenizers.image.encode(raw.picture)
-        if "text" in self._modalities:
-            tokens["text"] = tokenizers.text.encode(raw.text)
-        return Sample(tokens, target=raw.label, id=raw.id, stage=stage)
+        if "image" in self.modalities:
+            tokens["image"] = tokenizers.image.encode(self.raw(index).picture)
+        if "text" in self.modalities:
+            tokens["text"] = tokenizers.text.encode(self.text(index))
+        return Sample(tokens, target=int(self.labels[index]), id=int(self.ids[index]), stage=stage)

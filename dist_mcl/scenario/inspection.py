@@ -18,7 +18,8 @@ class Inspection:
     Attributes:
         counts: samples by class id.
         named: samples whose text has a word of their own class's name.
-        pictures: digests of the decoded pictures; equal for pictures that are equal pixel by pixel.
+        pictures: digests of the decoded pictures, equal for pictures that are equal pixel by pixel; none where pictures
+            are not wanted.
     """
 
     counts: Counter[int]
@@ -38,7 +39,7 @@ class Inspection:
 
 
 def inspect(dataset: Dataset, track: Track, name: str) -> Inspection:
-    """Read and decode every sample.
+    """Read and decode every sample, or its text alone where pictures are not wanted.
 
     Args:
         track: yields a sequence and shows progress under `name`.
@@ -50,7 +51,8 @@ def inspect(dataset: Dataset, track: Track, name: str) -> Inspection:
     pictures: Counter[str] = Counter()
     named = 0
     for index in track(range(len(dataset)), name):
-        raw = dataset.raw(index)
-        pictures[hashlib.sha256(raw.picture.tobytes() + repr(raw.picture.shape).encode()).hexdigest()] += 1
-        named += bool(stems[raw.label] & {stem(word) for word in WORD.findall(raw.text)})
+        if "image" in dataset.modalities:
+            picture = dataset.raw(index).picture
+            pictures[hashlib.sha256(picture.tobytes() + repr(picture.shape).encode()).hexdigest()] += 1
+        named += bool(stems[dataset.labels[index]] & {stem(word) for word in WORD.findall(dataset.text(index))})
     return Inspection(Counter(dataset.labels.tolist()), named, pictures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ class Listing:
 
         Args:
             modalities: what samples are made of; without "text" no picture needs one.
-            missing_text: "skip" to leave out pictures without a text.
+            missing_text: "skip" to leave out pictures without a text, "empty" to learn from the picture alone.
 
         Raises:
             UserError: a split is empty, a text is missing, or a class is not one of `classes`.
@@ -65,7 +64,8 @@ class Listing:
         numbered = list(enumerate([*self.train, *self.test]))
         if needs_text and missing_text == "refuse":
             self._refuse_missing([item for _, item in numbered if item.text is None])
-        kept = [(number, item) for number, item in numbered if item.text is not None or not needs_text]
+        skips = needs_text and missing_text == "skip"
+        kept = [(number, item) for number, item in numbered if item.text is not None or not skips]
         border = len(self.train)
         return {
             "train": Pictures("train", [one for one in kept if one[0] < border], self.classes, modalities),
@@ -77,7 +77,7 @@ class Listing:
             more = f" and {len(without) - 1} other pictures have" if len(without) > 1 else " has"
             raise UserError(
                 f"{without[0].source}{more} no text; {self.text_mend}, set data.missing_text: skip to leave such "
-                f"pictures out, or data.modalities: [image]"
+                f"pictures out or empty to learn from them alone, or data.modalities: [image]"
             )
 
 
@@ -109,23 +109,23 @@ class Pictures(Dataset):
         """The decoded picture in RGB, and its text. Raises UserError as `Dataset.raw` says."""
         item = self._items[index]
         pixels = np.asarray(read_picture(item))
-        return RawSample(pixels, item.text or "", int(self.labels[index]), int(self.ids[index]), name=item.source)
+        return RawSample(pixels, self.text(index), int(self.labels[index]), int(self.ids[index]), name=item.source)
 
-    def check(self) -> None:
-        """Open every picture and read its first bytes; `mcl data check` decodes all of it."""
-        for item in self._items:
-            with _decoding(item):
-                pass
+    def text(self, index: int) -> str:
+        return self._items[index].text or ""
+
+    def source(self, index: int) -> str:
+        return self._items[index].source
+
+    def check_picture(self, index: int) -> None:
+        """Read its first bytes; `mcl data check` decodes all of it."""
+        with _decoding(self._items[index]):
+            pass
 
 
 def in_file(path: Path) -> Callable[[], BinaryIO]:
     """Opens a picture that is a file of its own."""
     return lambda: path.open("rb")
-
-
-def in_memory(read: Callable[[], bytes]) -> Callable[[], BinaryIO]:
-    """Opens a picture whose bytes are got at once."""
-    return lambda: io.BytesIO(read())
 
 
 def read_picture(item: Item) -> Image.Image:

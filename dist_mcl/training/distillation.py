@@ -22,6 +22,7 @@ from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.learner import Pool, Teacher
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.samples import LazySamples
 from dist_mcl.training.sharding import each_batch
 from dist_mcl.training.zero3 import callable_in_parts, is_sharded
 
@@ -37,11 +38,25 @@ def find_teacher(
     """
     if config.teacher == "previous" and model.head.old_rows:
         entries = list(dict.fromkeys(entry for batch in batches for entry in batch))
-        logits = _ask(model, [pool[entry] for entry in entries], group)
+        logits = _ask(model, Asked(pool, entries), group)
         return PreviousModel(dict(zip(entries, range(len(entries)), strict=True)), logits, config.temperature)
     if config.teacher == "stored" and pool.memory:
         return StoredLogits.of(pool.memory, len(model.head.weight)).to(group.device)
     return None
+
+
+@dataclass(frozen=True)
+class Asked(LazySamples):
+    """The samples of entries, read when they are asked for: a stage's may be more than fit into memory."""
+
+    pool: Pool
+    entries: Sequence[Entry]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def sample(self, index: int) -> Sample:
+        return self.pool[self.entries[index]]
 
 
 @torch.no_grad()

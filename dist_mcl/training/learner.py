@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dist_mcl.config import Training
@@ -17,6 +19,7 @@ from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.engine import Engine
 from dist_mcl.training.gradients import batch_gradient, clipped
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.samples import targets_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,19 @@ class Pool:
         if isinstance(entry, Fresh):
             return (self.masked if entry.masked else self.fresh)[entry.index]
         return swap_text(self.memory[entry.index], self.memory[entry.text])
+
+    def target(self, entry: Entry) -> int:
+        """An entry's class id; no sample is read for it."""
+        return int((self._fresh_targets if isinstance(entry, Fresh) else self.memory_targets)[entry.index])
+
+    @cached_property
+    def memory_targets(self) -> NDArray[np.int64]:
+        """Class ids of the memory, int64 (n,)."""
+        return targets_of(self.memory)
+
+    @cached_property
+    def _fresh_targets(self) -> NDArray[np.int64]:
+        return targets_of(self.fresh)
 
 
 class Teacher(Protocol):

@@ -18,12 +18,14 @@ from dist_mcl.exemplars import Candidates, Masking, rank_samples
 from dist_mcl.exemplars.codecs import LOGITS
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.run_folder import ProgressFile, RunFolder
+from dist_mcl.store_config import JpegCodec, whole_picture
 from dist_mcl.tokens import Batch, Sample, Tokens
 from dist_mcl.training.agreement import check_agreement
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.masking import score
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.remask import shrink_older
+from dist_mcl.training.samples import ids_of, targets_of
 from dist_mcl.training.sharding import BATCH_SIZE, each_batch
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
@@ -61,7 +63,8 @@ def memorise(
     if stage not in store.head.stages:
         mine = _choose(model, samples, run.experiment, masking, group, progress)
         smaller = shrink_older(model, store, run.experiment, group)
-        store.commit(store.plan(stage, mine, dict(enumerate(run.plan.class_names)), smaller))
+        admission = store.plan(stage, mine, dict(enumerate(run.plan.class_names)), smaller)
+        store.commit(admission, evict_first=run.experiment.exemplars.store.evict_first)
     return on_first(group, lambda: _describe_memory(store))
 
 
@@ -77,16 +80,16 @@ def _choose(
 
     They are coded as they are taken, by the store, which lets all ranks know if that fails on one.
     """
-    quality = experiment.exemplars.jpeg_quality
+    whole_as = whole_picture(experiment.exemplars.image_codec)
     masked, known = _look(model, samples, masking, group, progress)
-    targets = np.array([sample.class_id for sample in samples])
+    targets = targets_of(samples)
     ranks = rank_samples(experiment.exemplars.selection, known, targets, experiment.seed)
     scores = _closeness(known.features, targets)
     check_agreement({"exemplars of class": _choice(known.ids, targets, ranks)}, group)
     if experiment.training.distillation.teacher == "stored":
         masked = {index: _with_logits(sample, known.logits[index]) for index, sample in masked.items()}
     return (
-        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), quality), masking.codecs)
+        encode(_exemplar(sample, samples[index], int(ranks[index]), float(scores[index]), whole_as), masking.codecs)
         for index, sample in masked.items()
     )
 
@@ -112,10 +115,15 @@ def _describe_memory(store: ExemplarStore) -> dict[str, object]:
             "generation": store.head.number,
             "exemplars": len(reader),
             "bytes": store.used_bytes,
-            "whole_image_bytes": float(reader.baseline_bytes.mean()),
+            "whole_image_bytes": _mean_of_known(reader.baseline_bytes),
             "classes": classes,
             "digest": digest.hexdigest(),
         }
+
+
+def _mean_of_known(sizes: NDArray[np.int64]) -> float:
+    """Of those that have a picture; 0 where none has."""
+    return float(sizes[sizes > 0].mean()) if sizes.any() else 0.0
 
 
 @torch.no_grad()
@@ -140,7 +148,7 @@ def _look(
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
     chunks = {number: answers for share in group.gather(mine) for number, answers in share.items()}
     features, logits = (np.concatenate([chunks[number][part] for number in sorted(chunks)]) for part in (0, 1))
-    return masked, Candidates(np.array([sample.id for sample in samples]), features, logits)
+    return masked, Candidates(ids_of(samples), features, logits)
 
 
 def _closeness(features: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -160,7 +168,7 @@ def _choice(ids: NDArray[np.integer[Any]], targets: NDArray[np.int64], ranks: ND
     return {str(target): hashlib.sha256(chosen.tobytes()).hexdigest()[:12] for target, chosen in order.items()}
 
 
-def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: int) -> Exemplar:
+def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, whole_as: JpegCodec) -> Exemplar:
     picture = unpatchify(whole.tokens["image"]) if "image" in whole.tokens else None
     return Exemplar(
         sample_id=masked.id,
@@ -170,5 +178,5 @@ def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, quality: i
         score=score,
         tokens=masked.tokens,
         source_hw=(0, 0) if picture is None else (picture.shape[0], picture.shape[1]),
-        baseline_bytes=0 if picture is None else whole_image_bytes(picture, quality),
+        baseline_bytes=0 if picture is None else whole_image_bytes(picture, whole_as.quality, whole_as.subsampling),
     )

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from dist_mcl.errors import UserError
 from stage_launchers import rendezvous
 
 T = TypeVar("T")
@@ -118,16 +119,22 @@ class ProcessGroup:
 
 
 def join_process_group(step_timeout: float) -> ProcessGroup:
-    """Meet the other ranks: NCCL where there is a GPU for each local rank, gloo otherwise.
+    """Meet the other ranks: NCCL where there are GPUs, one for each local rank; gloo where there are none.
 
     Args:
         step_timeout: seconds that a rank waits for the others within a training step.
 
     Raises:
         RendezvousError: contradictory launch variables.
+        UserError: fewer GPUs than processes on this machine.
     """
     place = rendezvous()
     on_gpu = torch.cuda.is_available()
+    if on_gpu and place.local_rank >= torch.cuda.device_count():
+        raise UserError(
+            f"launcher.processes: process {place.local_rank + 1} of this machine needs a GPU of its own, and sees "
+            f"{torch.cuda.device_count()}; set launcher.processes to the number of GPUs"
+        )
     if not on_gpu:
         # On a CPU DeepSpeed would compile a C++ operator here that only inference uses; without a compiler it fails.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -1,4 +1,4 @@
-"""A stage's samples by index, read and composed when they are used."""
+"""A stage's samples by index, read and composed when they are used; classes and ids are known without that."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from dist_mcl.data_config import Absent
+from dist_mcl.exemplars import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.scenario.absent import without_absent
 from dist_mcl.scenario.dataset import Dataset
 from dist_mcl.tokens import Sample
 
 # Of token values that a stage keeps, on each process: all of a small set, and so much of a large one.
 KEPT_BYTES = 2**29
+NOTHING = Absent()
 
 
 class LazySamples(Sequence[Sample], ABC):
@@ -41,7 +45,12 @@ class StageSamples(LazySamples):
         indices: which of its samples.
         tokenizers: of the backbone.
         stage: the stage that brings them.
+        absent: what some of them lack.
+        seed: decides which.
         kept_bytes: how much of them may stay.
+
+    Attributes:
+        targets, ids: int64 (n,), known without reading a sample.
     """
 
     def __init__(
@@ -50,9 +59,13 @@ class StageSamples(LazySamples):
         indices: NDArray[np.int64],
         tokenizers: Tokenizers,
         stage: int,
+        absent: Absent = NOTHING,
+        seed: int = 0,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._dataset, self._tokenizers, self._stage = dataset, tokenizers, stage
+        self._absent, self._seed = absent, seed
+        self.targets, self.ids = dataset.labels[indices], dataset.ids[indices]
         self._indices: list[int] = indices.tolist()
         self._kept: dict[int, Sample] = {}
         self._room = kept_bytes
@@ -65,9 +78,22 @@ class StageSamples(LazySamples):
         index = self._indices[index]
         if index in self._kept:
             return self._kept[index]
-        sample = self._dataset.sample(index, self._tokenizers, self._stage)
+        whole = self._dataset.sample(index, self._tokenizers, self._stage)
+        sample = without_absent(whole, self._absent, self._seed)
         size = sum(tokens.values.nbytes for tokens in sample.tokens.values())
         if size <= self._room:
             self._room -= size
             self._kept[index] = sample
         return sample
+
+
+def targets_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Class ids, int64 (n,); no sample is read from disk for its class."""
+    if isinstance(samples, StageSamples | ExemplarDataset):
+        return samples.targets
+    return np.array([sample.class_id for sample in samples], dtype=np.int64)
+
+
+def ids_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """Sample ids, int64 (n,), likewise."""
+    return samples.ids if isinstance(samples, StageSamples) else np.array([sample.id for sample in samples], np.int64)

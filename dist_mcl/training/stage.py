@@ -147,7 +147,9 @@ class ClassStageRun(StageRun):
         return [int(self._rows[class_id]) for stage in arrived for class_id in stage.classes]
 
     def _samples(self, split: Split, indices: NDArray[np.int64]) -> StageSamples:
-        return StageSamples(self._splits[split], indices, self._tokenizers, self.folder.number)
+        data, seed = self._experiment.data, self._experiment.seed
+        absent = data.absent_in_train if split == "train" else data.absent_in_test
+        return StageSamples(self._splits[split], indices, self._tokenizers, self.folder.number, absent, seed)
 
     def _backbone(self) -> Backbone:
         return load_backbone(self._experiment, self.group)

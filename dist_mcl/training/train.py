@@ -189,7 +189,7 @@ def _mean(losses: Sequence[float]) -> float:
 
 def stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[Entry]]:
     """All global batches of a stage, in order; a function of the pool's sizes and the seed alone."""
-    labels = [exemplar.class_id for exemplar in pool.memory]
+    labels = pool.memory_targets.tolist()
     return [
         batch
         for epoch in range(experiment.training.epochs)
@@ -210,7 +210,7 @@ def stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[E
 
 def _log_prior(batches: Sequence[Sequence[Entry]], pool: Pool, rows: Tensor, config: Training) -> Tensor:
     """(classes,) log share of each head row among all that is learned; zeros where that is not evened out."""
-    counts = torch.bincount(rows[torch.tensor([pool[entry].class_id for batch in batches for entry in batch])])
+    counts = torch.bincount(rows[torch.tensor([pool.target(entry) for batch in batches for entry in batch])])
     if not (config.balanced_softmax and pool.memory):
         return torch.zeros(len(counts))
     # A class that is remembered by no exemplar does not come at all; a share of one sample keeps its logarithm finite.

@@ -16,7 +16,7 @@ from exemplar_store.exemplar import EncodedExemplar
 from exemplar_store.generations import Snapshot, empty_generation, new_info, sealed_record
 from exemplar_store.layout import SEGMENT_ALLOWANCE, WRITER_BYTES, Change, Layout, single, spread, untouched
 from exemplar_store.outline import outline
-from exemplar_store.records import SegmentRef
+from exemplar_store.records import BudgetPolicy, SegmentRef
 
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 
@@ -145,12 +145,15 @@ def minimum_bytes(
     budget_bytes: int,
     stages: Sequence[int] = (1,),
     class_names: Mapping[int, str] | None = None,
+    policy: BudgetPolicy | None = None,
+    keep_generations: int = 1,
 ) -> int:
     """Exact bytes of a store that holds this one exemplar after the last of ``stages``: ask before training.
 
-    A budget below this is refused by `ExemplarStore.plan` when the exemplar comes first.
+    A budget below this is refused by `ExemplarStore.plan` when the exemplar comes first. Arguments are those of
+    `ExemplarStore.create` and `ExemplarStore.plan`.
     """
-    info = new_info(ZERO_UUID, run_id, budget_bytes)
+    info = new_info(ZERO_UUID, run_id, budget_bytes, policy, keep_generations)
     empty = empty_generation(ZERO_UUID).model_copy(update={"stages": tuple(stages[:-1]), "number": len(stages) - 1})
     snapshot = Snapshot(Path(), info, empty, len(sealed_record(info)), 0)
     return Planner(Change(snapshot, stages[-1], class_names or {}), (Candidate(outline(encoded)),)).charge(1)

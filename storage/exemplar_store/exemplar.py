@@ -36,8 +36,8 @@ class Exemplar:
         score: the selection's score, stored as float32, for people to look at.
         tokens: kept tokens by modality name.
         source_hw: height and width of the source picture in pixels, (0, 0) without one.
-        baseline_bytes: size of the whole sample coded plainly (for a picture: the whole-image JPEG of the same
-            quality), so that tools can say what masking saved; 0 if unknown.
+        baseline_bytes: size of the whole sample coded plainly (for a picture: the whole-image JPEG), so that tools
+            can say what masking saved; 0 if unknown.
         target: further classes, question and answer, where the sample has them.
     """
 

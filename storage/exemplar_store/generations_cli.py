@@ -1,4 +1,4 @@
-"""Commands of `exemplar-store` about generations and disk space: du, log, diff, rollback, gc, compact."""
+"""Commands of `exemplar-store` about generations and disk space: du, log, diff, rollback, forget, gc, compact."""
 
 from __future__ import annotations
 
@@ -87,6 +87,28 @@ def rollback(
         return
     stages = ", ".join(map(str, head.stages)) or "none"
     sys.stdout.write(f"generation {head.number} holds what generation {generation} held; stages: {stages}\n")
+
+
+@app.command(epilog="Example: exemplar-store forget runs/quickstart/exemplars 1017 1023")
+def forget(
+    store: StorePath,
+    sample_ids: Annotated[list[int], typer.Argument(help="Samples, as `ls` numbers them.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Remove the exemplars of some samples for good: generations on disk that hold them go too."""
+    from exemplar_store.store import ExemplarStore
+
+    opened = ExemplarStore.open(store)
+    before = sum(ref.exemplars for ref in opened.head.segments)
+    head = opened.forget(set(sample_ids))
+    facts = {"generation": head.number, "removed": before - sum(ref.exemplars for ref in head.segments)}
+    if as_json:
+        print_json({**facts, "bytes": opened.used_bytes})
+        return
+    sys.stdout.write(
+        f"generation {head.number}: {facts['removed']} exemplars removed, {opened.used_bytes:,} bytes left, "
+        "no older generation stays\n"
+    )
 
 
 @app.command(epilog="Example: exemplar-store gc runs/quickstart/exemplars --dry-run")

@@ -1,13 +1,14 @@
-"""The admissions that a store plans: a stage's, a compaction's, and the steps of evicting first."""
+"""The admissions that a store plans: a stage's, a compaction's, a removal's, and the steps of evicting first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from exemplar_store.admission import Admission, Planner
 from exemplar_store.candidates import Candidate, held, in_order, with_smaller
+from exemplar_store.errors import StoreError
 from exemplar_store.generations import Snapshot
-from exemplar_store.layout import Change, Layout
+from exemplar_store.layout import Change, Layout, untouched
 from exemplar_store.outline import Outline
 from exemplar_store.policy import by_policy
 
@@ -45,6 +46,21 @@ def compaction(head: Snapshot, world_size: int) -> Admission:
     """The head in as few segments as are worth it for so many processes."""
     chosen = in_order(held(head))
     return Planner(Change(head, None, {}), chosen, world_size).laid_out(chosen, ())
+
+
+def removal(head: Snapshot, sample_ids: Collection[int]) -> Admission:
+    """The head without the exemplars of some samples.
+
+    Raises:
+        StoreError: one of the samples has no exemplar there.
+    """
+    everything = held(head)
+    if unknown := set(sample_ids) - {one.outline.facts.sample_id for one in everything}:
+        raise StoreError(
+            f"{head.root}: holds no exemplar of sample {min(unknown)}; `exemplar-store ls` shows which there are"
+        )
+    chosen = in_order([one for one in everything if one.outline.facts.sample_id not in sample_ids])
+    return Planner(Change(head, None, {}), chosen).laid_out(chosen, untouched(chosen, head))
 
 
 def eviction(head: Snapshot, admission: Admission) -> Admission | None:

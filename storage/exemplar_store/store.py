@@ -9,7 +9,7 @@ until the link is durable.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from exemplar_store.errors import BudgetTooSmall, StoreBusy, StoreError, WrongRu
 from exemplar_store.exemplar import EncodedExemplar
 from exemplar_store.generations import Snapshot, empty_generation, new_info, read_snapshot, sealed_record
 from exemplar_store.outline import Outline, outline
-from exemplar_store.planning import compaction, eviction, stage_admission
+from exemplar_store.planning import compaction, eviction, removal, stage_admission
 from exemplar_store.records import BudgetPolicy, Generation
 from exemplar_store.shared_head import SharedHead
 from exemplar_store.transaction import create_folder, remove_unreachable, told
@@ -179,7 +179,9 @@ class ExemplarStore:
         change = admission.change
         if evict_first and change.stage is not None and change.stage not in self.head.stages:
             self._evict(admission)
-            admission = self.plan(change.stage, admission.mine, change.class_names, admission.smaller)
+            staying = {one.outline.order for one in admission.chosen}
+            smaller = [one for one in admission.smaller if one.order in staying]
+            admission = self.plan(change.stage, admission.mine, change.class_names, smaller)
         with self._shared.locked():
             if change.stage not in self.head.stages:
                 self._shared.move_to(admission)
@@ -194,6 +196,18 @@ class ExemplarStore:
         world_size = self._shared.group.world_size
         smaller = self._shared.on_first(lambda: compaction(self._shared.snapshot, world_size))
         return self.commit(smaller) if smaller.total_bytes < self.used_bytes else self.head
+
+    def forget(self, sample_ids: Collection[int]) -> Generation:
+        """Remove the exemplars of some samples, from the disk too: generations before the new head do not stay.
+
+        Raises:
+            StoreError: one of the samples has no exemplar in the head; nothing is removed then.
+            CommitConflict, StoreBusy: as `commit`.
+        """
+        without = self._shared.on_first(lambda: removal(self._shared.snapshot, sample_ids))
+        with self._shared.locked():
+            self._shared.move_to(without, keep=1)
+        return self.head
 
     def collect_garbage(self) -> None:
         """Remove everything that neither the head nor a generation that is kept needs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,9 @@ def _verify_segment(found: Verification, ref: SegmentRef) -> None:
 
 
 def _verify_files(found: Verification, files: SegmentFiles) -> None:
-    on_disk = {str(path.relative_to(files.directory)) for path in files.directory.rglob("*") if not path.is_dir()}
+    # os.walk passes over a folder that a commit removes meanwhile, and Path.rglob does not: `verify` then looks again.
+    names = (Path(folder) / name for folder, _, its in os.walk(files.directory) for name in its)
+    on_disk = {str(path.relative_to(files.directory)) for path in names}
     found.files += len(files.entries) + 1
     for path in sorted(on_disk - files.entries.keys() - {"segment.json"}):
         found.problems.append(f"{files.directory / path}: does not belong to the segment; remove it")

@@ -55,6 +55,28 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
             "training={zero_stage: 3, gradient_sum: deepspeed}\nexemplars.scores=gradient",
             "exemplars.scores.kind gradient needs training.zero_stage 2 or less; choose attention",
         ),
+        (
+            "exemplars.image_codec=png",
+            "exemplars.image_codec.kind: choose one of jpeg, webp, avif, jxl, webp-lossless, predicted, got 'png'",
+        ),
+        (
+            "exemplars.image_codec={kind: jpeg, quality: 96}",
+            "exemplars.image_codec.quality: Input should be less than or equal to 95, got 96",
+        ),
+        ("exemplars.store.share=best", "exemplars.store.share: Input should be 'total', 'class' or 'modality', got"),
+        (
+            "exemplars.store.weights={heart: 2}",
+            "exemplars.store: weights need share class or modality; with total there",
+        ),
+        (
+            "exemplars.store={share: modality, weights: {words: 2}}",
+            "exemplars.store: weights: 'words' is no modality of exemplars; choose from image, text, surround, logits",
+        ),
+        (
+            "exemplars.store={share: class, weights: {heart: 0}}",
+            "exemplars.store.weights.heart: Input should be greater than 0",
+        ),
+        ("exemplars.store.keep_generations=0", "exemplars.store.keep_generations: Input should be greater than or eq"),
         ("model.adapter.kind=foo", "model.adapter.kind: choose one of ssf, lora, got 'foo'"),
         (
             "data.dataset=letters",
@@ -194,7 +216,13 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
 
 def test_launcher_name_and_checkpoints_do_not_decide_the_result(file: Path) -> None:
     one = config.load(file, ["launcher.processes=1", "name=a", "training.step_timeout=7"]).result_fields()
-    two = config.load(file, ["launcher.processes=2", "name=b", "training.checkpoint.every_steps=2"]).result_fields()
+    changes = [
+        "launcher.processes=2",
+        "name=b",
+        "training.checkpoint.every_steps=2",
+        "exemplars.store.evict_first=true",
+    ]
+    two = config.load(file, changes).result_fields()
     assert one == two
     other = config.load(file, ["training.learning_rate=0.5"]).result_fields()
     assert config.differing_fields(one, other) == ["training.learning_rate is 0.002 here and 0.5 there"]

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -230,6 +231,22 @@ def test_compaction_copies_bytes_into_fewer_segments(
     for reader in StoreReader(path)._segments:
         for row in range(len(reader)):
             assert reader.encoded(row) == payloads[reader.encoded(row).sample_id]
+
+
+@pytest.mark.parametrize("ids", [slice(1), slice(2, None, 2), slice(None)])
+def test_what_is_forgotten_is_on_the_disk_no_more(kept_store: ExemplarStore, ids: slice) -> None:
+    with closing(StoreReader(kept_store.path)) as reader:
+        whole = {number: reader.encoded(index) for index, number in enumerate(reader.sample_ids.tolist())}
+    gone, stages = set([*whole][ids]), kept_store.head.stages
+    assert kept_store.forget(gone).stages == stages
+    assert verify(kept_store.path, full=True).problems == []
+    with closing(StoreReader(kept_store.path)) as reader:
+        assert {reader.encoded(index) for index in range(len(reader))} == {whole[one] for one in whole.keys() - gone}
+    left = b"".join(path.read_bytes() for path in kept_store.path.rglob("*") if path.is_file())
+    assert [one for one in whole if whole[one].payload in left] == [one for one in whole if one not in gone]
+    assert [path.name for path in (kept_store.path / "generations").iterdir()] == [f"{kept_store.head.number:08}.json"]
+    with pytest.raises(StoreError, match=f"holds no exemplar of sample {min(gone)}; `exemplar-store ls`"):
+        kept_store.forget(gone)
 
 
 def test_nothing_to_compact(small_store: ExemplarStore) -> None:

@@ -85,6 +85,19 @@ def test_gc(capsys: Capture, store: ExemplarStore) -> None:
     assert run(capsys, "gc", store.path)[1] == "removed 0 items, 0 bytes\n"
 
 
+def test_forget(capsys: Capture, store: ExemplarStore) -> None:
+    one, two, *_ = (row["sample_id"] for row in run_json(capsys, "ls", store.path))
+    code, _, err = run(capsys, "forget", store.path, one, 999)
+    assert code == 2 and "holds no exemplar of sample 999" in err
+    facts = run_json(capsys, "forget", store.path, one, two)
+    assert facts == {"generation": 4, "removed": 2, "bytes": ExemplarStore.open(store.path).used_bytes}
+    assert {row["sample_id"] for row in run_json(capsys, "ls", store.path)}.isdisjoint((one, two))
+    third = run_json(capsys, "ls", store.path)[0]["sample_id"]
+    code, out, err = run(capsys, "forget", store.path, third)
+    assert (code, err) == (0, "") and out.startswith("generation 5: 1 exemplars removed")
+    assert [row["generation"] for row in run_json(capsys, "log", store.path)] == [5]
+
+
 def test_compact(capsys: Capture, store: ExemplarStore) -> None:
     code, out, err = run(capsys, "compact", store.path)
     assert (code, err) == (0, "") and out.startswith("generation 4: 3 segments and") and " 1 segments and" in out

@@ -123,11 +123,17 @@ def test_smaller_exemplars_make_room_and_keep_their_places(
         assert one.tokens["text"] == other.tokens["text"]
 
 
-def test_evicting_first_comes_to_the_same(small_store: ExemplarStore, encode_class: EncodeClass) -> None:
-    new = encode_class([3, 4, 5, 6], 3, stage=3)
-    admission = small_store.plan(3, new, smaller=smaller_ones(small_store))
+@pytest.mark.parametrize("classes", [4, 30])
+def test_evicting_first_comes_to_the_same(small_store: ExemplarStore, encode_class: EncodeClass, classes: int) -> None:
+    new = encode_class(list(range(3, 3 + classes)), 3, stage=3)
+    smaller = smaller_ones(small_store)
+    admission = small_store.plan(3, new, smaller=smaller)
+    staying = {one.outline.order for one in admission.chosen}
+    assert all(one.order in staying for one in smaller) == (classes == 4)  # of 30, some of those that shrink go
     small_store.commit(admission, evict_first=True)
-    assert len(admission.chosen) == sum(ref.exemplars for ref in small_store.head.segments)
+    with closing(StoreReader(small_store.path)) as reader:
+        held = {reader.encoded(index).order for index in range(len(reader))}
+    assert held == staying
 
 
 def test_what_is_no_part_of_what_is_held_is_refused(small_store: ExemplarStore, encode_class: EncodeClass) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -33,20 +33,22 @@ def open_table(path: Path, columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def bytes_of(table: pa.Table, column: str, row: int) -> Callable[[], bytes]:
-    """Reads one coded picture: a binary value, or a struct with `bytes` as Hugging Face's Image feature has it.
+def picture_of(table: pa.Table, column: str, row: int) -> Callable[[], BinaryIO]:
+    """Opens one coded picture: a binary value, or a struct with `bytes` as Hugging Face's Image feature has it.
 
-    Called, it raises ValueError where there are no bytes.
+    Only what is read of the stream is read from disk. Called, it raises ValueError where there are no bytes.
     """
 
-    def read() -> bytes:
-        value = table[column][row].as_py()
-        coded = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(coded, bytes):
+    def open_picture() -> BinaryIO:
+        value = table[column][row]
+        if isinstance(value, pa.StructScalar) and value.is_valid and "bytes" in value:
+            value = value["bytes"]
+        if not value.is_valid or not (pa.types.is_binary(value.type) or pa.types.is_large_binary(value.type)):
             raise ValueError(f"column {column} has no picture's bytes there")
-        return coded
+        stream: BinaryIO = pa.BufferReader(value.as_buffer())
+        return stream
 
-    return read
+    return open_picture
 
 
 def texts_of(value: Any, source: str) -> list[str | None]:

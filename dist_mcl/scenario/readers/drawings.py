@@ -107,22 +107,30 @@ class Scenes(Dataset):
             UserError: the stored picture cannot be decoded; names the file and the row.
             IndexError: no such sample.
         """
-        row = {name: self._table[name][index].as_py() for name in ("id", "name", "style", "text", "label")}
+        row = {name: self._table[name][index].as_py() for name in ("id", "name", "style", "label")}
         scene = self._scene(index, row["id"])
         return RawSample(
             picture=scene.picture,
             mask=scene.mask,
-            text=self._text(row["text"], row["id"]),
+            text=self.text(index),
             label=row["label"],
             id=row["id"],
             name=row["name"],
             style=row["style"],
         )
 
-    def check(self) -> None:
-        """Decode every drawing once. Raises UserError naming the first that cannot be read."""
-        for index in range(len(self)):
-            self._drawing(index)
+    def text(self, index: int) -> str:
+        text: str = self._table["text"][index].as_py()
+        if self._banned is None:
+            return text
+        return hard_text(text, self._banned, self._seed, int(self.ids[index]), self._hard_words)
+
+    def source(self, index: int) -> str:
+        return f"{self._table['name'][index]}, {self._table['style'][index]}"
+
+    def check_picture(self, index: int) -> None:
+        """Decode the drawing."""
+        self._drawing(index)
 
     def _known(self, classes: Iterable[int] | None) -> list[int]:
         wanted = list(range(len(self.classes)) if classes is None else classes)
@@ -143,11 +151,6 @@ class Scenes(Dataset):
         if drawing.size != (self._side, self._side):
             raise UserError(f"{place}: the picture is {drawing.size} pixels, not {self._side} square; {_MEND}")
         return drawing
-
-    def _text(self, text: str, sample_id: int) -> str:
-        if self._banned is None:
-            return text
-        return hard_text(text, self._banned, self._seed, sample_id, self._hard_words)
 
 
 _MEND = "the file is damaged, make it again with `mcl data prepare NAME`, NAME being one of `mcl data list`"

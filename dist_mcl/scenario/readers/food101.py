@@ -19,8 +19,8 @@ from pathlib import Path
 
 from dist_mcl.data_config import Food101Data
 from dist_mcl.errors import UserError
-from dist_mcl.scenario.pictures import Item, Listing, in_file, in_memory
-from dist_mcl.scenario.readers.arrow import bytes_of, open_table, texts_of
+from dist_mcl.scenario.pictures import Item, Listing, in_file
+from dist_mcl.scenario.readers.arrow import open_table, picture_of, texts_of
 from dist_mcl.scenario.readers.files import inside, read_json
 
 _MEND = "many pictures of this set have no title"
@@ -112,7 +112,7 @@ def _rows(path: Path) -> list[tuple[int, Item]]:
     table = open_table(path, _COLUMNS)
     ids, labels, texts = (table[name].to_pylist() for name in ("image_id", "label", "text"))
     return [
-        (label, Item(text, _class_of(str(name)), f"{path}: row {row}", in_memory(bytes_of(table, "image", row))))
+        (label, Item(text, _class_of(str(name)), f"{path}: row {row}", picture_of(table, "image", row)))
         for row, (name, label, given) in enumerate(zip(ids, labels, texts, strict=True))
         for text in texts_of(given, f"{path}: row {row}")
     ]

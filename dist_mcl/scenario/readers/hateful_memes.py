@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dist_mcl.data_config import HatefulMemesData
 from dist_mcl.errors import UserError
-from dist_mcl.scenario.pictures import Item, Listing, in_file, in_memory
-from dist_mcl.scenario.readers.arrow import bytes_of, open_table, texts_of
+from dist_mcl.scenario.pictures import Item, Listing, in_file
+from dist_mcl.scenario.readers.arrow import open_table, picture_of, texts_of
 from dist_mcl.scenario.readers.files import inside, read_jsonl
 
 CLASSES = ("not hateful", "hateful")
@@ -42,7 +42,7 @@ def _from_arrow(folder: Path, split: str) -> list[Item]:
     table = open_table(path, ("image", "text", "label"))
     pairs = enumerate(zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True))
     return [
-        Item(text, _class(label, f"{path}: row {row}"), f"{path}: row {row}", in_memory(bytes_of(table, "image", row)))
+        Item(text, _class(label, f"{path}: row {row}"), f"{path}: row {row}", picture_of(table, "image", row))
         for row, (given, label) in pairs
         for text in texts_of(given, f"{path}: row {row}")
     ]

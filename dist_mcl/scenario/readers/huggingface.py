@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from dist_mcl.data_config import HuggingFaceData
 from dist_mcl.errors import UserError
-from dist_mcl.scenario.pictures import Item, Listing, in_memory
-from dist_mcl.scenario.readers.arrow import bytes_of, open_table, texts_of
+from dist_mcl.scenario.pictures import Item, Listing
+from dist_mcl.scenario.readers.arrow import open_table, picture_of, texts_of
 from dist_mcl.scenario.readers.files import inside, read_json
 
 
@@ -48,7 +48,7 @@ class _Split:
         """All rows, none of whose pictures is read yet."""
         texts = self._table[self._config.text].to_pylist()
         return [
-            Item(text, self._class(row), self._source(row), in_memory(bytes_of(self._table, self._config.image, row)))
+            Item(text, self._class(row), self._source(row), picture_of(self._table, self._config.image, row))
             for row, given in enumerate(texts)
             for text in texts_of(given, self._source(row))
         ]

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 from dist_mcl.data_config import MMIMDbData
 from dist_mcl.errors import UserError
-from dist_mcl.scenario.pictures import Item, Listing, in_file, in_memory
-from dist_mcl.scenario.readers.arrow import bytes_of, open_table, texts_of
+from dist_mcl.scenario.pictures import Item, Listing, in_file
+from dist_mcl.scenario.readers.arrow import open_table, picture_of, texts_of
 from dist_mcl.scenario.readers.files import inside, read_json
 
 GENRES = (
@@ -74,6 +74,6 @@ def _from_arrow(folder: Path, split: str) -> list[_Film]:
     table = open_table(path, ("image", "plots", "genres"))
     pairs = zip(table["plots"].to_pylist(), table["genres"].to_pylist(), strict=True)
     return [
-        _Film(f"{path}: row {row}", plots, genres, in_memory(bytes_of(table, "image", row)))
+        _Film(f"{path}: row {row}", plots, genres, picture_of(table, "image", row))
         for row, (plots, genres) in enumerate(pairs)
     ]

@@ -50,12 +50,12 @@ class MpiLauncher:
         if mpirun is None:
             raise LauncherError(f"launcher mpi: {self.mpirun} is not found; install Open MPI or MPICH, or set its path")
         env = job_environment(job)
-        options = _open_mpi_options(self, job, env) if _is_open_mpi(mpirun) else _mpich_options(self, job)
+        options = _open_mpi_options(self, job, env) if is_open_mpi(mpirun) else _mpich_options(self, job)
         argv = [mpirun, "-n", str(job.world_size), *options, *self.arguments, *rank_argv(job)]
         return SupervisedHandle(job, argv, env, self.capabilities)
 
 
-def _is_open_mpi(mpirun: str) -> bool:
+def is_open_mpi(mpirun: str) -> bool:
     """Whether it is Open MPI's; otherwise it is MPICH's process manager, Hydra.
 
     Raises:

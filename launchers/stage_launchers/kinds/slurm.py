@@ -15,6 +15,9 @@ from stage_launchers.supervised import SupervisedHandle
 
 SRUN_OPTIONS = "STAGE_LAUNCHER_SRUN"
 CONTAINER = "STAGE_LAUNCHER_CONTAINER"
+# While nodes are busy srun asks again, for as long as the job lasts. After a lost node they can stay so, since Slurm
+# takes an earlier start of the job for running there still. Then it is better to go back into the queue.
+_SECONDS_TO_BEGIN = 600
 
 
 def _words(variable: str) -> tuple[str, ...]:
@@ -54,6 +57,9 @@ class SlurmLauncher:
         log = str(job.log_dir.resolve()).replace("%", "%%")
         argv = ["srun", f"--nodes={job.nodes}", f"--ntasks={job.world_size}", f"--ntasks-per-node={job.processes}"]
         argv += ["--kill-on-bad-exit=1", f"--job-name={job.name}", f"--output={log}/rank-%t.log", "--open-mode=append"]
+        argv.append(f"--immediate={_SECONDS_TO_BEGIN}")
+        if cores := os.environ.get("SLURM_CPUS_PER_TASK"):  # of the job; since 22.05 its steps do not inherit it
+            argv.append(f"--cpus-per-task={cores}")
         argv += [*self.arguments, *self.container, *job.argv]
         return SupervisedHandle(job, argv, job_environment(job), self.capabilities)
 

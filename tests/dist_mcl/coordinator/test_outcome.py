@@ -65,6 +65,14 @@ def test_a_signal_is_named(folder: StageFolder) -> None:
     assert judge(folder, 1, -9) == Outcome("lost", "a process was killed by signal 9")
 
 
+def test_a_launcher_that_gave_up_says_why(folder: StageFolder) -> None:
+    why = "srun: error: Unable to create step for job 7: Requested nodes are busy"
+    (folder.attempt(1) / "launcher.log").write_text(f"srun: error: before\n{why}\nsrun: bye\n")
+    assert judge(folder, 1, 1) == Outcome(
+        "lost", f"a process ended with exit code 1 and no word; its launcher says: {why}"
+    )
+
+
 def test_a_users_mistake_stays_one(folder: StageFolder) -> None:
     report(folder, 0, "data.folder: no such folder", time=1.0, users_mistake=True)
     assert judge(folder, 1, 2) == Outcome("mistake", "data.folder: no such folder")

@@ -1,14 +1,19 @@
-"""Where a run lies when nobody says."""
+"""Where a run lies when nobody says, and the store that it begins with."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator.start import default_folder, open_or_plan
+from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
 from dist_mcl.errors import UserError
+from exemplar_store import BudgetPolicy, Webp
+from exemplar_store.generations import read_snapshot
+
+from ..scenario.readers import layouts
 
 
 @pytest.mark.parametrize(
@@ -19,6 +24,7 @@ from dist_mcl.errors import UserError
         (["seed=1", "model.adapter.kind=lora"], "small-model.adapter.kind=lora-seed=1"),
         (["launcher.processes=1", "name=other"], "other"),
         (["training.checkpoint={every_steps: 2}", "training.checkpoint.keep=1", "training.step_timeout=9"], "small"),
+        (["exemplars.store.evict_first=true"], "small"),
         (["model.adapter={kind: lora, rank: 4}"], "small-model.adapter=_kind__lora__rank__4_"),
     ],
 )
@@ -34,4 +40,69 @@ def test_a_layout_without_weights_is_no_run_and_nothing_is_written(tmp_path: Pat
     experiment = config.load(Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml")
     with pytest.raises(UserError, match=r"model\.backbone\.path: missing, .* name a checkpoint"):
         open_or_plan(tmp_path / "run", experiment)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Callable[..., Path]:
+    """Begins a run on miniature photographs with fields of `exemplars`; its folder."""
+    layouts.food101_json(tmp_path / "set")
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        f"name: small\nmodel: {{backbone: tiny}}\nscenario: {{stages: 2}}\n"
+        f"data: {{dataset: food101, folder: {tmp_path / 'set'}}}\n"
+    )
+
+    def open_run(*exemplars: str) -> Path:
+        return open_or_begin(tmp_path / "run", config.load(file, [f"exemplars.{one}" for one in exemplars])).path
+
+    return open_run
+
+
+@pytest.mark.parametrize(
+    ("fields", "policy", "keep"),
+    [
+        ((), BudgetPolicy(), 1),
+        (
+            ("store={share: class, weights: {tacos: 2, apple_pie: 0.5}, keep_generations: 3}",),
+            BudgetPolicy(share="class", weights={"1": 2.0, "2": 0.5}),
+            3,
+        ),
+        (
+            ("store={share: modality, weights: {text: 0.1}}", "image_codec=webp"),
+            BudgetPolicy(share="modality", weights={"text": 0.1}),
+            1,
+        ),
+    ],
+)
+def test_the_store_is_made_with_the_rules_of_the_experiment(
+    begin: Callable[..., Path], fields: tuple[str, ...], policy: BudgetPolicy, keep: int
+) -> None:
+    info = read_snapshot(begin(*fields) / "exemplars").info
+    assert (info.policy, info.keep_generations) == (policy, keep)
+
+
+def test_a_class_that_is_none_has_no_weight(begin: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"exemplars.store.weights: no class is called 'taco'; did you mean 'tacos'\?"):
+        begin("store={share: class, weights: {taco: 2}}")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_has_to_hold_what_the_store_says_of_itself(begin: Callable[..., Path], tmp_path: Path) -> None:
+    classes = "tacos: 1.234567890123, apple_pie: 1.234567890123, frozen_yogurt: 1.234567890123"
+    sizes = []
+    for rules in ("{}", f"{{share: class, weights: {{{classes}}}}}"):
+        with pytest.raises(UserError, match=r"takes up to \d+ bytes; choose more") as caught:
+            begin("budget=900", f"store={rules}")
+        sizes.append(int(str(caught.value).split(" bytes; choose more")[0].split()[-1]))
+    assert sizes[1] - sizes[0] > 40
+    assert begin(f"budget={sizes[0] + 9}") == tmp_path / "run"  # which has more digits
+
+
+def test_a_codec_that_cannot_hold_the_picture_is_refused_before_the_run(
+    begin: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Webp, "max_width", 100)
+    with pytest.raises(UserError, match=r"exemplars.image_codec: codec webp: 36 patches of 16 px make a strip wider"):
+        begin("image_codec=webp")
     assert not (tmp_path / "run").exists()

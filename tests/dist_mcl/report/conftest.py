@@ -108,6 +108,7 @@ def make_report(stages: int = 5, budget: int = BUDGET, shown: int = 3) -> Report
             for name in CLASSES
         ],
         whole_image_bytes=3390.0 if budget else None,
+        whole_image_quality=90,
         gallery=[make_exemplar(name, rank, rng) for name in CLASSES for rank in range(shown)] if budget else [],
         config=CONFIG,
         versions=VERSIONS,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from dist_mcl.run_folder import RunFolder
+from dist_mcl import config
+from dist_mcl.coordinator.schedule import make_attempt
+from dist_mcl.coordinator.start import open_or_begin
+from dist_mcl.run_folder import RunFolder, RunLock
 from exemplar_store import StoreReader
+from stage_launchers import LocalLauncher
 
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 TEST_CLUSTER = Path(__file__).parents[3] / "slurm" / "profiles" / "test-cluster.yaml"
@@ -72,8 +78,32 @@ def result(path: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three stages in two processes, to the end. Tests must not change it."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    finish(folder)
+def reference(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A run of three stages in two processes in `finished`, and as it was before the third in `two-stages`.
+
+    It is made once for all workers of pytest-xdist, which share the parent of their folders.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "reference"
+    finished = folder / "finished"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (finished / "report.html").exists():
+            run = open_or_begin(finished, config.load(QUICKSTART, settings()[1::2]))
+            with RunLock(finished):
+                for stage in run.stages()[:2]:
+                    assert make_attempt(run, stage, LocalLauncher(), lambda *_: None).status == "done"
+            shutil.copytree(finished, folder / "two-stages")
+            finish(finished)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(reference: Path) -> Path:
+    """A run to the end, each of its stages at the first attempt. Tests must not change it."""
+    return reference / "finished"
+
+
+@pytest.fixture
+def third_stage_left(reference: Path, tmp_path: Path) -> Path:
+    """A copy of that run when two of its three stages were done."""
+    return shutil.copytree(reference / "two-stages", tmp_path / "third-stage-left")

@@ -16,7 +16,7 @@ import pytest
 from dist_mcl.run_folder import RunFolder
 from exemplar_store import verify
 
-from .conftest import finish, result, run_command
+from .conftest import result, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -44,9 +44,8 @@ def kill_one(coordinator: subprocess.Popen[bytes], chance: random.Random) -> str
     return "nothing"
 
 
-def test_killed_at_20_random_moments_the_result_is_the_same(tmp_path: Path) -> None:
-    whole, hurt = tmp_path / "whole", tmp_path / "hurt"
-    finish(whole, **SETTINGS)
+def test_killed_at_20_random_moments_the_result_is_the_same(finished_run: Path, tmp_path: Path) -> None:
+    hurt = tmp_path / "hurt"
     chance = random.Random(int(os.environ.get("DIST_MCL_FAULT_SEED", "0")))
     killed: list[str] = []
     code = -signal.SIGKILL
@@ -61,4 +60,4 @@ def test_killed_at_20_random_moments_the_result_is_the_same(tmp_path: Path) -> N
     assert len(killed) == KILLS, f"the run was over after {len(killed)} kills"
     assert set(killed) >= {"rank", "all ranks", "coordinator"}
     assert verify(RunFolder.open(hurt).store, full=True).problems == []
-    assert result(hurt) == result(whole)
+    assert result(hurt) == result(finished_run)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from dist_mcl.run_folder import RunFolder
+from exemplar_store import StoreReader, verify
 
 from ..backbones.test_vilt import save_checkpoint
 from ..scenario.readers import layouts
@@ -16,36 +21,40 @@ from .conftest import mcl
 pytestmark = pytest.mark.xdist_group("runs")
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-SMALL = (
-    "training.epochs=1",
-    "exemplars.budget=40KiB",
-    "scenario.increment=1",
-)
+
+
+def food101(folder: Path) -> list[layouts.Made]:
+    return layouts.food101_json(folder / "data" / "food101", {f"dish_{number}": number for number in range(21)})
+
+
+def imagenet_r(folder: Path) -> list[layouts.Made]:
+    return layouts.imagenet_r(folder / "data" / "imagenet-r", tuple(f"n{number:08}" for number in range(40)))
 
 
 @pytest.mark.parametrize(
-    ("config", "write", "more"),
-    [
-        ("food101_vilt.yaml", layouts.food101_json, ["scenario.base=2"]),
-        ("mm_imagenet_r_vilt.yaml", layouts.imagenet_r, ["scenario.base=2", "data.modalities=[image, text]"]),
-    ],
+    ("config", "write", "stages"),
+    [("food101_vilt.yaml", food101, [11, 10]), ("mm_imagenet_r_vilt.yaml", imagenet_r, [20, 20])],
 )
-def test_it_runs_on_a_miniature_folder(
-    tmp_path: Path, config: str, write: Callable[[Path], list[layouts.Made]], more: list[str]
+def test_it_runs_as_it_is_on_a_miniature_folder(
+    tmp_path: Path, config: str, write: Callable[[Path], list[layouts.Made]], stages: list[int]
 ) -> None:
-    write(tmp_path / "set")
-    save_checkpoint(tmp_path / "vilt")
-    folders = [f"data.folder={tmp_path / 'set'}", f"model.backbone.path={tmp_path / 'vilt'}"]
-    settings = [*folders, *SMALL, *more]
-    options = [part for one in settings for part in ("--set", one)]
+    write(tmp_path)
+    cache = tmp_path / "hub" / "models--dandelin--vilt-b32-mlm"  # as Hugging Face's client lays it out
+    save_checkpoint(cache / "snapshots" / ("0" * 40))
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("0" * 40)
+    env = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        mcl("run", CONFIGS / config, *options, "--run", tmp_path / "run"), capture_output=True, text=True, check=False
+        mcl("run", CONFIGS / config), cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    status = subprocess.run(mcl("status", tmp_path / "run", "--json"), capture_output=True, text=True, check=True)
-    assert [stage["status"] for stage in json.loads(status.stdout)] == ["done", "done"]
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert sorted(len(stage) for stage in plan["stages"]) == [1, 2]
+    folder = tmp_path / "runs" / config.removesuffix(".yaml")
+    run = RunFolder.open(folder)
+    assert [len(stage) for stage in run.plan.stages] == stages and (folder / "report.html").is_file()
+    assert all(stage.is_done() for stage in run.stages())
+    assert verify(run.store, full=True).problems == []
+    with closing(StoreReader(run.store)) as reader:
+        assert len(reader) == 3 * sum(stages) and set(reader.modality_bytes) == {"image", "text"}
 
 
 def test_data_check_reads_every_picture_and_names_a_bad_one(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def is_in(folder: Path, number: int, step: str) -> bool:
     return state.status == "running" and progress is not None and progress.step == step
 
 
-def test_killed_in_stage_3_the_run_continues_to_the_same_result(finished_run: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "killed"
+def test_killed_in_stage_3_the_run_continues_to_the_same_result(finished_run: Path, third_stage_left: Path) -> None:
+    folder = third_stage_left
     for step in ("train", "memorise", "evaluate"):
         kill_in(folder, 3, step)
     finish(folder)
@@ -62,22 +62,20 @@ def test_killed_in_stage_3_the_run_continues_to_the_same_result(finished_run: Pa
     assert result(folder) == result(finished_run)
 
 
-@pytest.mark.parametrize(
-    ("kind", "processes"),
-    [
-        ("local", 1),
-        pytest.param("local", 4, marks=pytest.mark.slow),
-        pytest.param("deepspeed", 2, marks=pytest.mark.slow),
-        pytest.param("mpi", 2, marks=pytest.mark.slow),
-    ],
-)
-def test_any_launcher_and_number_of_processes_give_the_same_bits(
-    finished_run: Path, tmp_path: Path, kind: str, processes: int
+def test_one_process_gives_the_same_bits(finished_run: Path, tmp_path: Path) -> None:
+    finish(tmp_path / "alone", launcher__processes="1")
+    assert result(tmp_path / "alone") == result(finished_run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "processes"), [("local", 4), ("deepspeed", 2), ("mpi", 2)])
+def test_a_stage_by_any_launcher_and_number_of_processes_has_the_same_bits(
+    finished_run: Path, third_stage_left: Path, kind: str, processes: int
 ) -> None:
     if kind == "mpi":
         require("mpirun")
-    finish(tmp_path / "other", launcher__kind=kind, launcher__processes=str(processes))
-    assert result(tmp_path / "other") == result(finished_run)
+    finish(third_stage_left, launcher__kind=kind, launcher__processes=str(processes))
+    assert result(third_stage_left) == result(finished_run)
 
 
 @pytest.mark.slow
@@ -96,19 +94,19 @@ def test_a_stage_started_by_hand(finished_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_cancelled_the_run_saves_and_continues(finished_run: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "cancelled"
+def test_cancelled_the_run_saves_and_continues(finished_run: Path, third_stage_left: Path) -> None:
+    folder = third_stage_left
     process = subprocess.Popen(run_command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + SECONDS_FOR_A_STEP
-    while not is_in(folder, 2, "train"):
+    while not is_in(folder, 3, "train"):
         assert time.monotonic() < end
         time.sleep(0.005)
     subprocess.run(mcl("cancel", folder), check=True)
     assert process.wait(timeout=120) == 1
     assert process.stderr is not None
-    assert "stage 2 was cancelled; the same command continues it" in process.stderr.read()
-    assert RunFolder.open(folder).stage(2).state.status == "cancelled"
-    subprocess.run(mcl("retry", folder, "--stage", "2"), check=True, stdout=subprocess.DEVNULL)
+    assert "stage 3 was cancelled; the same command continues it" in process.stderr.read()
+    assert RunFolder.open(folder).stage(3).state.status == "cancelled"
+    subprocess.run(mcl("retry", folder, "--stage", "3"), check=True, stdout=subprocess.DEVNULL)
     assert result(folder) == result(finished_run)
 
 

@@ -35,8 +35,10 @@ def memory(folder: Path) -> StoreReader:
 
 
 def test_a_run_remembers_boxes_chosen_by_gradients(short: dict[str, str], tmp_path: Path) -> None:
-    finish(tmp_path / "run", **short, exemplars__masker="box", exemplars__scores="gradient")
+    options = {"exemplars__masker": "box", "exemplars__scores": "gradient", "exemplars__image_codec": "webp"}
+    finish(tmp_path / "run", **short, **options)
     with closing(memory(tmp_path / "run")) as reader:
+        assert {*reader.codecs("image"), *reader.codecs(SURROUND)} - {""} == {"webp"}
         for exemplar in reader.read_many(range(len(reader))):
             image = exemplar.tokens["image"]
             assert image.grid == (4, 4) and exemplar.source_hw == (64, 64)

@@ -40,7 +40,7 @@ def test_the_pretrained_backbone_sharded_learns_as_it_does_whole(tmp_path: Path)
     settings = {
         "model__backbone": "small",
         "data__max_per_class": "1",
-        "scenario__stages": "2",
+        "scenario__stages": "1",
         "training__learning_rate": "0.002",
     }
     finish(tmp_path / "whole", **settings)

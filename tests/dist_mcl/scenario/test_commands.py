@@ -8,7 +8,10 @@ from typer.testing import CliRunner
 from dist_mcl.errors import UserError
 from dist_mcl.scenario.commands import app
 
+from .readers import layouts
+
 SAMPLE = Path(__file__).parents[2] / "data"
+QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +88,20 @@ def test_an_unknown_data_set_is_refused() -> None:
         raise result.exception
 
 
-@pytest.mark.parametrize("command", ["list", "prepare", "check", "caption"])
+@pytest.mark.parametrize("command", ["list", "prepare", "check", "find", "caption"])
 def test_help_has_an_example(command: str) -> None:
     assert f"Example: mcl data {command}" in CliRunner().invoke(app, [command, "--help"]).stdout
+
+
+def test_find_says_the_number_of_a_file(tmp_path: Path) -> None:
+    layouts.food101_json(tmp_path)
+    file = tmp_path / "experiment.yaml"
+    file.write_text(f"name: small\ndata: {{dataset: food101, folder: {tmp_path}}}\n")
+    line = CliRunner().invoke(app, ["find", str(file), "tacos_4.jpg"]).stdout
+    assert line.split() == ["4", "train", "tacos", str(tmp_path / "images" / "train" / "tacos" / "tacos_4.jpg")]
+    assert isinstance(CliRunner().invoke(app, ["find", str(file), "pizza"]).exception, UserError)
+
+
+def test_find_says_the_numbers_of_a_drawing() -> None:
+    lines = CliRunner().invoke(app, ["find", str(QUICKSTART), "red heart"]).stdout.splitlines()
+    assert len(lines) > 4 and all("heart  red heart, " in line for line in lines)

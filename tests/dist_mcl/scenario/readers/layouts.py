@@ -36,7 +36,7 @@ class Made:
 
     @property
     def colour(self) -> tuple[int, int, int]:
-        return 20 + 5 * self.number, 250 - 5 * self.number, 128
+        return (20 + 5 * self.number) % 256, (250 - 5 * self.number) % 256, 128
 
     @property
     def text(self) -> str:
@@ -45,7 +45,7 @@ class Made:
     def picture(self, kind: str = "PNG") -> bytes:
         # Of any size and shape, as photographs are.
         coded = io.BytesIO()
-        Image.new("RGB", (40 + 7 * self.number, 90 - 3 * (self.number % 10)), self.colour).save(coded, kind)
+        Image.new("RGB", (40 + 7 * (self.number % 30), 90 - 3 * (self.number % 10)), self.colour).save(coded, kind)
         return coded.getvalue()
 
     def save(self, path: Path) -> None:
@@ -84,12 +84,12 @@ def _food_pictures(folder: Path, pictures: list[Made]) -> None:
         one.save(folder / "images" / ("test" if one.split == "test" else "train") / one.label / _food_name(one))
 
 
-def food101_json(folder: Path) -> list[Made]:
+def food101_json(folder: Path, classes: dict[str, int] = FOOD) -> list[Made]:
     """class_idx.json, split.json, text.json; the val pictures lie under images/train."""
-    pictures = made(tuple(FOOD), "train", "val", "test")
+    pictures = made(tuple(classes), "train", "val", "test")
     _food_pictures(folder, pictures)
     splits = {name: [_food_name(one) for one in pictures if one.split == name] for name in ("train", "val", "test")}
-    (folder / "class_idx.json").write_text(json.dumps(FOOD))
+    (folder / "class_idx.json").write_text(json.dumps(classes))
     (folder / "split.json").write_text(json.dumps(splits))
     (folder / "text.json").write_text(json.dumps({_food_name(one): one.text for one in pictures}))
     return pictures
@@ -125,9 +125,9 @@ def food101_arrow(folder: Path) -> list[Made]:
 BREEDS = ("n02085620", "n02086240", "n02088094")
 
 
-def imagenet_r(folder: Path) -> list[Made]:
+def imagenet_r(folder: Path, classes: tuple[str, ...] = BREEDS) -> list[Made]:
     """PILOT's split: train/WNID/*.jpg and test/WNID/*.jpg, and captions.jsonl."""
-    pictures = made(BREEDS, "train", "test")
+    pictures = made(classes, "train", "test")
     rows = []
     for one in pictures:
         name = f"{one.split}/{one.label}/art_{one.number}.jpg"

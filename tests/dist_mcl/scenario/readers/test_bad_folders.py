@@ -241,6 +241,8 @@ def test_pictures_without_a_text_can_be_left_out_and_the_others_keep_their_ids(t
     assert len(some["train"]) == len(whole["train"]) - 1 and len(some["test"]) == len(whole["test"])
     assert set(whole["train"].ids) - set(some["train"].ids) == {3}
     assert some["test"].ids.tolist() == whole["test"].ids.tolist()
+    kept = opened("food101", tmp_path, missing_text="empty")["train"]
+    assert kept.ids.tolist() == whole["train"].ids.tolist() and kept.text(3) == kept.raw(3).text == ""
     pictures_alone = opened("food101", tmp_path, modalities=["image"])
     assert pictures_alone["train"].ids.tolist() == whole["train"].ids.tolist()
 

@@ -17,6 +17,7 @@ from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.readers.drawings import Scenes
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs, shipped_folder
 from dist_mcl.scenario.texts import class_stems, stem
+from dist_mcl.tokens import Tokens
 
 CLASSES = {
     "animal-mammal": 402, "person-role": 397, "transport-ground": 341, "sky-weather": 329, "clothing": 280,
@@ -180,3 +181,18 @@ def test_a_label_that_is_no_class_is_refused_and_not_left_out(copy: Path) -> Non
     rewrite(copy / OBJECTS, "label", labels)
     with pytest.raises(UserError, match=r"objects\.parquet: row 3: label 99 is none of the 37 classes"):
         Scenes("emoji", "train", folder=copy)
+
+
+def test_texts_alone_compose_no_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, alone = (Scenes("emoji", "test", modalities=wanted) for wanted in (["image", "text"], ["text"]))
+    assert [alone.text(index) for index in range(9)] == [both.raw(index).text for index in range(9)]
+    monkeypatch.setattr(Scenes, "_scene", lambda *_: pytest.fail("a scene was composed"))
+    monkeypatch.setattr(Scenes, "_drawing", lambda *_: pytest.fail("a drawing was decoded"))
+    alone.check()
+
+    class Letters:
+        def encode(self, text: str) -> Tokens:
+            return Tokens.full(np.array([ord(letter) for letter in text], np.int32), (len(text),))
+
+    sample = alone.sample(3, Tokenizers(None, Letters()), 1)  # type: ignore[arg-type]
+    assert set(sample.tokens) == {"text"} and (sample.target, sample.id) == (alone.labels[3], alone.ids[3])

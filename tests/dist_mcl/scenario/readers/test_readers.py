@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
@@ -15,8 +16,12 @@ from dist_mcl.data_config import Data
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.image import SquarePatches, unpatchify
 from dist_mcl.modalities.tokenizers import Tokenizers
+from dist_mcl.scenario.builders.progress import untold
 from dist_mcl.scenario.dataset import Dataset, Split
+from dist_mcl.scenario.inspection import inspect
 from dist_mcl.scenario.readers import open_splits
+from dist_mcl.scenario.readers.arrow import open_table, picture_of
+from dist_mcl.tokens import Sample, Tokens
 
 from . import layouts
 from .layouts import Made
@@ -149,3 +154,49 @@ def test_what_the_library_datasets_has_saved_is_read() -> None:
     ]
     assert told(splits["train"]) == train
     assert told(splits["test"]) == [("ant", "test 1", 60.0), ("zebra", "test 0", 20.0)]
+
+
+@EACH
+def test_texts_alone_are_read_without_any_picture(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = row.write(tmp_path)
+    monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("a picture was read"))
+    splits = opened(row.dataset, tmp_path, **row.fields, modalities=["text"])
+    for split in ("train", "test"):
+        dataset = splits[split]
+        dataset.check()
+        texts = [Words().decoded(dataset.sample(index, Tokenizers(None, Words()), 1)) for index in range(len(dataset))]  # type: ignore[arg-type]
+        assert sorted(texts) == sorted(one.text for one in pictures if one.split == split)
+        assert str(inspect(dataset, untold, "")).startswith(f"{len(dataset)} samples of ")
+
+
+class Words:
+    """A text as the numbers of its letters."""
+
+    def encode(self, text: str) -> Tokens:
+        return Tokens.full(np.array([ord(letter) for letter in text], np.int32), (len(text),))
+
+    def decoded(self, sample: Sample) -> str:
+        assert set(sample.tokens) == {"text"}
+        return "".join(map(chr, sample.tokens["text"].values))
+
+
+def test_a_look_at_the_pictures_of_an_arrow_file_reads_no_more_than_their_beginnings(tmp_path: Path) -> None:
+    layouts.food101_arrow(tmp_path)
+    table = open_table(tmp_path / "food101_train.arrow", ["image"])
+    before = pa.total_allocated_bytes()
+    with picture_of(table, "image", 0)() as stream:
+        assert stream.read(3) == b"\xff\xd8\xff" and pa.total_allocated_bytes() - before < 1000
+        stream.seek(0)
+        assert stream.read() == table["image"][0].as_py()
+
+
+def test_a_look_at_the_pictures_says_how_far_it_is(tmp_path: Path) -> None:
+    layouts.food101_arrow(tmp_path)
+    seen = []
+
+    def track(sequence: Sequence[int], description: str) -> Sequence[int]:
+        seen.append((list(sequence), description))
+        return sequence
+
+    opened("food101", tmp_path)["train"].check(track)
+    assert seen == [(list(range(9)), "looking at the pictures")]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from dist_mcl.display import compare, comparison_table
+from dist_mcl.display.compare import Outcome
 from dist_mcl.errors import UserError
-from dist_mcl.report import compare, comparison_table
-from dist_mcl.report.compare import Outcome
 
 
 def outcome(run: str, last: float, seed: int = 0, exemplars: int = 40, **settings: Any) -> Outcome:

@@ -13,9 +13,9 @@ from rich.table import Table
 from dist_mcl.config import is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, summarise
-from dist_mcl.report.collect import finished_records
 from dist_mcl.run_folder import STEPS, RunFolder
 from dist_mcl.units import UNDEFINED, duration, percent, points, size
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -62,7 +62,7 @@ def outcome(run: RunFolder) -> Outcome:
     Raises:
         UserError: not all of its stages are finished.
     """
-    records, planned = finished_records(run), len(run.plan.stages)
+    records, planned = run.finished_records(), len(run.plan.stages)
     if len(records) < planned:
         raise UserError(f"{run.path}: {len(records)} of {planned} stages are finished; finish it with `mcl run` first")
     metrics, memory = [stage["evaluate"] for stage in records], records[-1]["memorise"]
