@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -20,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from dist_mcl import deepspeed_json
+from dist_mcl import config_file, deepspeed_json
 from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
 from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
@@ -544,20 +543,17 @@ def is_part_of_result(override: str) -> bool:
     return not any(path == field or path.startswith(f"{field}.") for field in _NO_PART_OF_RESULT)
 
 
-def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
-    """Read an experiment from YAML and apply overrides such as `"exemplars.budget=2MiB"`.
+def load(path: Path, overrides: Iterable[str] = (), preset: str | None = None) -> Experiment:
+    """Read an experiment from YAML, lay a preset of that file over it, and apply overrides.
+
+    Args:
+        overrides: such as `"exemplars.budget=2MiB"`.
 
     Raises:
-        UserError: no such file, not YAML, an unknown key or a wrong value, an override that is not `key=value`.
+        UserError: no such file, not YAML, no such preset, an unknown key or a wrong value, an override that is not
+            `key=value`.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: the configuration must be a mapping of keys to values, got {type(raw).__name__}")
+    raw = config_file.choose_preset(config_file.read_mapping(path), preset, str(path))
     return _experiment(raw, overrides, str(path))
 
 
@@ -571,8 +567,7 @@ def defaults(overrides: Iterable[str] = ()) -> Experiment:
 
 
 def _experiment(raw: dict[str, Any], overrides: Iterable[str], place: str) -> Experiment:
-    for override in overrides:
-        _apply(raw, override)
+    config_file.override(raw, overrides)
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
@@ -589,20 +584,3 @@ def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix:
         elif a != b:
             lines.append(f"{path} is {a!r} here and {b!r} there")
     return lines
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    path, equals, value = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise UserError(f"--set {override}: write it as a.b=value, for example exemplars.budget=2MiB")
-    section = raw
-    for key in keys[:-1]:
-        child = section.setdefault(key, {})
-        if not isinstance(child, dict):
-            raise UserError(f"--set {override}: {key!r} is a value, not a section")
-        section = child
-    try:
-        section[keys[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: {value!r} is not a YAML value; quote it") from error
