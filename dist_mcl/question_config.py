@@ -24,6 +24,9 @@ class _Questions(Section):
     max_questions: int | None = Field(
         None, ge=1, description="training and test questions of each task, evenly spaced, for quick trials"
     )
+    max_test_questions: int | None = Field(
+        None, ge=1, description="test questions of each task; as many as max_questions when left out"
+    )
 
 
 class PreparedData(_Questions):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.media import MediaError, MediaTokenizer
 from dist_mcl.question_config import AnyQuestions
+from dist_mcl.scenario.dataset import Split
 from dist_mcl.tokens import QuestionAnswer, Sample
 
 
@@ -106,11 +107,11 @@ def _mended(item: QuestionItem, read: Callable[[BinaryIO], _Read]) -> _Read:
         raise UserError(f"{item.source}: {error}; bring a whole file") from error
 
 
-def chosen(items: Sequence[QuestionItem], config: AnyQuestions, what: str) -> list[QuestionItem]:
+def chosen(items: Sequence[QuestionItem], config: AnyQuestions, split: Split) -> list[QuestionItem]:
     """The items of the tasks that are asked for, or so many of each, evenly spaced.
 
     Args:
-        what: the items, for people.
+        items: of one split.
 
     Raises:
         UserError: none of them is of a task that is asked for.
@@ -118,12 +119,17 @@ def chosen(items: Sequence[QuestionItem], config: AnyQuestions, what: str) -> li
     there = sorted({item.question.task for item in items})
     unknown = [task for task in config.tasks or () if items and task not in there]
     if unknown:
-        raise UserError(f"data.tasks: the {what} has no task {unknown[0]!r}; choose from {', '.join(there)}")
+        raise UserError(
+            f"data.tasks: the {split} split of {config.dataset} has no task {unknown[0]!r}; "
+            f"choose from {', '.join(there)}"
+        )
+    own = config.max_test_questions if split == "test" else None
+    most = config.max_questions if own is None else own
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         if config.tasks is None or item.question.task in config.tasks:
             numbers[item.question.task].append(number)
-    return [items[n] for n in sorted(n for those in numbers.values() for n in _spread(those, config.max_questions))]
+    return [items[n] for n in sorted(n for those in numbers.values() for n in _spread(those, most))]
 
 
 def _spread(numbers: Sequence[int], most: int | None) -> list[int]:

@@ -53,4 +53,4 @@ def read_questions(config: AnyQuestions, modality: str, split: Split) -> list[Qu
             file and the mend.
     """
     items = _READERS[config.dataset](config, modality, split)
-    return chosen(items, config, f"{split} split of {config.dataset}")
+    return chosen(items, config, split)

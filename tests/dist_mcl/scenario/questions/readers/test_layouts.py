@@ -244,6 +244,15 @@ def test_tasks_are_chosen_and_counted(tmp_path: Path) -> None:
         read_questions(config_of("msrvtt", tmp_path, tasks=["colour"]), "video", "train")
 
 
+def test_fewer_questions_may_be_tested_than_learned(tmp_path: Path) -> None:
+    row = '{"media": "a.png", "question": "What?", "answer": "this"}\n'
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text(row * 9)
+    config = config_of("manifest", tmp_path, max_questions=6, max_test_questions=2)
+    assert len(read_questions(config, "image", "train")) == 6
+    assert len(read_questions(config, "image", "test")) == 2
+
+
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     layouts.films(tmp_path)
     rows = [{"video": "../../secret.mp4", "caption": "c", "image_id": "v"}]
