@@ -12,7 +12,7 @@ from dist_mcl.errors import UserError
 FIVE = Path(__file__).parents[2] / "configs" / "mcl_five_modalities.yaml"
 
 
-def test_the_shipped_configuration_is_fine() -> None:
+def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
     experiment = load(FIVE)
     assert [stage.modality for stage in experiment.scenario.stages] == [
         "image",
@@ -22,6 +22,9 @@ def test_the_shipped_configuration_is_fine() -> None:
         "point_cloud",
     ]
     assert set(experiment.model.backbone.media) == {"image", "video", "audio", "depth", "point_cloud"}
+    smoke = load(FIVE, preset="smoke")
+    assert (smoke.name, smoke.model.backbone.layers) == ("mcl_five_modalities-smoke", 6)
+    assert [stage.modality for stage in smoke.scenario.stages] == [one.modality for one in experiment.scenario.stages]
 
 
 @pytest.mark.parametrize(
