@@ -70,9 +70,10 @@ def _check_encoder_takes(stage: ModalityStage, encoder: Encoder | InstructBlipFe
     forms = _FORMS.get(encoder.kind, (tokens.kind,))
     if tokens.kind not in (*forms, "custom"):
         raise ValueError(f"{place}: {encoder.kind} takes tokens of {', '.join(forms)}, and not of {tokens.kind}")
-    if isinstance(encoder, SoundFeatures) and isinstance(tokens, AudioTokens):
-        if (tokens.seconds, tokens.bins) != (encoder.seconds, _BINS):
-            raise ValueError(
-                f"{place}: hears {encoder.seconds} seconds in {_BINS} bins, and the tokens of {stage.modality} are "
-                f"{tokens.seconds} seconds in {tokens.bins}; make them equal"
-            )
+    if not (isinstance(encoder, SoundFeatures) and isinstance(tokens, AudioTokens)):
+        return
+    if (tokens.seconds, tokens.bins) != (encoder.seconds, _BINS):
+        raise ValueError(
+            f"{place}: hears {encoder.seconds} seconds in {_BINS} bins, and the tokens of {stage.modality} are "
+            f"{tokens.seconds} seconds in {tokens.bins}; make them equal"
+        )

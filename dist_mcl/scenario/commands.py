@@ -140,6 +140,22 @@ def caption_command(
     typer.echo(f"{folder / 'captions.jsonl'}: {written} captions written")
 
 
+def _check_stages(scenario: ModalityIncremental) -> None:
+    from dist_mcl.scenario.questions.inspection import inspect
+    from dist_mcl.scenario.questions.stages import check_data, modality_stages
+
+    stages = modality_stages(scenario)
+    check_data(scenario, stages)
+    for stage in stages:
+        head = f"stage {stage.number}, {stage.modality}"
+        train = inspect(stage.train, track, f"{head}, train")
+        typer.echo("\n".join(f"{head}, train: {line}" for line in train.lines()))
+        for name, questions in stage.tests.items():
+            test = inspect(questions, track, f"{head}, test of {name}")
+            typer.echo("\n".join(f"{head}, test of {name}: {line}" for line in test.lines()))
+            typer.echo(f"{head}, test of {name}: {test.copies(train)} of its media are in train too")
+
+
 def track(sequence: Sequence[Item], description: str, patience: float = 0) -> Iterator[Item]:
     """Yields a sequence and shows how far it is on standard error: a bar on a terminal, a line now and then elsewhere.
 
