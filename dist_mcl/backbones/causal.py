@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.encoding import EncodingBackbone
+from dist_mcl.backbones.language import word_embeddings
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens
 
@@ -66,7 +67,7 @@ class CausalBackbone(EncodingBackbone):
         super().__init__(model, prompter, encoders)
         width = next(iter(encoders.values())).features
         self.entries = nn.ModuleDict({name: Entry(encoder.features, width) for name, encoder in encoders.items()})
-        words = model.get_input_embeddings().weight
+        words = word_embeddings(model)
         self.connector = Connector(width, inner, words.shape[1], float(words.detach().float().std()))
 
     @property

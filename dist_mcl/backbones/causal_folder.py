@@ -152,7 +152,7 @@ def _picture_network(files: Mapping[str, Path]) -> EfficientNetLite0:
 def _sound_encoder(config: SoundFeatures, folder: Path | None) -> SoundEncoder:
     positions = round(config.seconds * _POSITIONS_PER_SECOND)
     if folder is None:
-        tiny = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+        tiny: dict[str, Any] = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
         return SoundEncoder(WhisperConfig(max_source_positions=positions, **tiny), config.pool)
     encoder = SoundEncoder(WhisperConfig.from_pretrained(folder, max_source_positions=positions), config.pool)
     weights = _weights(folder)

@@ -8,6 +8,7 @@ prompt, and the others keep their positions.
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +82,9 @@ class HubCausalBackbone(LanguageBackbone):
         rows, columns = grid
         pixels = as_pictures(values, rows, columns)
         scaled = F.interpolate(pixels, (self._side, self._side), mode="bicubic", antialias=True).clamp(0, 255) / 255
-        found = self.model.get_image_features(pixel_values=(scaled - self.mean) / self.deviation).pooler_output
+        found = (
+            cast(Any, self.model).get_image_features(pixel_values=(scaled - self.mean) / self.deviation).pooler_output
+        )
         features = torch.stack(list(found))
         cells = math.isqrt(features.shape[1])
         if cells**2 != features.shape[1]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,11 @@ from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.prompts import MediaTokens, PaddedSequences, Prompter
 from dist_mcl.causal_config import Generation
 from dist_mcl.tokens import Batch
+
+
+def word_embeddings(model: PreTrainedModel) -> Tensor:
+    """(words, width), those of a language model."""
+    return cast(nn.Embedding, model.get_input_embeddings()).weight
 
 
 class Paths(Protocol):
@@ -157,7 +162,7 @@ class LanguageBackbone(FrozenModel):
         with self.autocast():
             embeddings, sequences = self._embed(batch)
             with self._reading(sequences, how.beams):
-                ids = self.model.generate(
+                ids = cast(Any, self.model).generate(
                     inputs_embeds=embeddings,
                     attention_mask=sequences.mask,
                     position_ids=sequences.positions,

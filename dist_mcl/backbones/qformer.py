@@ -17,6 +17,7 @@ from transformers import InstructBlipQFormerModel, PreTrainedModel, PreTrainedTo
 
 from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.encoding import EncodingBackbone
+from dist_mcl.backbones.language import word_embeddings
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens
 
@@ -130,7 +131,7 @@ class QFormerBackbone(EncodingBackbone):
             }
         )
         self.qformer = qformer
-        self.language_projection = nn.Linear(config.hidden_size, model.get_input_embeddings().weight.shape[1])
+        self.language_projection = nn.Linear(config.hidden_size, word_embeddings(model).shape[1])
         self._reader = reader
 
     @property

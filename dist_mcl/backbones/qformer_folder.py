@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -37,7 +37,7 @@ from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 
 Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
 
-_MODELS = {
+_MODELS: dict[str, Any] = {
     "instructblip": InstructBlipForConditionalGeneration,
     "instructblipvideo": InstructBlipVideoForConditionalGeneration,
 }
@@ -172,7 +172,8 @@ def _picture_encoder(folder: Path) -> VisionEncoder:
 
 def _without_dropout(config: InstructBlipConfig) -> InstructBlipConfig:
     """The same sizes, and equal outputs for equal inputs in training too."""
-    config.qformer_config.hidden_dropout_prob = config.qformer_config.attention_probs_dropout_prob = 0.0
-    config.vision_config.attention_dropout = 0.0
-    config.text_config.attention_dropout = 0.0
+    parts: tuple[Any, ...] = (config.qformer_config, config.vision_config, config.text_config)
+    qformer, vision, text = parts
+    qformer.hidden_dropout_prob = qformer.attention_probs_dropout_prob = 0.0
+    vision.attention_dropout = text.attention_dropout = 0.0
     return config

@@ -25,6 +25,8 @@ class VisionEncoder(MediaEncoder):
     """
 
     is_frozen = True
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, network: PreTrainedModel, mean: Sequence[float], deviation: Sequence[float]) -> None:
         super().__init__()

@@ -16,8 +16,9 @@ from dist_mcl.adapters import adapter_parameters
 from dist_mcl.adapters.adapter_in_adapter import add_modality, peft_config
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import sketch
-from dist_mcl.config import Experiment, QFormerBackbone
+from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
+from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.units import percent
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dist_mcl.backbones import Backbone
+from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.evaluation import confusion_counts, matrix_row
 from dist_mcl.exemplars import ExemplarDataset, Masking
 from dist_mcl.exemplars.codecs import codecs_for
@@ -42,6 +43,7 @@ class ClassStageRun(StageRun):
         before = None if self.folder.number == 1 else self.run.stage(self.folder.number - 1).adapter
         if before is None:
             config = self._experiment.model
+            assert isinstance(config.adapter, SSFAdapter | LoRAAdapter)  # others are refused for classes
             model = Classifier.begin(self._backbone(), config.adapter, self._experiment.seed, config.head)
         else:
             model = Classifier.resume(self._backbone(), before)

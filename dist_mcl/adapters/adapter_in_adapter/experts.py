@@ -26,7 +26,7 @@ class Expert:
     Attributes:
         down, down_bias: (r, d_in) and (r,).
         up, up_bias: (d_out, r) and (d_out,).
-        scale: (), of the adapter's output.
+        scale: (1,), of the adapter's output.
     """
 
     down: Tensor
@@ -75,7 +75,7 @@ class Stack:
         into = torch.cat([F.pad(down, (0, 0, 0, 1)).flatten(0, 1), *gates])
         into_bias = F.pad(F.pad(bias, (0, 1), value=1.0).flatten(), (0, len(gates) * len(experts)))
         up = torch.cat([part for expert in experts for part in (expert.up, expert.up_bias[:, None])], 1)
-        scale = torch.stack([expert.scale for expert in experts]).repeat_interleave(down.shape[1] + 1)
+        scale = torch.cat([expert.scale for expert in experts]).repeat_interleave(down.shape[1] + 1)
         return cls(into, into_bias, up * scale, len(experts), len(gates) * len(experts))
 
     def add_to(self, result: Tensor, x: Tensor, top_k: int | None) -> Tensor:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from pydantic import ConfigDict
@@ -63,7 +64,7 @@ def save_modality(backbone: nn.Module, modality: str, folder: Path) -> Manifest:
         ValueError: it has no adapters on this backbone, a path is merged, or the tensors are not whole on this rank.
     """
     data = _file_bytes(backbone, modality)
-    config: AdapterInAdapterConfig = backbone.peft_config[modality]
+    config: AdapterInAdapterConfig = cast(Any, backbone).peft_config[modality]
     manifest = Manifest(
         modality=modality,
         parents=tuple(config.parents),
@@ -130,7 +131,7 @@ def base_digest(backbone: nn.Module, modules: Sequence[str]) -> str:
                 value = _whole(name, tensor)
                 plain = name.replace(".base_layer.", ".")
                 digest.update(f"{plain} {value.dtype} {list(value.shape)}\n".encode())
-                digest.update(value.flatten().view(torch.uint8).numpy())
+                digest.update(value.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

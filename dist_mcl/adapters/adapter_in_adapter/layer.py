@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
@@ -20,7 +20,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
     """y = base(x) + the mixture of a path's adapters, arXiv 2410.20178; adapters are named after their modalities.
 
     With input width d, output width o, rank r, and m adapters on its path, a modality has here `ana_down` d -> r and
-    `ana_up` r -> o with biases and `ana_scale` (); for the m - 1 older adapters `ana_inner` (m - 1, r, r) and
+    `ana_up` r -> o with biases and `ana_scale` (1,); for the m - 1 older adapters `ana_inner` (m - 1, r, r) and
     `ana_inner_bias` (m - 1, r); with m > 1 `ana_gate` and `ana_noise`, each (m, d). Older ones come in the order of
     `kin`, the modality itself last. No other modality's path uses any of them but `ana_down`, `ana_up`, `ana_scale`.
 
@@ -63,7 +63,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
             raise ValueError(f"{modality} has rank {form.rank} and {other[0]}, on which it builds, another; choose one")
         base, rank = self.base_layer, form.rank
         self.ana_down[modality], self.ana_up[modality] = _maps(base.in_features, rank, base.out_features, form)
-        self.ana_scale[modality] = nn.Parameter(torch.ones(()))
+        self.ana_scale[modality] = nn.Parameter(torch.ones(1))  # DeepSpeed takes no tensors without axes
         if older and form.in_adapter != "none":
             weight, bias = self._first_inner(older, form, nearest)
             self.ana_inner[modality], self.ana_inner_bias[modality] = nn.Parameter(weight), nn.Parameter(bias)
@@ -79,7 +79,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         bias = torch.zeros(len(older), form.rank)
         if form.in_adapter == "identity":
             weight = torch.eye(form.rank).repeat(len(older), 1, 1)
-        elif form.in_adapter == "inherited" and nearest in self.ana_inner:
+        elif form.in_adapter == "inherited" and nearest is not None and nearest in self.ana_inner:
             theirs = self.kin[nearest]
             for place, name in enumerate(older):
                 if name in theirs[:-1]:
@@ -148,7 +148,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         return Stack.of(experts, inner, self.ana_gate.get(modality), noise)
 
     def _expert(self, modality: str) -> Expert:
-        down, up = self.ana_down[modality], self.ana_up[modality]
+        down, up = (cast(nn.Linear, maps[modality]) for maps in (self.ana_down, self.ana_up))
         return Expert(down.weight, down.bias, up.weight, up.bias, self.ana_scale[modality])
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:

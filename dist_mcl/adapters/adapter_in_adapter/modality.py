@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ def modality_parameters(backbone: nn.Module, modality: str) -> dict[str, nn.Para
         ValueError: it has no adapters on this backbone.
     """
     _check_known(backbone, {modality})
-    config: AdapterInAdapterConfig = backbone.peft_config[modality]
+    config: AdapterInAdapterConfig = cast(Any, backbone).peft_config[modality]
     prefixes = [f"{name}." for name in config.own_modules]
     for name, layer in _layers_of(backbone).items():
         prefixes += [f"{name}.{part}.{modality}." for part in layer.adapter_layer_names]

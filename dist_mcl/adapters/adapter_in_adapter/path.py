@@ -77,7 +77,9 @@ class ModalityPath:
             for number, name in enumerate(names)
             if name is not None
         ]
-        return cls(tuple(index.shape), tuple(group for group in groups if len(group.places)))
+        return cls(
+            tuple(index.shape), tuple(group for group in groups if group.places is not None and len(group.places))
+        )
 
     @property
     def modalities(self) -> set[str]:

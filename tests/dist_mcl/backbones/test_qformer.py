@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel, InstructBlipForConditionalGeneration
 
+from dist_mcl.adapter_config import AdapterInAdapter
 from dist_mcl.adapters.adapter_in_adapter import (
     ModalityPaths,
     add_modality,
@@ -23,9 +24,8 @@ from dist_mcl.adapters.adapter_in_adapter import (
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.qformer import QFormerBackbone, Units
 from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, sketch
-from dist_mcl.config import AdapterInAdapter
-from dist_mcl.config import QFormerBackbone as QFormerConfig
 from dist_mcl.errors import UserError
+from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 from dist_mcl.tokens import Batch, PackedTokens, QuestionAnswer, Sample, Tokens
 
 MEDIA = {

@@ -136,7 +136,8 @@ def _generators(records: _Records, bags: bytes, generators: bytes, begin: int, e
 def _sound(font: bytes, start: int, header: tuple[Any, ...]) -> tuple[NDArray[np.float32], int, tuple[int, int]] | None:
     _, begin, end, loop_begin, loop_end, rate, *_, kind = header
     if not kind & _COMPRESSED:
-        samples = np.frombuffer(font, "<i2", end - begin, start + 2 * begin).astype(np.float32) / 32768
+        samples = np.frombuffer(font, "<i2", end - begin, start + 2 * begin).astype(np.float32)
+        samples /= 32768
         return samples, rate, (loop_begin - begin, loop_end - begin)
     try:
         samples, rate = soundfile.read(io.BytesIO(font[start + begin : start + end]), dtype="float32")
