@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 Location = tuple[int | str, ...]
 
@@ -18,7 +19,15 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     Args:
         root: the model that was validated.
     """
-    return [_explain_one(root, item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
+    found = error.errors()
+    # A list is also said to be too short when all of its elements are wrong.
+    wrong = [item for item in found if item["type"] != "too_short" or not any(_is_within(one, item) for one in found)]
+    return [_explain_one(root, item["loc"], item["type"], item["msg"], item["input"]) for item in wrong]
+
+
+def _is_within(inner: ErrorDetails, outer: ErrorDetails) -> bool:
+    place = outer["loc"]
+    return len(inner["loc"]) > len(place) and inner["loc"][: len(place)] == place
 
 
 def _explain_one(root: type[BaseModel], location: Location, kind: str, message: str, value: object) -> str:

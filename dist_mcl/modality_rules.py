@@ -75,5 +75,5 @@ def _check_encoder_takes(stage: ModalityStage, encoder: Encoder | InstructBlipFe
     if (tokens.seconds, tokens.bins) != (encoder.seconds, _BINS):
         raise ValueError(
             f"{place}: hears {encoder.seconds} seconds in {_BINS} bins, and the tokens of {stage.modality} are "
-            f"{tokens.seconds} seconds in {tokens.bins}; make them equal"
+            f"{tokens.seconds} seconds in {tokens.bins} bins; make them equal"
         )
