@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "adapters.py"
 
 
-def test_a_small_run(tmp_path: Path) -> None:
-    command = [sys.executable, "benchmarks/adapters.py", "--layer", "self-attention", "--batch", "1", "--rounds", "1"]
-    done = subprocess.run(
-        [*command, "--json", tmp_path / "facts"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr  # it compares the results of dispatched and stacked experts, too
-    rows = {(row["mode"], row["kind"]): row for row in json.loads((tmp_path / "facts").read_text())["rows"]}
+def test_a_small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = tmp_path / "facts"
+    options = ["--layer", "self-attention", "--batch", "1", "--rounds", "1", "--json", str(facts)]
+    monkeypatch.setattr(sys, "argv", [str(BENCHMARK), *options])
+    runpy.run_path(str(BENCHMARK), run_name="__main__")  # it compares the results of dispatched and stacked, too
+    rows = {(row["mode"], row["kind"]): row for row in json.loads(facts.read_text())["rows"]}
     kinds = {"base", "lora", "stacked", "dispatch"}
     assert rows.keys() == {
         *((mode, kind) for mode in ("evaluation", "training", "with backward") for kind in kinds),

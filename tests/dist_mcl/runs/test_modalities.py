@@ -92,4 +92,5 @@ def test_what_was_learned_first_is_not_forgotten(config: Path, tmp_path: Path) -
         "adapter_model.safetensors",
         "manifest.json",
     ]
+    assert "2 modalities in 2 stages, begins with stage 1" in done.stdout
     assert "F, of all before" in done.stdout
