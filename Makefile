@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all lint bench-replay bench-store bench-train setup models clean
+.PHONY: quickstart test test-all lint bench-adapters bench-replay bench-store bench-train setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
@@ -24,6 +24,9 @@ lint: setup
 bench-train: setup models
 	$(BIN)/python -W ignore benchmarks/training.py --json bench-train.json
 
+bench-adapters: setup
+	$(BIN)/python -W ignore benchmarks/adapters.py --json bench-adapters.json
+
 bench-replay: setup
 	$(BIN)/python -W ignore benchmarks/replay.py --json bench-replay.json
 
@@ -41,7 +44,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 models: setup
-	$(BIN)/mcl models fetch
+	$(BIN)/mcl models fetch all-minilm-l6-v2 efficientnet-lite0
 
 clean:
 	rm -rf $(VENV)

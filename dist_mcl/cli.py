@@ -14,7 +14,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from dist_mcl import __version__, config
+from dist_mcl import __version__, config, config_file
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.packages.commands import app as models_app
 from dist_mcl.scenario.commands import app as data_app
@@ -39,6 +39,9 @@ ConfigFile = Annotated[Path, typer.Argument(help="YAML file, for example configs
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
 ]
+Preset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="part of the file, below `presets`, that is laid over the rest")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder, for example runs/quickstart")]
 RunOption = Annotated[Path | None, typer.Option("--run", help="run folder; runs/NAME when left out")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -48,6 +51,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 def run(
     config_file: ConfigFile,
     overrides: Overrides = None,
+    preset: Preset = None,
     folder: RunOption = None,
     launcher: Annotated[str | None, typer.Option(help="local, deepspeed or mpi; as --set launcher.kind=")] = None,
 ) -> None:
@@ -56,7 +60,7 @@ def run(
     Example: mcl run configs/quickstart.yaml --set exemplars.budget=1MiB
     """
     changes = [*(overrides or []), *([f"launcher.kind={launcher}"] if launcher else [])]
-    experiment = config.load(config_file, changes)
+    experiment = config.load(config_file, changes, preset)
     from dist_mcl.coordinator.start import default_folder, open_or_begin
 
     _finish(open_or_begin(folder or default_folder(experiment, changes), experiment, _data_bar))
@@ -67,6 +71,7 @@ def submit(
     config_file: ConfigFile,
     cluster: Annotated[Path, typer.Option(help="profile of the cluster, for example slurm/profiles/gpu.yaml")],
     overrides: Overrides = None,
+    preset: Preset = None,
     folder: RunOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the batch scripts and submit nothing")] = False,
 ) -> None:
@@ -74,7 +79,7 @@ def submit(
 
     Example: mcl submit configs/quickstart.yaml --cluster slurm/profiles/gpu.yaml
     """
-    experiment = config.load(config_file, overrides or [])
+    experiment = config.load(config_file, overrides or [], preset)
     from dist_mcl.coordinator.start import begin, default_folder, open_or_plan
     from dist_mcl.coordinator.submit import batch_scripts, check_cluster, load_cluster, submit_run
 
@@ -182,6 +187,23 @@ def status(
 
 
 @app.command()
+def params(config_file: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Say how many parameters each modality's stage trains; no weights are read or made.
+
+    Example: mcl params configs/pathweave_instructblip.yaml
+    """
+    experiment = config.load(config_file, overrides or [])
+    from dist_mcl.training.parameters import count, count_table
+
+    counts = count(experiment)
+    if as_json:
+        print(json.dumps(counts.facts(), indent=1))
+    else:
+        Console().print(count_table(counts))
+        print(counts.summary())
+
+
+@app.command()
 def doctor(
     config_file: Annotated[
         Path | None, typer.Argument(help="YAML file of an experiment; default values when left out")
@@ -210,21 +232,22 @@ def doctor(
 
 
 @config_app.command()
-def show(config_file: ConfigFile, overrides: Overrides = None) -> None:
+def show(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None) -> None:
     """Print the complete configuration with every default filled in.
 
     Example: mcl config show configs/quickstart.yaml
     """
-    print(yaml.safe_dump(config.load(config_file, overrides or []).model_dump(mode="json"), sort_keys=False), end="")
+    experiment = config.load(config_file, overrides or [], preset)
+    print(yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False), end="")
 
 
 @config_app.command()
-def check(config_file: ConfigFile, overrides: Overrides = None) -> None:
+def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None) -> None:
     """Check a configuration and change nothing.
 
     Example: mcl config check configs/quickstart.yaml
     """
-    config.load(config_file, overrides or [])
+    config.load(config_file, overrides or [], preset)
     print(f"{config_file}: fine")
 
 
@@ -234,7 +257,9 @@ def schema() -> None:
 
     Example: mcl config schema > experiment.schema.json
     """
-    print(json.dumps(config.Experiment.model_json_schema(), indent=1))
+    described = config.Experiment.model_json_schema()
+    described["properties"]["presets"] = config_file.PRESETS_SCHEMA
+    print(json.dumps(described, indent=1))
 
 
 @app.callback(invoke_without_command=True)
@@ -265,7 +290,8 @@ def _say_submitted(run: Path, jobs: dict[int, int]) -> None:
 
 
 def _write_report(path: Path) -> None:
-    from dist_mcl.report import collect, summary_table, write_report
+    from dist_mcl.question_config import ModalityIncremental
+    from dist_mcl.report import collect, modality_scores, modality_table, summary_table, write_report
     from dist_mcl.run_folder import RunFolder
 
     run_folder = RunFolder.open(path)
@@ -273,6 +299,8 @@ def _write_report(path: Path) -> None:
     write_report(data, run_folder.report)
     console = Console()
     console.print(summary_table(data))
+    if isinstance(run_folder.experiment.scenario, ModalityIncremental):
+        console.print(modality_table(modality_scores(run_folder)))
     console.print(f"report  {run_folder.report}", soft_wrap=True)
     if run_folder.store.exists():
         console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)

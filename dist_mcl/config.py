@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -20,10 +19,15 @@ from pydantic import (
     model_validator,
 )
 
-from dist_mcl import deepspeed_json
+from dist_mcl import config_file, deepspeed_json
+from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
+from dist_mcl.modality_rules import check_fits_scenario
+from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.section import Section, named_kind
 from dist_mcl.store_config import ImageCodec, JpegCodec, StoreRules, loses_by_recoding
 from stage_launchers import launcher_kinds
@@ -72,16 +76,11 @@ class TinyBackbone(Section):
     kind: Literal["tiny"] = "tiny"
 
 
-def _folder_or_id(value: str) -> str:
-    # A folder is meant from where the run is begun, wherever its processes run.
-    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
-
-
 class ViltBackbone(Section):
     """ViLT, arXiv 2102.03334, as Hugging Face stores it; see docs/vilt.md."""
 
     kind: Literal["vilt"] = "vilt"
-    path: Annotated[str, AfterValidator(_folder_or_id)] = Field(
+    path: CheckpointPath = Field(
         "dandelin/vilt-b32-mlm", description="folder of a checkpoint, or owner/model of one that was fetched"
     )
     max_text_tokens: int | None = Field(
@@ -93,9 +92,15 @@ class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
-        SmallBackbone | TinyBackbone | ViltBackbone, Field(discriminator="kind"), BeforeValidator(named_kind)
+        SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone | QFormerBackbone,
+        Field(discriminator="kind"),
+        BeforeValidator(named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
-    adapter: Annotated[SSFAdapter | LoRAAdapter, Field(discriminator="kind")] = SSFAdapter()
+    adapter: Annotated[
+        SSFAdapter | LoRAAdapter | AdapterInAdapter | NoAdapter,
+        Field(discriminator="kind"),
+        BeforeValidator(named_kind),
+    ] = Field(SSFAdapter(), description="a section with its kind, or the kind alone")
     head: Literal["linear", "cosine"] = Field(
         "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
     )
@@ -429,6 +434,7 @@ class Evaluation(Section):
         description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
         "arXiv 1611.07725",
     )
+    generation: Generation = Field(Generation(), description="of answers in words, where a question has no candidates")
 
 
 def _launcher_kind(value: str) -> str:
@@ -452,18 +458,37 @@ class Launcher(Section):
     options: dict[str, Any] = Field({}, description="of this kind of launcher, see docs/launchers.md")
 
 
+def _classes_unless_said(value: object) -> object:
+    return {"kind": "class_incremental", **value} if isinstance(value, dict) else value
+
+
 class Experiment(Section):
     """One run: everything that decides its result, and how it is launched."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}$")
     seed: int = Field(0, ge=0, lt=2**31)
     data: Data = EmojiData()
-    scenario: Scenario = Scenario()
+    scenario: Annotated[
+        Scenario | ModalityIncremental, Field(discriminator="kind"), BeforeValidator(_classes_unless_said)
+    ] = Scenario()
     model: Model = Model()
     training: Training = Training()
     exemplars: Exemplars = Exemplars()
     evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
+
+    @model_validator(mode="after")
+    def _stages_of_modalities_have_their_own_data(self) -> Experiment:
+        if isinstance(self.scenario, ModalityIncremental) and self.data != EmojiData():
+            raise ValueError(
+                "data is not for scenario.kind: modality_incremental, whose stages name their data; remove the section"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_fit_the_scenario(self) -> Experiment:
+        check_fits_scenario(self)
+        return self
 
     @model_validator(mode="after")
     def _batch_splits_over_processes(self) -> Experiment:
@@ -523,20 +548,17 @@ def is_part_of_result(override: str) -> bool:
     return not any(path == field or path.startswith(f"{field}.") for field in _NO_PART_OF_RESULT)
 
 
-def load(path: Path, overrides: Iterable[str] = ()) -> Experiment:
-    """Read an experiment from YAML and apply overrides such as `"exemplars.budget=2MiB"`.
+def load(path: Path, overrides: Iterable[str] = (), preset: str | None = None) -> Experiment:
+    """Read an experiment from YAML, lay a preset of that file over it, and apply overrides.
+
+    Args:
+        overrides: such as `"exemplars.budget=2MiB"`.
 
     Raises:
-        UserError: no such file, not YAML, an unknown key or a wrong value, an override that is not `key=value`.
+        UserError: no such file, not YAML, no such preset, an unknown key or a wrong value, an override that is not
+            `key=value`.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: the configuration must be a mapping of keys to values, got {type(raw).__name__}")
+    raw = config_file.choose_preset(config_file.read_mapping(path), preset, str(path))
     return _experiment(raw, overrides, str(path))
 
 
@@ -550,8 +572,7 @@ def defaults(overrides: Iterable[str] = ()) -> Experiment:
 
 
 def _experiment(raw: dict[str, Any], overrides: Iterable[str], place: str) -> Experiment:
-    for override in overrides:
-        _apply(raw, override)
+    config_file.override(raw, overrides)
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
@@ -568,20 +589,3 @@ def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix:
         elif a != b:
             lines.append(f"{path} is {a!r} here and {b!r} there")
     return lines
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    path, equals, value = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise UserError(f"--set {override}: write it as a.b=value, for example exemplars.budget=2MiB")
-    section = raw
-    for key in keys[:-1]:
-        child = section.setdefault(key, {})
-        if not isinstance(child, dict):
-            raise UserError(f"--set {override}: {key!r} is a value, not a section")
-        section = child
-    try:
-        section[keys[-1]] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: {value!r} is not a YAML value; quote it") from error

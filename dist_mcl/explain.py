@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 Location = tuple[int | str, ...]
 
@@ -17,7 +19,15 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     Args:
         root: the model that was validated.
     """
-    return [_explain_one(root, item["loc"], item["type"], item["msg"], item["input"]) for item in error.errors()]
+    found = error.errors()
+    # A list is also said to be too short when all of its elements are wrong.
+    wrong = [item for item in found if item["type"] != "too_short" or not any(_is_within(one, item) for one in found)]
+    return [_explain_one(root, item["loc"], item["type"], item["msg"], item["input"]) for item in wrong]
+
+
+def _is_within(inner: ErrorDetails, outer: ErrorDetails) -> bool:
+    place = outer["loc"]
+    return len(inner["loc"]) > len(place) and inner["loc"][: len(place)] == place
 
 
 def _explain_one(root: type[BaseModel], location: Location, kind: str, message: str, value: object) -> str:
@@ -50,7 +60,21 @@ class _Options:
         found = [one for one in types if issubclass(one, BaseModel)]
         if not isinstance(discriminator, str):
             return cls("", {"": found[0]} if found else {})
-        return cls(discriminator, {get_args(one.model_fields[discriminator].annotation)[0]: one for one in found})
+        tags = {one: get_args(one.model_fields[discriminator].annotation) for one in found}
+        return cls(discriminator, {tag: one for one, its in tags.items() for tag in its})
+
+    @classmethod
+    def of_elements(cls, annotation: Any) -> _Options | None:
+        """What the elements of a list may be; None for what is no list."""
+        while get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        if get_origin(annotation) is not tuple:
+            return None
+        element = get_args(annotation)[0]
+        marks = get_args(element)[1:] if get_origin(element) is Annotated else ()
+        discriminators = [mark.discriminator for mark in marks if isinstance(mark, FieldInfo)]
+        whole = get_args(element)[0] if marks else element
+        return cls.of(whole, discriminators[0] if discriminators else None)
 
     @property
     def section(self) -> type[BaseModel]:
@@ -66,14 +90,22 @@ class _Step:
     options: _Options
 
 
+def _of_field(field: FieldInfo) -> _Options:
+    return _Options.of_elements(field.annotation) or _Options.of(field.annotation, field.discriminator)
+
+
 def _walk(root: type[BaseModel], location: Location) -> list[_Step]:
     options = _Options("", {"": root})
     steps: list[_Step] = []
-    for part in map(str, location):
+    for position in location:
+        part = str(position)
+        if isinstance(position, int):  # a place in a list, whose elements `options` says
+            steps.append(_Step(part, True, options))
+            continue
         is_key = not (options.discriminator and part in options.sections)
         if is_key:
             field = options.section.model_fields.get(part)
-            options = _Options.of(field.annotation, field.discriminator) if field else _Options("", {})
+            options = _of_field(field) if field else _Options("", {})
         else:
             options = _Options("", {"": options.sections[part]})
         steps.append(_Step(part, is_key, options))

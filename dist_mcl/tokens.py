@@ -1,5 +1,17 @@
 """Tokens, Sample and Batch: the one data type that fresh samples and exemplars share; TokenScores: what matters in one.
 
+The tokens of each modality (d is float16; `dist_mcl.modalities` makes them, FORMAT.md section 5.2 stores them):
+
+| modality | values | grid |
+| --- | --- | --- |
+| image | uint8 (n, p, p, 3): patches, RGB | rows, columns |
+| video | uint8 (n, t, p, p, 3): tubelets, t frames of a patch | times, rows, columns |
+| audio | d (n, b, f): patches of a log-mel spectrogram, b bins by f frames, lowest bin first | bins / b, frames / f |
+| depth | uint16 (n, p, p): patches of a map of distances, 0 where nothing was measured | rows, columns |
+| point_cloud | d (n, 1 + g, 3): the centre of a group, then its g points relative to the centre | groups |
+| text | int32 (n,): token ids, without special tokens | tokens |
+| any other | d (n, channels): vectors | vectors |
+
 An exemplar is a `Sample` with fewer tokens. A `Batch` holds ragged samples packed one after the other, so tokens that
 were dropped cost nothing in any layer that works token by token.
 """
@@ -19,7 +31,30 @@ if TYPE_CHECKING:  # seconds to import; who reads samples, or writes them down, 
     import torch
     from torch import Tensor
 
-__all__ = ["Batch", "PackedTokens", "Sample", "TokenScores", "Tokens"]
+__all__ = ["Batch", "PackedTokens", "QuestionAnswer", "Sample", "TokenScores", "Tokens"]
+
+
+@dataclass(frozen=True)
+class QuestionAnswer:
+    """What a model is asked about a sample, and what is right to say.
+
+    Attributes:
+        question: as a person puts it, e.g. "What kind of object is this?".
+        answers: every right answer, e.g. the five captions of a clip; the first one is learned from.
+        candidates: the answers among which one is to be chosen; empty where the model answers freely.
+        task: the kind of question, e.g. "category" or "caption"; scores are kept apart by it.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    candidates: tuple[str, ...] = ()
+    task: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.answers:
+            raise ValueError(f"the question {self.question!r} needs at least one answer")
+        if self.candidates and self.answers[0] not in self.candidates:
+            raise ValueError(f"the answer {self.answers[0]!r} is none of the {len(self.candidates)} candidates")
 
 
 @dataclass(frozen=True)
@@ -28,7 +63,7 @@ class Sample:
 
     Attributes:
         tokens: tokens by modality name ("image", "text", ...); a modality that is missing has no entry.
-        target: class id, as the dataset numbers its classes.
+        target: class id, as the dataset numbers its classes; or a question with its answers.
         id: the dataset's stable number of this sample.
         stage: the stage (from 1) that brought the sample.
         logits: float16 (c,), what the model of that stage answered to the whole sample, for the c classes seen by
@@ -36,10 +71,17 @@ class Sample:
     """
 
     tokens: dict[str, Tokens]
-    target: int
+    target: int | QuestionAnswer
     id: int
     stage: int
     logits: NDArray[np.float16] | None = field(default=None, compare=False)
+
+    @property
+    def class_id(self) -> int:
+        """The target of a sample that has a class. Raises TypeError where it has a question instead."""
+        if isinstance(self.target, QuestionAnswer):
+            raise TypeError(f"sample {self.id} has no class, it has the question {self.target.question!r}")
+        return self.target
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,37 +124,45 @@ class Batch:
 
     Attributes:
         tokens: packed tokens by modality; only modalities that at least one sample has.
-        targets: (B,) int64 class ids.
+        targets: (B,) int64 class ids; (0,) where samples have questions.
         ids: (B,) int64 sample ids.
+        questions: B questions with their answers, as text: a backbone has its own tokenizer; () where samples have
+            classes.
     """
 
     tokens: dict[str, PackedTokens]
     targets: Tensor
     ids: Tensor
+    questions: tuple[QuestionAnswer, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.ids)
 
     def to(self, device: torch.device | str) -> Batch:
         tokens = {name: packed.to(device) for name, packed in self.tokens.items()}
-        return Batch(tokens, self.targets.to(device), self.ids.to(device))
+        return Batch(tokens, self.targets.to(device), self.ids.to(device), self.questions)
 
     @classmethod
     def collate(cls, samples: Sequence[Sample]) -> Batch:
         """Pack samples in the order given.
 
         Raises:
-            ValueError: no samples, or samples whose tokens of one modality differ in shape or dtype.
+            ValueError: no samples, samples whose tokens of one modality differ in shape or dtype, or classes among
+                questions.
         """
         if not samples:
             raise ValueError("a batch needs at least one sample")
         import torch
 
         names = sorted({name for sample in samples for name in sample.tokens})
+        questions = tuple(sample.target for sample in samples if isinstance(sample.target, QuestionAnswer))
+        if questions and len(questions) < len(samples):
+            raise ValueError(f"{len(questions)} of {len(samples)} samples have questions; a batch has them all or none")
         return cls(
             tokens={name: _pack([sample.tokens.get(name) for sample in samples]) for name in names},
-            targets=torch.tensor([sample.target for sample in samples]),
+            targets=torch.tensor([] if questions else [sample.class_id for sample in samples], dtype=torch.int64),
             ids=torch.tensor([sample.id for sample in samples]),
+            questions=questions,
         )
 
 

@@ -87,15 +87,16 @@ def _work(run: RunFolder, folder: StageFolder, attempt: int | None, rank: int, s
     # through all of it for garbage, again and again as it grows, would take a fifth of the time.
     gc.disable()
     from dist_mcl.training.process_group import join_process_group
-    from dist_mcl.training.stage import StageRun
+    from dist_mcl.training.stages import stage_run
 
+    kind = stage_run(run)
     gc.freeze()
     gc.enable()
 
     group = join_process_group(run.experiment.training.step_timeout)
     number = group.broadcast(attempt)
     stop = StopRequests(signals, run.stop_file, folder.attempt(number), group)
-    StageRun(run, folder, number, group, progress, stop).finish()
+    kind(run, folder, number, group, progress, stop).finish()
 
 
 def _report(error: Exception, attempt: Path | None, rank: int) -> int:

@@ -39,7 +39,7 @@ def save(backbone: nn.Module, folder: Path) -> None:
     configs = cast(dict[str, PeftConfig], backbone.peft_config)
     text = json.dumps(configs[ADAPTER_NAME].to_dict(), indent=2, sort_keys=True, default=sorted)  # sets have no order
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
-    tensors = {_name_in_file(name): value.detach().cpu().contiguous() for name, value in parameters.items()}
+    tensors = {name_in_file(name): value.detach().cpu().contiguous() for name, value in parameters.items()}
     if empty := [name for name, value in tensors.items() if not value.numel()]:
         raise ValueError(f"{empty[0]} is empty: gather sharded parameters before they are saved")
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -55,12 +55,12 @@ def load(backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None) ->
     """
     if adapter_parameters(backbone):
         raise ValueError("the backbone carries an adapter already")
-    config, tensors = _read_config(folder / CONFIG_FILE), _read_tensors(folder / WEIGHTS_FILE)
+    config, tensors = _read_config(folder / CONFIG_FILE), read_tensors(folder / WEIGHTS_FILE)
     try:
         tuner = inject(backbone, config, seed=0, dtype=dtype)
     except ValueError as error:
         raise UserError(_belongs_elsewhere(folder, "its modules are not there")) from error
-    parameters = {_name_in_file(name): value for name, value in adapter_parameters(backbone).items()}
+    parameters = {name_in_file(name): value for name, value in adapter_parameters(backbone).items()}
     expected = {name: value.shape for name, value in parameters.items()}
     found = {name: value.shape for name, value in tensors.items()}
     if expected != found:
@@ -76,8 +76,10 @@ def _belongs_elsewhere(folder: Path, reason: str) -> str:
     return f"{folder}: the adapter belongs to another backbone: {reason}; use the model that it was trained with"
 
 
-def _name_in_file(name: str) -> str:
-    return "base_model.model." + re.sub(rf"\.{ADAPTER_NAME}(?=(\.weight)?$)", "", name)
+def name_in_file(name: str, adapter: str = ADAPTER_NAME) -> str:
+    """A parameter's name as PEFT has it in a file: after the model's prefix, and without the adapter's name if any."""
+    suffix = rf"\.{re.escape(adapter)}(?=(\.weight|\.bias)?$)"
+    return "base_model.model." + (re.sub(suffix, "", name) if adapter else name)
 
 
 def _read_config(path: Path) -> PeftConfig:
@@ -91,7 +93,12 @@ def _read_config(path: Path) -> PeftConfig:
         raise UserError(f"{path}: not the configuration of an adapter of type {kinds}; save it again") from error
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        UserError: it cannot be read, or is damaged.
+    """
     try:
         return load_file(path)
     except OSError as error:

@@ -7,18 +7,18 @@ only to sequences of about equal length.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from dist_mcl.backbones import scores
+from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.packing import Layout
 from dist_mcl.config import AttentionScores, Scores
-from dist_mcl.tokens import Batch, Sample, TokenScores
+from dist_mcl.tokens import Batch, TokenScores
 
 ATTENTION_SCORES = AttentionScores()
 
@@ -55,8 +55,8 @@ class Sequences:
         return hidden, cls(Layout.of(owners[order], count), dict(zip(parts, split, strict=True)))
 
 
-class Backbone(nn.Module, ABC):
-    """Dropout is 0 in all of them: equal inputs give equal outputs, in training too.
+class Backbone(FrozenModel):
+    """A single-stream encoder.
 
     Attributes:
         hidden_size: width of the pooled features.
@@ -65,7 +65,6 @@ class Backbone(nn.Module, ABC):
 
     hidden_size: int
     pooler: nn.Linear
-    _is_bf16 = False
 
     @property
     @abstractmethod
@@ -93,37 +92,12 @@ class Backbone(nn.Module, ABC):
     def attention_parts(self, block: nn.Module, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of a block, each (T, heads, width), from what goes into the block."""
 
-    @abstractmethod
-    def checkpoint_activations(self) -> None:
-        """From now on keep only the layers' inputs for the backward pass, and compute the rest again there."""
-
-    @abstractmethod
-    def keeps_fp32(self, name: str) -> bool:
-        """Whether the parameter of this name stays fp32 under `use_bf16` even if it is a matrix."""
-
     def finish(self, hidden: Tensor) -> Tensor:
         """What comes between the last block and the pooler."""
         return hidden
 
-    def use_bf16(self) -> Self:
-        """From now on keep the encoder's matrices and embeddings in bf16, and compute with bf16 factors.
-
-        All vectors and the pooler stay fp32.
-        """
-        for name, parameter in self.named_parameters():
-            if parameter.ndim > 1 and not name.startswith("pooler.") and not self.keeps_fp32(name):
-                parameter.data = parameter.data.bfloat16()
-        self._is_bf16 = True
-        return self
-
-    @property
-    def preparing(self) -> nn.Module | None:
-        """The frozen part that `prepare` runs on each picture by itself; None if samples need no preparation."""
-        return None
-
-    def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
-        """The samples, with what never changes computed once and not in every epoch; in their order."""
-        return list(samples)
+    def keeps_fp32(self, name: str) -> bool:
+        return name.startswith("pooler.")
 
     def encode(self, hidden: Tensor, layout: Layout) -> Tensor:
         """Run the encoder on packed embeddings; (T, hidden_size) in and out."""
@@ -150,7 +124,3 @@ class Backbone(nn.Module, ABC):
             head: logits (B, classes) from pooled features; gradient scores need it.
         """
         return scores.token_scores(self, batch, how, head)
-
-    def autocast(self) -> torch.autocast:
-        """The precision that this backbone computes in."""
-        return torch.autocast(self.pooler.weight.device.type, torch.bfloat16, enabled=self._is_bf16)

@@ -94,11 +94,19 @@ class EfficientNetLite0(nn.Module):
             maps.append(stage(maps[-1]))
         return maps[1:]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Global features (N, 1280) of pictures (N, 3, H, W); only the whole network has them."""
+    def feature_map(self, x: Tensor) -> Tensor:
+        """The last map (N, 1280, H / 32, W / 32), rounded up, of pictures (N, 3, H, W).
+
+        Raises:
+            ValueError: the network is not whole.
+        """
         if self.head is None:
             raise ValueError("only the whole network, with all seven stages, has global features")
-        return F.relu6(self.head(self.stage_maps(x)[-1])).mean((2, 3))
+        return F.relu6(self.head(self.stage_maps(x)[-1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Global features (N, 1280) of pictures (N, 3, H, W); raises as `feature_map`."""
+        return self.feature_map(x).mean((2, 3))
 
     def load_package_weights(self, state: Mapping[str, Tensor]) -> None:
         """Copy the package's state dict, folding each batch norm into the convolution before it.

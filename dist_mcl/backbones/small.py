@@ -112,7 +112,7 @@ class SmallBackbone(Backbone):
         return list(self.bert.encoder.layer)
 
     def keeps_fp32(self, name: str) -> bool:
-        return name.startswith("patch_encoder.")
+        return super().keeps_fp32(name) or name.startswith("patch_encoder.")
 
     def checkpoint_activations(self) -> None:
         self.bert.activation_checkpointing_enable()

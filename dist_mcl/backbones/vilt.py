@@ -85,7 +85,7 @@ class ViltBackbone(Backbone):
         return list(self.vilt.encoder.layer)
 
     def keeps_fp32(self, name: str) -> bool:
-        return name.endswith("patch_embeddings.positions")
+        return super().keeps_fp32(name) or name.endswith("patch_embeddings.positions")
 
     def checkpoint_activations(self) -> None:
         self.vilt.gradient_checkpointing_enable({"use_reentrant": False})

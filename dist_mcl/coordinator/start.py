@@ -11,13 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
+from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
+from dist_mcl.packages.causal import checkpoint_files
+from dist_mcl.packages.hub import checkpoint_folder
+from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.scenario.dataset import Dataset
+from dist_mcl.scenario.questions.stages import check_data, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from dist_mcl.store_config import StoreRules
@@ -83,6 +89,8 @@ def open_or_plan(path: Path, experiment: Experiment, track: Track = untold) -> R
 
 
 def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
+    if isinstance(experiment.scenario, ModalityIncremental):
+        return _plan_modalities(path, experiment, experiment.scenario)
     splits = open_splits(experiment.data, experiment.seed)
     train = splits["train"]
     groups = class_incremental(train.labels.tolist(), experiment.scenario, experiment.seed)
@@ -94,13 +102,36 @@ def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
     return RunFolder(path, experiment, Plan.chain(list(train.classes), [list(group) for group in groups]))
 
 
+def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
+    """Modalities take the place of classes: one in each stage."""
+    backbone = experiment.model.backbone
+    if isinstance(backbone, CausalBackbone):
+        checkpoint_files(backbone)
+    elif isinstance(backbone, QFormerBackbone):
+        _check_has_weights(backbone)
+    stages = modality_stages(scenario)
+    check_data(scenario, stages)
+    names = [stage.modality for stage in stages]
+    return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
+
+
+def _check_has_weights(backbone: QFormerBackbone) -> None:
+    if backbone.path is not None:
+        checkpoint_folder(backbone.path)
+    elif backbone.layout != "tiny":
+        raise UserError(
+            f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
+            "checkpoint, or choose layout: tiny to try out"
+        )
+
+
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:
     sample = train.sample(0, tokenizers, stage=1)
     tokens = dict(sample.tokens)
     if experiment.training.distillation.teacher == "stored":  # as many numbers, which are no easier to compress
         logits = np.random.default_rng(0).normal(size=len(train.classes)).astype(np.float16)
         tokens[LOGITS] = Tokens.full(logits, logits.shape)
-    whole = Exemplar(sample.id, sample.target, stage=1, rank=0, score=0.0, tokens=tokens)
+    whole = Exemplar(sample.id, sample.class_id, stage=1, rank=0, score=0.0, tokens=tokens)
     codecs = codecs_for(experiment.exemplars, tokenizers.text.vocabulary_size, tokenizers.image.patch)
     rules = experiment.exemplars.store
     needed = minimum_bytes(
@@ -108,7 +139,7 @@ def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, stages + 1),
-        class_names={sample.target: train.classes[sample.target]},
+        class_names={sample.class_id: train.classes[sample.class_id]},
         policy=_policy(rules, train.classes),
         keep_generations=rules.keep_generations,
     )

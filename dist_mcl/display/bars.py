@@ -90,7 +90,8 @@ def describe_start(run: RunFolder) -> str:
     if not open_stages:
         return f"{run.path}: every stage is done"
     verb = "continues with stage" if run.stage(1).state.attempt else "begins with stage"
-    return f"{run.path}: {len(run.plan.class_order)} classes in {len(run.plan.stages)} stages, {verb} {open_stages[0]}"
+    arrive = "modalities" if run.experiment.scenario.kind == "modality_incremental" else "classes"
+    return f"{run.path}: {len(run.plan.class_order)} {arrive} in {len(run.plan.stages)} stages, {verb} {open_stages[0]}"
 
 
 def _extra(progress: StageProgress) -> str:

@@ -5,26 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
 from dist_mcl.config import Experiment, ViltBackbone
 from dist_mcl.doctor.finding import Finding
 from dist_mcl.errors import UserError
+from dist_mcl.packages.causal import checkpoint_names
 from dist_mcl.packages.hub import checkpoint_folder
 from dist_mcl.packages.models import MODELS, model_dir, model_folder
+from dist_mcl.qformer_config import QFormerBackbone
 
 
 def models(experiment: Experiment) -> Iterator[Finding]:
-    """The model that the experiment's backbone is made of; then the others."""
-    backbone = experiment.model.backbone
-    needed = backbone.path if isinstance(backbone, ViltBackbone) else "all-minilm-l6-v2"
-    try:
-        yield Finding("models", "fine", f"{needed}: {_folder(needed)}")
-    except UserError as error:
-        says, _, todo = str(error).partition("; ")
-        yield Finding("models", "missing", says, todo)
+    """The models that the experiment's backbone is made of; then the others."""
+    needed = _needed(experiment)
+    for name in needed:
+        try:
+            yield Finding("models", "fine", f"{name}: {_folder(name)}")
+        except UserError as error:
+            says, _, todo = str(error).partition("; ")
+            yield Finding("models", "missing", says, todo)
     for name in MODELS:
-        if name != needed:
+        if name not in needed:
             is_there = "fetched" if model_folder(name).is_dir() else "not fetched"
             yield Finding("models", "fine", f"{name}: {is_there}; not needed for this")
+
+
+def _needed(experiment: Experiment) -> list[str]:
+    backbone = experiment.model.backbone
+    if isinstance(backbone, CausalBackbone):
+        return list(checkpoint_names(backbone).values())
+    if isinstance(backbone, QFormerBackbone):
+        return [backbone.path] if backbone.path else []
+    if isinstance(backbone, TinyCausalBackbone):
+        return []
+    return [backbone.path if isinstance(backbone, ViltBackbone) else "all-minilm-l6-v2"]
 
 
 def _folder(name: str) -> Path:

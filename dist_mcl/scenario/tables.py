@@ -20,6 +20,7 @@ from dist_mcl.packages.download import cache_folder
 OBJECTS = "objects.parquet"
 PHOTOGRAPHS = "photographs.parquet"
 SHIPPED = ("emoji",)
+PREPARED = ("cdda", "shapes", "notes")
 _METADATA_KEY = b"dist_mcl"
 
 OBJECT_SCHEMA = pa.schema(
@@ -94,18 +95,18 @@ def read_objects(folder: Path) -> tuple[pa.Table, DatasetInfo]:
         UserError: the file is missing, damaged or of another format.
     """
     path = folder / OBJECTS
-    table = _read(path, OBJECT_SCHEMA)
+    table = read_table(path, OBJECT_SCHEMA)
     try:
         raw = json.loads((table.schema.metadata or {})[_METADATA_KEY])
         info = DatasetInfo(**{**raw, "classes": tuple(raw["classes"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: carries no data set description; {_mend(path)}") from error
+        raise UserError(f"{path}: carries no data set description; {mend(path)}") from error
     return table, info
 
 
 def read_photographs(folder: Path) -> pa.Table:
     """All background photographs of a data set. Raises UserError as `read_objects` does."""
-    return _read(folder / PHOTOGRAPHS, PHOTOGRAPH_SCHEMA)
+    return read_table(folder / PHOTOGRAPHS, PHOTOGRAPH_SCHEMA)
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -114,21 +115,28 @@ def _write(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path, compression=compression, use_dictionary=["style", "split", "package", "licence"])
 
 
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """The whole of a Parquet file.
+
+    Raises:
+        UserError: it is missing, damaged or of another schema.
+    """
     try:
         table = pq.read_table(path)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such data file; {_mend(path)}") from error
+        raise UserError(f"{path}: no such data file; {mend(path)}") from error
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file; {_mend(path)}") from error
+        raise UserError(f"{path}: not a readable Parquet file; {mend(path)}") from error
     if not table.schema.equals(schema, check_metadata=False):
         missing = sorted(set(schema.names) - set(table.column_names))
-        raise UserError(f"{path}: another format, columns missing or of another type {missing}; {_mend(path)}")
+        raise UserError(f"{path}: another format, columns missing or of another type {missing}; {mend(path)}")
     return table
 
 
-def _mend(path: Path) -> str:
-    if path.parent == folder_of("cdda"):
-        return "make it with `mcl data prepare cdda`"
+def mend(path: Path) -> str:
+    """What to do about a missing or damaged file of a data set."""
+    for name in PREPARED:
+        if path.parent == folder_of(name):
+            return f"make it with `mcl data prepare {name}`"
     # The folder's name is the user's own and need not be the data set's.
     return f"make it with `mcl data prepare NAME --output {path.parent}`, NAME being one of `mcl data list`"

@@ -14,11 +14,12 @@ from dist_mcl.backbones import Backbone
 from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.tokens import Batch
 from dist_mcl.training.heads import HEADS, CosineHead, GrowingHead, LinearHead
+from dist_mcl.training.trainable import TrainableModel
 
 _HEAD_FILE = "head.safetensors"
 
 
-class Classifier(nn.Module):
+class Classifier(TrainableModel):
     """Backbone, adapter and head. Only the adapter, the backbone's pooler and the head train.
 
     Use `begin` for the first stage and `resume` for what a stage saved.
@@ -28,10 +29,11 @@ class Classifier(nn.Module):
         head: for the backbone's pooled features.
     """
 
+    backbone: Backbone
+
     def __init__(self, backbone: Backbone, head: GrowingHead) -> None:
-        super().__init__()
+        super().__init__(backbone)
         backbone.pooler.requires_grad_(True)
-        self.backbone = backbone
         self.head = head
 
     @classmethod
@@ -74,10 +76,6 @@ class Classifier(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(B, classes seen) logits; column c is the c-th class in order of arrival."""
         return self.head(self.backbone(batch))
-
-    def trainable(self) -> list[nn.Parameter]:
-        """The parameters that train: adapter, pooler, head."""
-        return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
 
 def class_rows(order: Sequence[int]) -> Tensor:

@@ -21,10 +21,10 @@ from deepspeed.utils import (
 from torch import Tensor, nn
 
 from dist_mcl.config import Training
-from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.gradients import GivenGradient
 from dist_mcl.training.optimizer_state import MOMENTS
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.trainable import TrainableModel
 
 # With DeepSpeed's own limits of 1e9 parameters a smaller model would be whole on every rank within each step.
 _ZERO_3_MEMORY = {"stage3_max_live_parameters": 10**8, "stage3_max_reuse_distance": 0}
@@ -41,7 +41,7 @@ class Engine:
     """
 
     deepspeed: DeepSpeedEngine
-    model: Classifier
+    model: TrainableModel
     optimizer: torch.optim.AdamW
 
     def state(self) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ def _own_share(value: Tensor, parameter: nn.Parameter) -> Tensor:
     return filled.narrow(0, size * dist.get_rank(), size)
 
 
-def load_parameters(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
+def load_parameters(model: TrainableModel, tensors: Mapping[str, Tensor]) -> None:
     """Put the parameters of an `Engine.state` into the model."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -123,8 +123,8 @@ def load_parameters(model: Classifier, tensors: Mapping[str, Tensor]) -> None:
                 parameter.copy_(tensors[f"parameter.{name}"])
 
 
-def start_engine(model: Classifier, config: Training, steps: int, begun: int, group: ProcessGroup) -> Engine:
-    """A DeepSpeed engine that trains the classifier's trainable parameters with AdamW.
+def start_engine(model: TrainableModel, config: Training, steps: int, begun: int, group: ProcessGroup) -> Engine:
+    """A DeepSpeed engine that trains the model's trainable parameters with AdamW.
 
     The learning rate rises linearly over the warm-up share of the steps and then falls along a half cosine to 0.
 

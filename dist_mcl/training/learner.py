@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -62,9 +62,20 @@ class Teacher(Protocol):
         """How far (B, classes) logits are from them, mean over the B entries of a micro-batch."""
 
 
+class Objective(Protocol):
+    """What is minimised."""
+
+    def __call__(self, forward: Callable[[Batch], Any], entries: Sequence[Entry]) -> Tensor:
+        """Mean loss of a micro-batch.
+
+        Args:
+            forward: of the model, whatever that returns.
+        """
+
+
 @dataclass(frozen=True)
-class Objective:
-    """What is minimised.
+class ClassLoss:
+    """Cross-entropy of the classes, and how far the answers are from a teacher's.
 
     Attributes:
         log_prior: (classes,) added to the logits in training only (balanced softmax).
@@ -143,7 +154,7 @@ class Learner:
             mine.append(loss.detach().float())
         return float(torch.cat(self.group.exchange(torch.stack(mine)).finish()).mean())
 
-    def _loss(self, forward: Callable[[Batch], Tensor], step: int, number: int, entries: Sequence[Entry]) -> Tensor:
+    def _loss(self, forward: Callable[[Batch], Any], step: int, number: int, entries: Sequence[Entry]) -> Tensor:
         # Not the state of a generator that runs on: so it needs no saving, and does not depend on who computes this.
         seed = np.random.SeedSequence((*self.key, step, number)).generate_state(1, np.uint64)
         torch.manual_seed(int(seed[0]))

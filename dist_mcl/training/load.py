@@ -48,7 +48,7 @@ def _whole(experiment: Experiment) -> Backbone:
         return SmallBackbone.tiny(experiment.seed)
     if config.kind == "small":
         return SmallBackbone.from_pretrained(model_dir("all-minilm-l6-v2"))
-    return _vilt(experiment, config).pretrained()
+    return _vilt(experiment).pretrained()
 
 
 @contextmanager
@@ -63,11 +63,13 @@ def _parts(experiment: Experiment) -> Iterator[tuple[Callable[[], Backbone], Rea
         with open_weights(minilm) as read:
             yield lambda: SmallBackbone.untrained(minilm), read
     else:
-        folder = _vilt(experiment, config)
+        folder = _vilt(experiment)
         yield folder.untrained, folder.reader()
 
 
-def _vilt(experiment: Experiment, config: ViltBackbone) -> ViltFolder:
+def _vilt(experiment: Experiment) -> ViltFolder:
+    config = experiment.model.backbone
+    assert isinstance(config, ViltBackbone)  # no other kind is left that learns classes
     tokenizer = open_tokenizers(experiment.model).text
     return ViltFolder(checkpoint_folder(config.path), tokenizer, config.max_text_tokens)
 

@@ -172,7 +172,7 @@ def _exemplar(masked: Sample, whole: Sample, rank: int, score: float, whole_as: 
     picture = unpatchify(whole.tokens["image"]) if "image" in whole.tokens else None
     return Exemplar(
         sample_id=masked.id,
-        label=masked.target,
+        label=masked.class_id,
         stage=masked.stage,
         rank=rank,
         score=score,

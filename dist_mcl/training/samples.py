@@ -91,7 +91,7 @@ def targets_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
     """Class ids, int64 (n,); no sample is read from disk for its class."""
     if isinstance(samples, StageSamples | ExemplarDataset):
         return samples.targets
-    return np.array([sample.target for sample in samples], dtype=np.int64)
+    return np.array([sample.class_id for sample in samples], dtype=np.int64)
 
 
 def ids_of(samples: Sequence[Sample]) -> NDArray[np.int64]:

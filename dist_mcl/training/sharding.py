@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from dist_mcl.backbones import Backbone
+from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.tokens import Sample
 from dist_mcl.training.process_group import ProcessGroup
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 BATCH_SIZE = 64
 
 
-def prepare(backbone: Backbone, samples: Sequence[Sample], group: ProcessGroup) -> Sequence[Sample]:
+def prepare(backbone: FrozenModel, samples: Sequence[Sample], group: ProcessGroup) -> Sequence[Sample]:
     """All samples, prepared by the backbone; the ranks share the work and every rank gets all.
 
     A backbone that prepares nothing gets its samples as they are, read when they are used.

@@ -1,32 +1,26 @@
-"""One stage: train, memorise, evaluate, seal. Every step that is already done is skipped."""
+"""A stage of class-incremental learning: train, memorise, evaluate."""
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dist_mcl.backbones import Backbone
-from dist_mcl.config import Experiment
+from dist_mcl.config import LoRAAdapter, SSFAdapter
 from dist_mcl.evaluation import confusion_counts, matrix_row
 from dist_mcl.exemplars import Masking
 from dist_mcl.exemplars.codecs import codecs_for
 from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
-from dist_mcl.run_folder import ProgressFile, RunFolder, StageFolder
 from dist_mcl.scenario.dataset import Dataset, Split
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import Stage, stages
-from dist_mcl.training.agreement import check_agreement, stage_facts
-from dist_mcl.training.checkpoint import Checkpoints
 from dist_mcl.training.classifier import Classifier, class_rows
 from dist_mcl.training.evaluate import predict
 from dist_mcl.training.learner import Pool
@@ -35,69 +29,22 @@ from dist_mcl.training.masking import mask_all
 from dist_mcl.training.memorise import memorise
 from dist_mcl.training.nearest_mean import ClassMeans, class_means
 from dist_mcl.training.optimizer_state import OptimizerState
-from dist_mcl.training.preemption import StopRequests
-from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import StageSamples
 from dist_mcl.training.sharding import prepare
+from dist_mcl.training.stage_run import StageRun
 from dist_mcl.training.train import train
 from dist_mcl.training.zero3 import callable_in_parts, check_same_modalities, is_sharded
 
 
-class SupersededError(RuntimeError):
-    """Another attempt at this stage has begun; this one must not write any more."""
-
-
 @dataclass
-class StageRun:
-    """One attempt at one stage, on one rank.
+class ClassStageRun(StageRun):
+    """A stage of class-incremental learning: new classes, with a memory of the old ones."""
 
-    Attributes:
-        run: the run folder.
-        folder: the stage's folder in it.
-        attempt: number of this attempt; nothing is committed once the stage's state names a later one.
-        group: this rank among the others.
-        progress: where rank 0 says what it is doing.
-        stop: asked before every step of the stage, and in training after every optimiser step.
-    """
-
-    run: RunFolder
-    folder: StageFolder
-    attempt: int
-    group: ProcessGroup
-    progress: ProgressFile
-    stop: StopRequests
-
-    def finish(self) -> None:
-        """Do every step that is not done yet, and seal the stage.
-
-        Raises:
-            UserError: data, models or files of the run are missing or damaged.
-            RanksDisagreeError: not all ranks see the same run, or run the same versions.
-            SupersededError: a later attempt has begun.
-            StageYieldedError: asked to stop; the next attempt continues.
-        """
-        check_agreement(stage_facts(self.run), self.group)
-        torch.set_float32_matmul_precision(self._experiment.training.matmul_precision)
-        steps = {"train": self._train, "memorise": self._memorise, "evaluate": self._evaluate}
-        for step, work in steps.items():
-            if self.group.broadcast(self.folder.record(step) is None):
-                self.stop.obey()
-                begun = time.time()
-                record = work()
-                if self.group.is_first:
-                    self._check_current()
-                    self.folder.finish(step, {**record, "seconds": time.time() - begun})
-                self.group.barrier()
-        if self.group.is_first:
-            self._check_current()
-            shutil.rmtree(self._checkpoint_folder, ignore_errors=True)
-            self.folder.seal()
-        self.group.barrier()
-
-    def _train(self) -> dict[str, object]:
+    def train(self) -> dict[str, object]:
         before = None if self.folder.number == 1 else self.run.stage(self.folder.number - 1).adapter
         if before is None:
             config = self._experiment.model
+            assert isinstance(config.adapter, SSFAdapter | LoRAAdapter)  # others are refused for classes
             model = Classifier.begin(self._backbone(), config.adapter, self._experiment.seed, config.head)
         else:
             model = Classifier.resume(self._backbone(), before)
@@ -122,14 +69,13 @@ class StageRun:
             self.folder.number,
             self.group,
             self.progress,
-            self._checkpoints(stored),
+            self._checkpoints(None if stored is None else stored.generation),
             self.stop,
             OptimizerState.load(before) if before and self._experiment.training.optimizer_state == "keep" else None,
         )
         with callable_in_parts(model):
             if self.group.is_first:
-                self._check_current()
-                self._publish(model, trained.optimizer)
+                self._publish(lambda folder: _save(model, trained.optimizer, folder))
             self.group.barrier()
         self._model = model
         return {
@@ -140,7 +86,7 @@ class StageRun:
             "processes": self.group.world_size,
         }
 
-    def _memorise(self) -> dict[str, object]:
+    def memorise(self) -> dict[str, object]:
         self.progress.begin("memorise")
         if not self._experiment.exemplars.budget:
             return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
@@ -148,7 +94,7 @@ class StageRun:
         with callable_in_parts(model):
             return memorise(model, self._fresh, self.run, number, self._masking, self.group, self.progress)
 
-    def _evaluate(self) -> dict[str, object]:
+    def evaluate(self) -> dict[str, object]:
         self.progress.begin("evaluate")
         seen = self._stages[: self.folder.number]
         samples = self._samples("test", np.sort(np.concatenate([stage.test for stage in seen])))
@@ -164,10 +110,6 @@ class StageRun:
         if self._experiment.evaluation.classifier == "head":
             return None
         return class_means(model, self._exemplars(), self._rows, classes, self.group)
-
-    @property
-    def _experiment(self) -> Experiment:
-        return self.run.experiment
 
     @cached_property
     def _tokenizers(self) -> Tokenizers:
@@ -226,29 +168,8 @@ class StageRun:
     def _exemplars(self) -> ExemplarDataset:
         return ExemplarDataset(self.run.store, dropped=self._experiment.exemplars.dropped)
 
-    @property
-    def _checkpoint_folder(self) -> Path:
-        return self.folder.path / "checkpoint"
 
-    def _checkpoints(self, memory: ExemplarDataset | None) -> Checkpoints:
-        return Checkpoints(
-            self._checkpoint_folder,
-            self._experiment.training.checkpoint,
-            None if memory is None else memory.generation,
-            self.group,
-            self._check_current,
-        )
-
-    def _publish(self, model: Classifier, optimizer: OptimizerState | None) -> None:
-        built = self.folder.attempt(self.attempt) / "adapter"
-        model.save(built)
-        if optimizer is not None:
-            optimizer.save(built)
-        self.folder.publish_adapter(built)
-
-    def _check_current(self) -> None:
-        current = self.folder.state.attempt
-        if current != self.attempt:
-            raise SupersededError(
-                f"attempt {self.attempt} at stage {self.folder.number} was replaced by attempt {current}"
-            )
+def _save(model: Classifier, optimizer: OptimizerState | None, folder: Path) -> None:
+    model.save(folder)
+    if optimizer is not None:
+        optimizer.save(folder)

@@ -22,10 +22,11 @@ from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.distillation import find_teacher
 from dist_mcl.training.engine import Engine, load_parameters, start_engine
 from dist_mcl.training.heads import LinearHead
-from dist_mcl.training.learner import Learner, Objective, Pool
+from dist_mcl.training.learner import ClassLoss, Learner, Objective, Pool
 from dist_mcl.training.optimizer_state import MOMENTS, OptimizerState
 from dist_mcl.training.preemption import Intention, StopRequests
 from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.trainable import TrainableModel
 from dist_mcl.training.zero3 import changeable
 
 
@@ -74,15 +75,37 @@ def train(
         PeerLostError: another process is gone, or a step lasted too long.
     """
     config = experiment.training
-    _check_processes(config, group)
-    batches = _stage_batches(pool, experiment, stage)
+    batches = stage_batches(pool, experiment, stage)
     teacher = find_teacher(model, pool, batches, config.distillation, group)  # before any parameter changes
+    prior = _log_prior(batches, pool, rows, config).to(group.device)
+    objective = ClassLoss(pool, rows.to(group.device), prior, teacher, config.distillation.weight)
+    trained = optimise(model, objective, batches, experiment, stage, group, progress, checkpoints, stop, before)
+    _correct_bias(model, config)
+    return trained
+
+
+def optimise(
+    model: TrainableModel,
+    objective: Objective,
+    batches: Sequence[Sequence[Entry]],
+    experiment: Experiment,
+    stage: int,
+    group: ProcessGroup,
+    progress: ProgressFile,
+    checkpoints: Checkpoints,
+    stop: StopRequests,
+    before: OptimizerState | None = None,
+) -> Trained:
+    """Minimise an objective over global batches, one optimiser step each.
+
+    Args and raises: as `train`.
+    """
+    config = experiment.training
+    _check_processes(config, group)
     engine, losses = _start_or_continue(model, config, len(batches), group, checkpoints, before)
     model.train()
     if config.activation_checkpointing:
         model.backbone.checkpoint_activations()
-    prior = _log_prior(batches, pool, rows, config).to(group.device)
-    objective = Objective(pool, rows.to(group.device), prior, teacher, config.distillation.weight)
     learn = Learner(engine, objective, config, (experiment.seed, stage), group)
     begun = len(losses)
     for done, batch in enumerate(batches[begun:], start=begun + 1):
@@ -95,7 +118,6 @@ def train(
                 _between_steps(losses, engine, checkpoints, stop)
     optimizer = _optimizer_state(engine, len(losses), before) if config.optimizer_state == "keep" else None
     engine.deepspeed.destroy()
-    _correct_bias(model, config)
     return Trained(losses, optimizer)
 
 
@@ -124,7 +146,7 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 
 def _start_or_continue(
-    model: Classifier,
+    model: TrainableModel,
     config: Training,
     steps: int,
     group: ProcessGroup,
@@ -161,7 +183,8 @@ def _check_processes(config: Training, group: ProcessGroup) -> None:
         raise UserError(str(error)) from error
 
 
-def _stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[Entry]]:
+def stage_batches(pool: Pool, experiment: Experiment, stage: int) -> list[list[Entry]]:
+    """All global batches of a stage, in order; a function of the pool's sizes and the seed alone."""
     labels = pool.memory_targets.tolist()
     return [
         batch

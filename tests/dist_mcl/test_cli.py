@@ -36,7 +36,7 @@ def test_check_says_that_all_is_fine() -> None:
 
 
 def test_schema_knows_every_section() -> None:
-    assert set(json.loads(output("config", "schema"))["properties"]) == set(Experiment.model_fields)
+    assert set(json.loads(output("config", "schema"))["properties"]) == {*Experiment.model_fields, "presets"}
 
 
 def test_version() -> None:

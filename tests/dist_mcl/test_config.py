@@ -41,7 +41,10 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
         ("zzz=1", "zzz: unknown key; known keys: name, seed, data,"),
         ("model.adapter.rnk=2", "model.adapter.kind: missing; add one of ssf, lora"),
         ("model.adapter={kind: lora, rnk: 2}", "model.adapter.rnk: unknown key; did you mean 'rank'?"),
-        ("model.backbone=smal", "model.backbone.kind: choose one of small, tiny, vilt, got 'smal'"),
+        (
+            "model.backbone=smal",
+            "model.backbone.kind: choose one of small, tiny, vilt, causal, causal-tiny, qformer, got",
+        ),
         ("model.backbone={path: x}", "model.backbone.kind: missing; add one of small, tiny, vilt"),
         ("model.backbone={kind: vilt, pth: x}", "model.backbone.pth: unknown key; did you mean 'path'?"),
         (
@@ -77,7 +80,7 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
             "exemplars.store.weights.heart: Input should be greater than 0",
         ),
         ("exemplars.store.keep_generations=0", "exemplars.store.keep_generations: Input should be greater than or eq"),
-        ("model.adapter.kind=foo", "model.adapter.kind: choose one of ssf, lora, got 'foo'"),
+        ("model.adapter.kind=foo", "model.adapter.kind: choose one of ssf, lora, adapter_in_adapter, none, got 'foo'"),
         (
             "data.dataset=letters",
             "data.dataset: choose one of emoji, cdda, food101, imagenet_r, image_folder, mm_imdb,",

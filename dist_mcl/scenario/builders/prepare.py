@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dist_mcl.errors import UserError
 from dist_mcl.packages import cdda as cdda_package
-from dist_mcl.packages.download import cache_folder, download, iter_members
+from dist_mcl.packages import notes as notes_package
+from dist_mcl.packages import shapes as shapes_package
+from dist_mcl.packages.download import Package, cache_folder, download, iter_members, read_members
 from dist_mcl.packages.emoji import ARTISTS, KEYWORDS
-from dist_mcl.scenario.builders import cdda, emoji, photographs
-from dist_mcl.scenario.builders.attribution import attribution, cdda_attribution
+from dist_mcl.scenario.builders import cdda, emoji, notes, photographs, shapes
+from dist_mcl.scenario.builders.attribution import (
+    attribution,
+    cdda_attribution,
+    notes_attribution,
+    shapes_attribution,
+)
 from dist_mcl.scenario.builders.progress import Track
+from dist_mcl.scenario.builders.questions import QuestionTables
+from dist_mcl.scenario.questions.tables import QuestionsInfo, write_questions, write_sums
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, shipped_folder, write_objects, write_photographs
 
 ATTRIBUTION = "ATTRIBUTION.md"
@@ -70,7 +79,64 @@ def prepare_cdda(output: Path, track: Track) -> None:
     _replace(output, write)
 
 
+def prepare_shapes(output: Path, track: Track, most: int | None = None) -> None:
+    """Build the set of 3-D models in the folder `output`.
+
+    Needs apt-get on Debian 12. Downloads are checked and kept, and what is made of a model is kept until all is made:
+    a call that was interrupted goes on from there. Existing files are replaced at the very end.
+
+    Args:
+        most: models of each class; all when left out.
+
+    Raises:
+        UserError: apt-get is missing or fails, a package is damaged, or `output` cannot be written.
+    """
+    archives = _downloaded(shapes_package.PACKAGES, track)
+    work = cache_folder() / "building" / "shapes"
+    work.mkdir(parents=True, exist_ok=True)
+    made = shapes.build(archives, work, most, track)
+
+    def write(folder: Path) -> None:
+        text = shapes_attribution(made.models, made.info.licence, LICENCES)
+        _write_questions(folder, made.tables, made.info, text, archives)
+
+    _replace(output, write)
+    shutil.rmtree(work)
+
+
+def prepare_notes(output: Path, track: Track, most: int | None = None) -> None:
+    """Build the set of recorded notes in the folder `output`; `most` notes of each family. Raises as `prepare_cdda`."""
+    archives = _downloaded([font.package for font in notes_package.SOUND_FONTS], track)
+    made = notes.build(archives, most, track)
+
+    def write(folder: Path) -> None:
+        text = notes_attribution(made.notes, made.info.licence, LICENCES)
+        _write_questions(folder, made.tables, made.info, text, archives)
+
+    _replace(output, write)
+
+
 BUILDERS: dict[str, Callable[[Path, Track], None]] = {"emoji": prepare_emoji, "cdda": prepare_cdda}
+QUESTION_BUILDERS: dict[str, Callable[[Path, Track, int | None], None]] = {
+    "shapes": prepare_shapes,
+    "notes": prepare_notes,
+}
+
+
+def _downloaded(packages: Sequence[Package], track: Track) -> dict[Package, Path]:
+    return {package: download(package, cache_folder() / "packages") for package in track(packages, "downloading")}
+
+
+def _write_questions(
+    folder: Path, tables: QuestionTables, info: QuestionsInfo, attribution_: str, archives: Mapping[Package, Path]
+) -> None:
+    write_questions(folder, tables.questions, tables.media, info)
+    (folder / ATTRIBUTION).write_text(attribution_, encoding="utf-8")
+    (folder / LICENCES).mkdir()
+    for package, archive in archives.items():
+        copyright_file = f"usr/share/doc/{package.name}/copyright"
+        (folder / LICENCES / f"{package.name}.txt").write_bytes(read_members(archive, [copyright_file])[copyright_file])
+    write_sums(folder)
 
 
 def _replace(output: Path, *writers: Callable[[Path], None]) -> None:
@@ -81,6 +147,8 @@ def _replace(output: Path, *writers: Callable[[Path], None]) -> None:
             for write in writers:
                 write(Path(scratch))
             for made in sorted(Path(scratch).iterdir()):
+                if made.is_dir():
+                    shutil.rmtree(output / made.name, ignore_errors=True)
                 made.replace(output / made.name)
     except OSError as error:
         raise UserError(f"--output {output}: cannot write there: {error.strerror}") from error

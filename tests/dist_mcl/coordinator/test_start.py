@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator.start import default_folder, open_or_begin
+from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
 from dist_mcl.errors import UserError
 from exemplar_store import BudgetPolicy, Webp
 from exemplar_store.generations import read_snapshot
@@ -34,6 +34,13 @@ def test_overrides_are_part_of_the_name_unless_they_do_not_change_the_result(
     file = tmp_path / "experiment.yaml"
     file.write_text("name: small\n")
     assert default_folder(config.load(file, overrides), overrides) == Path("runs") / name
+
+
+def test_a_layout_without_weights_is_no_run_and_nothing_is_written(tmp_path: Path) -> None:
+    experiment = config.load(Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml")
+    with pytest.raises(UserError, match=r"model\.backbone\.path: missing, .* name a checkpoint"):
+        open_or_plan(tmp_path / "run", experiment)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dist_mcl.config import Launcher, Training
+from dist_mcl.config import Launcher, Training, load
 from dist_mcl.doctor import machine, mpi, packages
 from dist_mcl.doctor.finding import Finding
 from dist_mcl.doctor.folder import folder
+from dist_mcl.doctor.models import models
 from dist_mcl.doctor.slurm import slurm
 from tests.stage_launchers.test_partition import RECORDED
+
+CONFIGS = Path(__file__).parents[3] / "configs"
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -39,6 +42,22 @@ def test_a_package_that_is_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -
     found = [finding for finding in packages.packages() if finding.state == "missing"]
     assert [finding.says.split()[0] for finding in found] == ["torch", "no-such-package"]
     assert [finding.todo for finding in found] == ["pip install 'torch>=99'", "pip install 'no-such-package>=1'"]
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("quickstart", ["all-minilm-l6-v2"]),
+        ("mcl_five_modalities", ["smollm2-135m-instruct", "efficientnet-lite0", "whisper-tiny.en"]),
+        ("pathweave_instructblip", []),
+    ],
+)
+def test_the_models_that_an_experiment_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, needed: list[str]
+) -> None:
+    monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
+    todo = [finding.todo for finding in models(load(CONFIGS / f"{name}.yaml")) if finding.state == "missing"]
+    assert todo == [f"run `mcl models fetch {one}`" for one in needed]
 
 
 def test_more_threads_than_cores_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM as LanguageModel
+from transformers import AutoTokenizer as Tokenizer
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from typer.testing import CliRunner
 
 from dist_mcl.errors import UserError
@@ -106,3 +109,20 @@ def test_commands_fetch_and_list(tiny: Path) -> None:
     assert (before[0]["fetched"], after[0]["fetched"]) == (False, True)
     refused = CliRunner().invoke(app, ["fetch", "tiny", "huge"])
     assert isinstance(refused.exception, UserError)
+
+
+@pytest.mark.network
+def test_the_real_models_are_fetched_and_say_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
+    folders = {name: fetch(name) for name in ("smollm2-135m-instruct", "whisper-tiny.en", "efficientnet-lite0")}
+    assert not list((tmp_path / "downloads").iterdir())
+    model, tokenizer = (kind.from_pretrained(folders["smollm2-135m-instruct"]) for kind in (LanguageModel, Tokenizer))
+    turn = [{"role": "user", "content": "What is the capital of France?"}]
+    asked = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    said = model.generate(**asked, max_new_tokens=12, do_sample=False)[0, asked["input_ids"].shape[1] :]
+    assert "Paris" in tokenizer.decode(said)
+    encoder = WhisperEncoder.from_pretrained(folders["whisper-tiny.en"]).eval()
+    assert sum(value.numel() for value in encoder.parameters()) == 8_208_384
+    with torch.no_grad():
+        states = encoder(torch.full((1, 80, 3000), -0.5)).last_hidden_state
+    assert states.shape == (1, 1500, 384) and states.isfinite().all()

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from dist_mcl.scenario.commands import app
 
 from .readers import layouts
 
+SAMPLE = Path(__file__).parents[2] / "data"
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 
 
@@ -19,13 +21,60 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_list_prints_the_facts_as_json(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["list", "--json"])
-    emoji, cdda = json.loads(result.stdout)
+    emoji, cdda, shapes, notes = json.loads(result.stdout)
     assert result.exit_code == 0
     assert (emoji["classes"], emoji["train"], emoji["test"], emoji["licence"]) == (37, 4913, 1849, "CC-BY-SA-4.0")
     assert (emoji["train photographs"], emoji["test photographs"]) == (31, 15)
     assert emoji["bytes"] < 25_000_000
     made = tmp_path / "data" / "cdda"
     assert cdda == {"name": "cdda", "folder": str(made), "make it with": "mcl data prepare cdda"}
+    assert [one["make it with"] for one in (shapes, notes)] == ["mcl data prepare shapes", "mcl data prepare notes"]
+
+
+def test_list_counts_what_was_prepared(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE / "notes", tmp_path / "data" / "notes")
+    notes = json.loads(CliRunner().invoke(app, ["list", "--json"]).stdout)[-1]
+    assert (notes["name"], notes["audio"], notes["licence"]) == ("notes", 44, "GPL-2.0-only AND MIT")
+    assert notes["train questions"] + notes["test questions"] > 2 * 44
+
+
+def test_check_reads_every_stage(tmp_path: Path) -> None:
+    modalities = {"image": "shapes", "video": "shapes", "audio": "notes", "depth": "shapes", "point_cloud": "shapes"}
+    stages = [
+        {"modality": modality, "data": {"dataset": name, "folder": str(SAMPLE / name), "max_questions": 2}}
+        for modality, name in modalities.items()
+    ]
+    path = tmp_path / "five.yaml"
+    experiment = {
+        "name": "five",
+        "exemplars": {"budget": 0},
+        "model": {
+            "backbone": {"kind": "causal-tiny", "media": dict.fromkeys(modalities)},
+            "adapter": {"kind": "adapter_in_adapter"},
+        },
+        "scenario": {"kind": "modality_incremental", "stages": stages},
+    }
+    path.write_text(json.dumps(experiment))
+    result = CliRunner().invoke(app, ["check", str(path)])
+    assert result.exit_code == 0, result.exception
+    for number, modality in enumerate(modalities, start=1):
+        assert (
+            f"stage {number}, {modality}, test of {modalities[modality]}: 0 of its media are in train too"
+            in result.stdout
+        )
+    assert "stage 2, video, train: motion: 2 questions" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["emoji", "--per-class", "2", "--output", "x"], "--per-class 2: is for shapes and notes, not for emoji"),
+        (["shapes", "--per-class", "2"], "--per-class 2: makes a part of the set; say where by --output"),
+    ],
+)
+def test_a_part_of_a_set_is_made_elsewhere_and_of_questions(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["prepare", *arguments])
+    assert isinstance(result.exception, UserError) and message in str(result.exception)
 
 
 def test_list_prints_lines_for_people() -> None:
@@ -35,7 +84,7 @@ def test_list_prints_lines_for_people() -> None:
 def test_an_unknown_data_set_is_refused() -> None:
     result = CliRunner().invoke(app, ["prepare", "letters"])
     assert isinstance(result.exception, UserError)
-    with pytest.raises(UserError, match="data set 'letters': not known; choose from emoji, cdda"):
+    with pytest.raises(UserError, match="data set 'letters': not known; choose from emoji, cdda, shapes, notes"):
         raise result.exception
 
 

@@ -1,0 +1,193 @@
+"""A modality on disk: a folder in PEFT's form with its own tensors alone, and a manifest of what they build on.
+
+`adapter_config.json` says the form and the layers, `adapter_model.safetensors` holds the adapters and the modules that
+are the modality's own, `manifest.json` names its parents and ancestors, and has SHA-256 digests of the ancestors'
+tensors, of the base and of the modality's tensors. Neither the base nor an ancestor is ever saved again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from pydantic import ConfigDict
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
+from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
+from dist_mcl.adapters.adapter_in_adapter.modality import MODALITY_NAME, add_modality, modality_parameters
+from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
+from dist_mcl.adapters.attach import adapter_parameters
+from dist_mcl.adapters.folder import CONFIG_FILE, WEIGHTS_FILE, name_in_file, read_tensors
+from dist_mcl.errors import UserError
+from dist_mcl.files import sha256, write_json
+from dist_mcl.section import Section
+
+MANIFEST_FILE = "manifest.json"
+
+
+class Manifest(Section):
+    """What a modality's tensors build on; digests are hexadecimal SHA-256."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    modality: str
+    parents: tuple[str, ...]
+    ancestors: dict[str, str]
+    base: str
+    weights: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Raises UserError if there is none, or it is damaged."""
+        path = folder / MANIFEST_FILE
+        try:
+            manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{path}: cannot read the adapter: {error.strerror}") from error
+        except ValueError as error:  # pydantic's and Unicode's are
+            raise UserError(f"{path}: not the manifest of a modality's adapter; save it again") from error
+        if strange := [name for name in (manifest.modality, *manifest.ancestors) if not MODALITY_NAME.fullmatch(name)]:
+            raise UserError(f"{path}: {strange[0]!r} names no modality; save the adapter again")
+        return manifest
+
+
+def save_modality(backbone: nn.Module, modality: str, folder: Path) -> Manifest:
+    """Write what is a modality's alone into `folder`; the manifest comes last. Equal tensors give equal bytes.
+
+    Raises:
+        ValueError: it has no adapters on this backbone, a path is merged, or the tensors are not whole on this rank.
+    """
+    data = _file_bytes(backbone, modality)
+    config: AdapterInAdapterConfig = cast(Any, backbone).peft_config[modality]
+    manifest = Manifest(
+        modality=modality,
+        parents=tuple(config.parents),
+        ancestors={name: _digest(_file_bytes(backbone, name)) for name in config.ancestors},
+        base=base_digest(backbone, config.base_modules),
+        weights=_digest(data),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST_FILE).unlink(missing_ok=True)
+    (folder / WEIGHTS_FILE).write_bytes(data)
+    write_json(folder / CONFIG_FILE, config.to_dict())
+    write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    return manifest
+
+
+def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> AdapterInAdapterModel:
+    """Put the modality of `folder` on a backbone that has its ancestors and its own modules already.
+
+    Args:
+        dtype: as in `add_modality`.
+
+    Raises:
+        UserError: the folder is unreadable, incomplete or damaged; or the backbone's base, or one of the ancestors on
+            it, is not the one that the modality was trained with, bit for bit.
+        ValueError: the modality has adapters on the backbone already.
+    """
+    manifest, config = Manifest.read(folder), _read_config(folder / CONFIG_FILE)
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    if sha256(folder / WEIGHTS_FILE) != manifest.weights:
+        raise UserError(f"{folder / WEIGHTS_FILE}: not the file that its manifest means; restore it or train it again")
+    try:
+        _check_fits(backbone, manifest, config, folder)
+        tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
+        parameters = _by_name_in_file(backbone, manifest.modality)
+    except AttributeError as error:  # torch's word for a module that is not there
+        raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
+    _fill(parameters, tensors, folder)
+    return tuner
+
+
+def load_modalities(backbone: nn.Module, root: Path, modality: str) -> None:
+    """`load_modality` of `root/modality`, after those of its ancestors that are not on the backbone yet.
+
+    Raises: as `load_modality`.
+    """
+    for name in (*Manifest.read(root / modality).ancestors, modality):
+        if name not in getattr(backbone, "peft_config", {}):
+            load_modality(backbone, root / name)
+
+
+def base_digest(backbone: nn.Module, modules: Sequence[str]) -> str:
+    """SHA-256 of the tensors of some of a backbone's modules, by name, without those of adapters.
+
+    Raises:
+        ValueError: a path is merged into them, or the tensors are not whole on this rank.
+    """
+    digest, adapters = hashlib.sha256(), adapter_parameters(backbone).keys()
+    for module in modules:
+        part = backbone.get_submodule(module)
+        if any(isinstance(layer, AdapterInAdapterLayer) and layer.merged for layer in part.modules()):
+            raise ValueError(f"a path is merged into {module}: unmerge it first")
+        for name, tensor in part.state_dict(prefix=f"{module}.").items():
+            if name not in adapters:
+                value = _whole(name, tensor)
+                plain = name.replace(".base_layer.", ".")
+                digest.update(f"{plain} {value.dtype} {list(value.shape)}\n".encode())
+                digest.update(value.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _file_bytes(backbone: nn.Module, modality: str) -> bytes:
+    parameters = _by_name_in_file(backbone, modality)
+    return save({name: _whole(name, value) for name, value in parameters.items()}, metadata={"format": "pt"})
+
+
+def _by_name_in_file(backbone: nn.Module, modality: str) -> dict[str, nn.Parameter]:
+    adapters = adapter_parameters(backbone)
+    return {
+        name_in_file(name, modality if name in adapters else ""): value
+        for name, value in modality_parameters(backbone, modality).items()
+    }
+
+
+def _whole(name: str, value: Tensor) -> Tensor:
+    if not value.numel():
+        raise ValueError(f"{name} is empty: gather sharded parameters before they are saved")
+    return value.detach().cpu().contiguous()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_config(path: Path) -> AdapterInAdapterConfig:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields["peft_type"] != "ADAPTER_IN_ADAPTER":
+            raise ValueError(fields["peft_type"])
+        return AdapterInAdapterConfig(**fields)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the adapter: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: not the configuration of an adapter-in-adapter; save it again") from error
+
+
+def _check_fits(backbone: nn.Module, manifest: Manifest, config: AdapterInAdapterConfig, folder: Path) -> None:
+    known = getattr(backbone, "peft_config", {})
+    for name, digest in manifest.ancestors.items():
+        if name not in known:
+            raise UserError(f"{folder}: {manifest.modality} builds on {name}, which is not loaded; load that first")
+        if _digest(_file_bytes(backbone, name)) != digest:
+            raise UserError(f"{folder}: {manifest.modality} builds on another {name} than the one that is loaded")
+    if base_digest(backbone, config.base_modules) != manifest.base:
+        raise UserError(f"{folder}: {manifest.modality} was trained on another base; use the backbone that it had")
+
+
+def _fill(parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor], folder: Path) -> None:
+    shapes = [{name: value.shape for name, value in side.items()} for side in (parameters, tensors)]
+    if differing := sorted(name for name, _ in shapes[0].items() ^ shapes[1].items()):
+        raise UserError(
+            f"{folder}: the adapter belongs to another backbone: {differing[0]} is missing on one side or differs in "
+            "shape; use the model that it was trained with"
+        )
+    with torch.no_grad():
+        for name, value in parameters.items():
+            value.copy_(tensors[name])

@@ -1,0 +1,149 @@
+"""A backbone's modalities: add one, train it, choose whose path a call takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
+from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
+from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
+from dist_mcl.adapters.adapter_in_adapter.path import ModalityPath, Switch
+from dist_mcl.adapters.attach import adapter_parameters
+
+MODALITY_NAME = re.compile(r"[A-Za-z0-9_-]+")  # a folder's name too
+
+
+def add_modality(
+    backbone: nn.Module, modality: str, config: AdapterInAdapterConfig, seed: int, dtype: torch.dtype | None = None
+) -> AdapterInAdapterModel:
+    """Put a modality's fresh adapters on the backbone, in place, and make them all that trains.
+
+    What else trains are the modules that `config` says are this modality's own; their values stay as they are. Equal
+    seeds give equal adapters on every process; torch's global generator is left as it was.
+
+    Args:
+        config: from `peft_config`.
+        dtype: of the adapters; that of the layers which they are on when left out.
+
+    Returns:
+        The tuner around the backbone, with PEFT's switches (`disable_adapter_layers`, `merge_adapter`, ...).
+
+    Raises:
+        ValueError: the modality has adapters already, its name is none, or the backbone carries other adapters.
+    """
+    if not MODALITY_NAME.fullmatch(modality):
+        raise ValueError(f"{modality!r} names no modality: letters, digits, _ and - make a name")
+    if modality in getattr(backbone, "peft_config", {}):
+        raise ValueError(f"{modality} has adapters on this backbone already")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if switch := _switch(backbone):
+            tuner = switch.tuner
+            tuner.peft_config[modality] = config
+            tuner.inject_adapter(backbone, modality, autocast_adapter_dtype=False)
+        elif adapter_parameters(backbone):
+            raise ValueError("the backbone carries adapters of another kind")
+        else:
+            tuner = AdapterInAdapterModel(backbone, config, modality)
+    for name, parameter in modality_parameters(backbone, modality).items():
+        if not name.startswith(tuple(f"{own}." for own in config.own_modules)):
+            parameter.data = parameter.data.to(dtype or parameter.dtype)
+    tuner.set_adapter(modality)
+    return tuner
+
+
+def modality_parameters(backbone: nn.Module, modality: str) -> dict[str, nn.Parameter]:
+    """All that is a modality's alone, by names in the backbone: its adapters, and its own modules' parameters.
+
+    Raises:
+        ValueError: it has no adapters on this backbone.
+    """
+    _check_known(backbone, {modality})
+    config: AdapterInAdapterConfig = cast(Any, backbone).peft_config[modality]
+    prefixes = [f"{name}." for name in config.own_modules]
+    for name, layer in _layers_of(backbone).items():
+        prefixes += [f"{name}.{part}.{modality}." for part in layer.adapter_layer_names]
+    found = tuple(prefixes)
+    return {name: value for name, value in backbone.named_parameters() if f"{name}.".startswith(found)}
+
+
+@contextmanager
+def on_path(backbone: nn.Module, path: ModalityPath) -> Iterator[None]:
+    """Calls of the backbone inside take this path; outside they take that of the active adapter.
+
+    Where activations are computed again for the backward pass, that pass belongs inside too.
+
+    Raises:
+        ValueError: the path's modalities have no adapters on this backbone.
+    """
+    _check_known(backbone, path.modalities)
+    switch = _switch(backbone)
+    if switch is None:
+        yield
+        return
+    before, switch.path = switch.path, path
+    try:
+        yield
+    finally:
+        switch.path = before
+
+
+class ModalityPaths:
+    """Paths of a backbone's calls by what is in them, for backbones that show media to a language model.
+
+    A modality that has no adapters takes the base's path, as words do.
+    """
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+
+    def of(self, modality: str | None) -> AbstractContextManager[None]:
+        """All that is called inside is of this modality; words where it is None."""
+        known = getattr(self._backbone, "peft_config", {})
+        return on_path(self._backbone, ModalityPath.whole(modality if modality in known else None))
+
+    def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Tokens are of a modality where its (B, L) bool says so; others are words."""
+        known = getattr(self._backbone, "peft_config", {})
+        where = {name: mask for name, mask in media.items() if name in known}
+        if not where:
+            return self.of(None)
+        index = torch.full_like(next(iter(where.values())), -1, dtype=torch.int64)
+        for number, mask in enumerate(where.values()):
+            index[mask] = number
+        return on_path(self._backbone, ModalityPath.of_tokens(list(where), index))
+
+
+@contextmanager
+def fixed_weights(backbone: nn.Module) -> Iterator[None]:
+    """No weight changes inside, and none gets a gradient: what is made of weights alone is made once."""
+    switch = _switch(backbone)
+    if switch is None:
+        yield
+        return
+    before, switch.stacks = switch.stacks, {}
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        switch.stacks = before
+
+
+def _layers_of(backbone: nn.Module) -> dict[str, AdapterInAdapterLayer]:
+    return {name: module for name, module in backbone.named_modules() if isinstance(module, AdapterInAdapterLayer)}
+
+
+def _switch(backbone: nn.Module) -> Switch | None:
+    return next((module.switch for module in backbone.modules() if isinstance(module, AdapterInAdapterLayer)), None)
+
+
+def _check_known(backbone: nn.Module, modalities: set[str]) -> None:
+    known = getattr(backbone, "peft_config", {})
+    if strange := sorted(modalities - known.keys()):
+        raise ValueError(f"{strange[0]} has no adapters on this backbone, which has {', '.join(known) or 'none'}")

@@ -1,0 +1,169 @@
+"""What the backbone `causal` is made of, on disk: a language model with its tokenizer, and pretrained encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    WhisperConfig,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from dist_mcl.backbones.causal import CausalBackbone
+from dist_mcl.backbones.causal_encoders import MediaEncoder, PictureEncoder, PointEncoder, SoundEncoder, VectorEncoder
+from dist_mcl.backbones.causal_hub import HubCausalBackbone
+from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
+from dist_mcl.backbones.prompts import Prompter
+from dist_mcl.causal_config import CausalBackbone as CausalBackboneConfig
+from dist_mcl.causal_config import CustomFeatures, Encoder, Medium, PictureFeatures, PointFeatures, SoundFeatures
+from dist_mcl.errors import UserError
+from dist_mcl.imports import load_object
+from dist_mcl.packages.hub import read_settings
+
+_POSITIONS_PER_SECOND = 50  # of Whisper's encoder
+
+
+def reads_pictures(settings: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint's config.json is of a model that has a picture encoder and a projector of its own."""
+    return settings.get("model_type") in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a language model.
+
+    Raises:
+        UserError: there is none, it is damaged, or it has no token that ends an answer.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: the tokenizer cannot be read ({reason}); get the checkpoint again") from error
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"{folder}: the tokenizer has no token that ends an answer; choose another language model")
+    return cast(PreTrainedTokenizerBase, tokenizer)
+
+
+def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
+    """A decoder-only language model, in fp32, frozen.
+
+    Args:
+        layers: how many of its first layers to take; all when left out.
+
+    Raises:
+        UserError: the folder holds none, or it has fewer layers.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        available = config.num_hidden_layers
+        if layers is not None and layers > available:
+            raise UserError(f"model.backbone.layers: {layers}, but this language model has {available}")
+        config.num_hidden_layers = layers or available
+        config.attention_dropout = 0.0
+        return AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32).eval()
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
+
+
+def open_multimodal_model(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalBackboneConfig
+) -> HubCausalBackbone:
+    """A model that reads pictures itself, in fp32, frozen.
+
+    Raises:
+        UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
+            other modalities, or for some of its layers.
+    """
+    if set(config.media) != {"image"} or config.layers is not None:
+        raise UserError(f"model.backbone: {folder} reads pictures itself: media is image alone, and layers is left out")
+    preprocessing = read_settings(folder, "preprocessor_config")
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        side = int(model.config.vision_config.image_size)
+        prompter = Prompter(tokenizer, config.prompt, {"image": config.media["image"].cue})
+        mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
+        return HubCausalBackbone(model, prompter, side, mean, deviation).eval()
+    except (AttributeError, OSError, TypeError, ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: holds no model like LLaVA that can be read ({reason}); choose another") from error
+
+
+def assemble(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    media: Mapping[str, Medium],
+    prompt: str | None,
+    connector_width: int,
+    files: Mapping[str, Path],
+    seed: int,
+) -> CausalBackbone:
+    """The backbone; what trains in it, its entries, connector and trained encoders, begins as the seed says.
+
+    Args:
+        files: folder of each pretrained encoder, by its kind; an encoder whose kind is not there has random weights.
+
+    Raises:
+        UserError: an encoder's files are missing or damaged.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pictures = _picture_network(files)
+        encoders = {name: _encoder(medium.encoder, pictures, files) for name, medium in media.items()}
+        prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
+        return CausalBackbone(model, prompter, encoders, connector_width).eval()
+
+
+def _encoder(config: Encoder, pictures: EfficientNetLite0, files: Mapping[str, Path]) -> MediaEncoder:
+    if isinstance(config, PictureFeatures):
+        return PictureEncoder(pictures, config.side, config.cells)
+    if isinstance(config, SoundFeatures):
+        return _sound_encoder(config, files.get(config.kind))
+    if isinstance(config, PointFeatures):
+        return PointEncoder(config.features)
+    if isinstance(config, CustomFeatures):
+        made = load_object(config.path)(**config.options)
+        if not isinstance(made, MediaEncoder):
+            raise UserError(f"model.backbone.media: {config.path} makes no MediaEncoder; see docs/causal.md")
+        return made
+    return VectorEncoder(config.features)
+
+
+def _picture_network(files: Mapping[str, Path]) -> EfficientNetLite0:
+    """One for all modalities."""
+    network = EfficientNetLite0()
+    if folder := files.get("efficientnet-lite0"):
+        network.load_package_weights(_weights(folder))
+    return network
+
+
+def _sound_encoder(config: SoundFeatures, folder: Path | None) -> SoundEncoder:
+    positions = round(config.seconds * _POSITIONS_PER_SECOND)
+    if folder is None:
+        tiny: dict[str, Any] = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+        return SoundEncoder(WhisperConfig(max_source_positions=positions, **tiny), config.pool)
+    encoder = SoundEncoder(WhisperConfig.from_pretrained(folder, max_source_positions=positions), config.pool)
+    weights = _weights(folder)
+    weights["embed_positions.weight"] = weights["embed_positions.weight"][:positions]
+    encoder.network.load_state_dict({name: value.float() for name, value in weights.items()})
+    return encoder
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: the weights cannot be read ({reason}); delete it and fetch it again") from error

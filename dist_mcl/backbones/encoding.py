@@ -1,0 +1,99 @@
+"""Backbones with an encoder for each modality, before whatever brings its features to the language model."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from dist_mcl.backbones.causal_encoders import MediaEncoder
+from dist_mcl.backbones.language import LanguageBackbone
+from dist_mcl.backbones.prompts import MediaTokens, Prompter
+from dist_mcl.tokens import Batch, PackedTokens, Sample, Tokens
+
+_PREPARED = 2  # axes of features; tokens of media have more
+
+
+class EncodingBackbone(LanguageBackbone):
+    """What frozen encoders give is computed once, see `prepare`.
+
+    Args:
+        model: the language model.
+        prompter: for its tokenizer.
+        encoders: by modality, in the order of a prompt. Modalities may share one, which is then the same object.
+    """
+
+    def __init__(self, model: PreTrainedModel, prompter: Prompter, encoders: Mapping[str, MediaEncoder]) -> None:
+        super().__init__(model, prompter)
+        self.encoders = nn.ModuleDict(encoders)
+        for encoder in encoders.values():
+            encoder.requires_grad_(not encoder.is_frozen)
+
+    @abstractmethod
+    def tokens(self, modality: str, features: PackedTokens, batch: Batch) -> MediaTokens:
+        """A modality's tokens for the language model, from what its encoder gives.
+
+        Args:
+            features: values (n, features).
+            batch: whose features they are.
+        """
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.encoders)
+
+    def own_modules(self, modality: str) -> list[str]:
+        return [] if self._encoder(modality).is_frozen else [f"encoders.{modality}"]
+
+    @property
+    def preparing(self) -> nn.Module | None:
+        frozen = [encoder for name in self.modalities if (encoder := self._encoder(name)).is_frozen]
+        return nn.ModuleList(frozen) if frozen else None
+
+    @torch.no_grad()
+    def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples with tokens of frozen encoders replaced by their features, as float16 (n, features).
+
+        All methods take prepared and raw samples, but one batch holds only one of the two.
+        """
+        return [replace(sample, tokens=self._prepared(sample)) for sample in samples]
+
+    def media(self, batch: Batch) -> dict[str, MediaTokens]:
+        """As in `LanguageBackbone`. Raises ValueError for a modality that the backbone lacks."""
+        if unknown := sorted(set(batch.tokens) - set(self.modalities)):
+            raise ValueError(f"the backbone has no modality {unknown[0]}; model.backbone.media names those it has")
+        return {name: self._read(name, batch) for name in self.modalities if name in batch.tokens}
+
+    def _read(self, modality: str, batch: Batch) -> MediaTokens:
+        raw = batch.tokens[modality]
+        return self.tokens(modality, raw if raw.values.ndim == _PREPARED else self._encode(modality, raw), batch)
+
+    def _encode(self, modality: str, raw: PackedTokens) -> PackedTokens:
+        encoder = self._encoder(modality)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not encoder.is_frozen):
+            return encoder(raw)
+
+    def _prepared(self, sample: Sample) -> dict[str, Tokens]:
+        packed = Batch.collate([sample]).to(self.device).tokens
+        return {
+            name: _tokens_of(self._encoder(name)(packed[name])) if self._is_waiting(name, tokens) else tokens
+            for name, tokens in sample.tokens.items()
+        }
+
+    def _is_waiting(self, modality: str, tokens: Tokens) -> bool:
+        """Whether a frozen encoder has not been through these tokens."""
+        return modality in self.encoders and self._encoder(modality).is_frozen and tokens.values.ndim != _PREPARED
+
+    def _encoder(self, modality: str) -> MediaEncoder:
+        encoder = self.encoders[modality]
+        assert isinstance(encoder, MediaEncoder)
+        return encoder
+
+
+def _tokens_of(features: PackedTokens) -> Tokens:
+    grid = tuple(features.grids[0].tolist())
+    return Tokens(features.values.half().cpu().numpy(), features.positions.cpu().numpy(), grid)

@@ -1,0 +1,52 @@
+"""What every backbone has in common: its weights are frozen, and what trains on them stays fp32."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import nn
+
+from dist_mcl.tokens import Sample
+
+
+class FrozenModel(nn.Module, ABC):
+    """Dropout is 0 in all of them: equal inputs give equal outputs, in training too."""
+
+    _is_bf16 = False
+
+    @abstractmethod
+    def checkpoint_activations(self) -> None:
+        """From now on keep only the layers' inputs for the backward pass, and compute the rest again there."""
+
+    @abstractmethod
+    def keeps_fp32(self, name: str) -> bool:
+        """Whether the parameter of this name stays fp32 under `use_bf16` even if it is a matrix."""
+
+    def use_bf16(self) -> Self:
+        """From now on keep matrices and embeddings in bf16, and compute with bf16 factors; all vectors stay fp32."""
+        for name, parameter in self.named_parameters():
+            if parameter.ndim > 1 and not self.keeps_fp32(name):
+                parameter.data = parameter.data.bfloat16()
+        self._is_bf16 = True
+        return self
+
+    @property
+    def preparing(self) -> nn.Module | None:
+        """The frozen part that `prepare` runs on each sample by itself; None if samples need no preparation."""
+        return None
+
+    def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The samples, with what never changes computed once and not in every epoch; in their order."""
+        return list(samples)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def autocast(self) -> torch.autocast:
+        """The precision that this backbone computes in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_bf16)

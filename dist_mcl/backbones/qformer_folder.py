@@ -1,0 +1,179 @@
+"""What the backbone `qformer` is made of: an InstructBLIP checkpoint, or the sizes of one; and encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+    InstructBlipVideoForConditionalGeneration,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from dist_mcl.backbones.causal_encoders import MediaEncoder, VectorEncoder
+from dist_mcl.backbones.causal_folder import open_tokenizer
+from dist_mcl.backbones.causal_tiny import byte_tokenizer
+from dist_mcl.backbones.prompts import Prompter
+from dist_mcl.backbones.qformer import QFormerBackbone
+from dist_mcl.backbones.vision_encoder import VisionEncoder
+from dist_mcl.causal_config import VectorFeatures
+from dist_mcl.errors import UserError
+from dist_mcl.imports import load_object
+from dist_mcl.packages.hub import checkpoint_folder, read_settings
+from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerMedium
+from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+
+Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
+
+_MODELS: dict[str, Any] = {
+    "instructblip": InstructBlipForConditionalGeneration,
+    "instructblipvideo": InstructBlipVideoForConditionalGeneration,
+}
+# By which CLIP's pictures are normalised, and InstructBLIP's.
+_MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_QFORMER_VOCABULARY = 30523  # BERT's words and [DEC]
+
+
+def layout(name: str) -> InstructBlipConfig:
+    """The sizes of a model that is no file: InstructBLIP with Vicuna 7B, or a tiny one."""
+    if name == "instructblip-vicuna-7b":
+        config = InstructBlipConfig(
+            qformer_config={"vocab_size": _QFORMER_VOCABULARY}, text_config=LlamaConfig(vocab_size=32001).to_dict()
+        )
+    else:
+        width = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+        config = InstructBlipConfig(
+            vision_config={**width, "hidden_size": 48, "image_size": 32, "patch_size": 16, "initializer_range": 0.02},
+            qformer_config={**width, "vocab_size": 300},
+            text_config={**width, "model_type": "llama", "vocab_size": 300, "num_key_value_heads": 2},
+            num_query_tokens=4,
+        )
+    return _without_dropout(config)
+
+
+def sketch(config: QFormerConfig) -> QFormerBackbone:
+    """The backbone of an experiment with random weights; inside `torch.device("meta")` with none at all.
+
+    Raises:
+        UserError: a checkpoint that it names is not there, or holds something else.
+    """
+    if config.path is None:
+        sizes = layout(config.layout)
+    else:
+        folder = checkpoint_folder(config.path)
+        check_is_instructblip(folder)
+        sizes = _without_dropout(AutoConfig.from_pretrained(folder))
+    whole = _MODELS[sizes.model_type](sizes)
+    letters = byte_tokenizer()
+    return assemble(whole, letters, letters, config.media, config.prompt or "{media}{question}")
+
+
+def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+    """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former.
+
+    Raises:
+        UserError: the folder holds no InstructBLIP, or a damaged one, or one with an encoder-decoder language model.
+    """
+    check_is_instructblip(folder)
+    try:
+        config = _without_dropout(AutoConfig.from_pretrained(folder))
+        model = _MODELS[config.model_type].from_pretrained(folder, config=config, dtype=torch.float32)
+        reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: the checkpoint cannot be read ({reason}); get it again") from error
+    return model, open_tokenizer(folder), reader
+
+
+def check_is_instructblip(folder: Path) -> None:
+    """Raises UserError for a folder of another model, or one whose language model is no plain decoder."""
+    settings = read_settings(folder, "config")
+    kind, words = settings.get("model_type"), settings.get("text_config", {}).get("model_type")
+    if kind not in _MODELS:
+        raise UserError(
+            f"{folder}: holds no InstructBLIP (config.json says model_type {kind!r}); choose another folder"
+        )
+    if words not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise UserError(
+            f"{folder}: its language model {words!r} has an encoder; choose one with Vicuna or another decoder"
+        )
+
+
+def assemble(
+    whole: Whole,
+    tokenizer: PreTrainedTokenizerBase,
+    reader: PreTrainedTokenizerBase,
+    media: Mapping[str, QFormerMedium],
+    prompt: str | None,
+) -> QFormerBackbone:
+    """The backbone, frozen; every modality begins with the checkpoint's query tokens and, where it fits, its norm.
+
+    Args:
+        whole: the checkpoint, which is taken apart, or random weights.
+        tokenizer, reader: of its language model and of its Q-Former, which reads the question too.
+
+    Raises:
+        UserError: an encoder's files are missing or damaged, or the prompt lacks a place.
+    """
+    norm = whole.vision_model.post_layernorm
+    whole.vision_model.post_layernorm = nn.Identity()  # it is the norm of an entry here
+    mine = VisionEncoder(whole.vision_model, _MEAN, _DEVIATION)
+    encoders = {name: _encoder(medium, mine) for name, medium in media.items()}
+    prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
+    units = [name for name, medium in media.items() if medium.units]
+    queries = whole.query_tokens.shape[1]
+    backbone = QFormerBackbone(
+        cast(PreTrainedModel, whole.language_model), prompter, encoders, units, whole.qformer, queries, reader
+    )
+    backbone.language_projection = whole.language_projection
+    for name in media:
+        backbone.entry(name).begin(whole.query_tokens, norm)
+    return backbone.requires_grad_(False).eval()
+
+
+def _encoder(medium: QFormerMedium, mine: VisionEncoder) -> MediaEncoder:
+    config = medium.encoder
+    if isinstance(config, InstructBlipFeatures):
+        return mine
+    if isinstance(config, VectorFeatures):
+        return VectorEncoder(config.features)
+    if isinstance(config, HuggingFaceFeatures):
+        return _picture_encoder(checkpoint_folder(config.path))
+    made = load_object(config.path)(**config.options)
+    if not isinstance(made, MediaEncoder):
+        raise UserError(f"model.backbone.media: {config.path} makes no MediaEncoder; see docs/qformer.md")
+    return made
+
+
+def _picture_encoder(folder: Path) -> VisionEncoder:
+    try:
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{folder}: holds no encoder that can be read ({reason}); get it again") from error
+    network = getattr(model, "vision_model", model)  # CLIP and its like read texts too
+    if not {"image_size", "patch_size"} <= set(network.config.to_dict()):
+        raise UserError(f"{folder}: {network.config.model_type} is no encoder of pictures in patches; choose another")
+    settings = read_settings(folder, "preprocessor_config")
+    return VisionEncoder(network, settings.get("image_mean", _MEAN), settings.get("image_std", _DEVIATION))
+
+
+def _without_dropout(config: InstructBlipConfig) -> InstructBlipConfig:
+    """The same sizes, and equal outputs for equal inputs in training too."""
+    parts: tuple[Any, ...] = (config.qformer_config, config.vision_config, config.text_config)
+    qformer, vision, text = parts
+    qformer.hidden_dropout_prob = qformer.attention_probs_dropout_prob = 0.0
+    vision.attention_dropout = text.attention_dropout = 0.0
+    return config

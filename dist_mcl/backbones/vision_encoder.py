@@ -1,0 +1,59 @@
+"""Picture encoders in Hugging Face's format, for pictures, depth maps and the frames of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from dist_mcl.backbones.causal_encoders import Encoded, MediaEncoder, as_pictures, whole_grids
+from dist_mcl.tokens import PackedTokens
+
+
+class VisionEncoder(MediaEncoder):
+    """All states that the network gives of a picture, class tokens first; of a clip those of each of its frames.
+
+    Its own grid is (states,), or (frames, states). A patch that was dropped is seen as grey, and its state left out.
+
+    Args:
+        network: takes `pixel_values` (n, 3, side, side), gives `last_hidden_state` (n, states, features).
+        mean, deviation: of a colour channel, 0 to 1, by which pixels are normalised.
+    """
+
+    is_frozen = True
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: PreTrainedModel, mean: Sequence[float], deviation: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.features = int(network.config.hidden_size)
+        side, patch = network.config.image_size, network.config.patch_size
+        self._side, self._cells = int(side), int(side) // int(patch)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=False)
+
+    def forward(self, tokens: PackedTokens) -> PackedTokens:
+        values = tokens.values
+        if values.ndim not in (3, 4, 5) or values.dtype not in (torch.uint8, torch.uint16):
+            raise ValueError(f"tokens {values.dtype} {tuple(values.shape[1:])} are of no picture, depth map or clip")
+        if values.dtype == torch.uint16:  # for which torch has hardly any operations
+            tokens = replace(tokens, values=values.int())
+        return whole_grids(tokens, self._of_one_grid, fill=0 if values.dtype == torch.uint16 else 127)
+
+    def _of_one_grid(self, values: Tensor, kept: Tensor, grid: tuple[int, ...]) -> Encoded:
+        *times, rows, columns = grid
+        pictures = as_pictures(values, rows, columns) / 255
+        if pictures.shape[-2:] != (self._side, self._side):
+            pictures = F.interpolate(pictures, (self._side, self._side), mode="bicubic", antialias=True).clamp(0, 1)
+        states = self.network(pixel_values=(pictures - self.mean) / self.deviation).last_hidden_state
+        patches = F.adaptive_max_pool2d(kept.view(-1, 1, rows, columns).float(), self._cells).flatten(1).bool()
+        seen = F.pad(patches, (states.shape[1] - patches.shape[1], 0), value=True)  # class tokens come first
+        frames = len(pictures) // len(values)
+        seen = seen.repeat_interleave(len(pictures) // len(seen), 0)  # a tubelet's patch is one of all its frames
+        own_grid = (frames, states.shape[1]) if times else (states.shape[1],)
+        return states.unflatten(0, (-1, frames)).flatten(1, 2), seen.view(len(values), -1), own_grid

@@ -1,0 +1,89 @@
+"""Whether an answer in words is right: exact match and VQA accuracy, both after VQA's normalisation.
+
+The normalisation is that of the VQA evaluation (arXiv 1505.00468) and its code: lower case, no punctuation, number
+words as digits, no articles, apostrophes where contractions lack them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from dist_mcl.evaluation.captions import caption_scores
+from dist_mcl.tokens import QuestionAnswer
+
+_ANNOTATORS = 3  # so many of ten must agree for a full point
+_REMOVED = ';/[]"{}()=+\\_-><@`,?!'
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
+_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())} | {"none": "0"}
+_ARTICLES = {"a", "an", "the"}
+_WITH_APOSTROPHES = (
+    "ain't aren't can't could've couldn't didn't doesn't don't hadn't hasn't haven't he'd he's how'd how'll how's "
+    "i'm i've isn't it'd it'll ma'am mightn't might've mustn't must've needn't not've o'clock oughtn't shan't "
+    "should've shouldn't somebody'd somebody'll somebody's someone'd someone'll someone's something'd something'll "
+    "that's there'd there're there's they'd they'll they're they've 'twas wasn't we've weren't what'll what're "
+    "what's what've when's where'd where's where've who'd who'll who's who've why'll why're why's won't would've "
+    "wouldn't y'all you'd you'll you're you've"
+)
+_CONTRACTIONS = {word.replace("'", ""): word for word in _WITH_APOSTROPHES.split()}
+
+
+def normalised(answer: str) -> str:
+    """An answer as VQA's evaluation compares it. Contractions of three words stay as they are."""
+    given = answer.replace("\n", " ").replace("\t", " ").strip().lower()
+    has_grouped_number = re.search(r"\d,\d", given) is not None
+    text = given
+    for mark in _REMOVED:
+        stands_at_a_border = f"{mark} " in given or f" {mark}" in given
+        text = text.replace(mark, "" if stands_at_a_border or has_grouped_number else " ")
+    text = re.sub(r"\.(?!\d)", "", text)
+    words = (_NUMBERS.get(word, word) for word in text.split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+
+
+def exact_match(said: str, answers: Sequence[str]) -> float:
+    """1.0 if what was said is one of the right answers, else 0.0."""
+    return float(normalised(said) in {normalised(answer) for answer in answers})
+
+
+def vqa_accuracy(said: str, answers: Sequence[str]) -> float:
+    """VQA accuracy: a third of a point for each annotator who said the same, at most one point.
+
+    The mean over all choices of leaving one annotator out, as VQA's own code computes it.
+
+    Args:
+        answers: of at least four annotators, one each, most often ten.
+
+    Raises:
+        ValueError: fewer answers, of which no answer could earn a full point.
+    """
+    if len(answers) <= _ANNOTATORS:
+        raise ValueError(f"VQA accuracy needs the answers of at least {_ANNOTATORS + 1} annotators, got {len(answers)}")
+    same = [normalised(answer) == normalised(said) for answer in answers]
+    return sum(min(1.0, (sum(same) - own) / _ANNOTATORS) for own in same) / len(same)
+
+
+def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Scores of a data set, kept apart by the questions' tasks: means over their samples.
+
+    Every task has "exact_match"; a task whose questions all have four right answers or more has "vqa_accuracy" too, and
+    one whose name is caption the scores of `caption_scores`.
+    """
+    found = {}
+    for task in sorted({question.task for question in asked}):
+        rows = [(text, question.answers) for text, question in zip(said, asked, strict=True) if question.task == task]
+        found[task] = {"exact_match": _mean([exact_match(text, answers) for text, answers in rows])}
+        if all(len(answers) > _ANNOTATORS for _, answers in rows):
+            found[task]["vqa_accuracy"] = _mean([vqa_accuracy(text, answers) for text, answers in rows])
+        if task == "caption":
+            found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows])
+    return found
+
+
+def main_score(scores: Mapping[str, float]) -> float:
+    """The one of a task's scores that is compared: CIDEr, else VQA accuracy, else exact match, whichever it has."""
+    return next(scores[name] for name in ("CIDEr", "vqa_accuracy", "exact_match") if name in scores)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,42 @@
+"""What a run over modalities came to: S[a][b][d] stage by stage, transfer and forgetting."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+
+from rich import box
+from rich.table import Table
+
+from dist_mcl.errors import UserError
+from dist_mcl.evaluation.modalities import ModalityScores
+from dist_mcl.run_folder import RunFolder, StageFolder
+from dist_mcl.units import points
+
+
+def modality_scores(run: RunFolder) -> ModalityScores:
+    """The scores of a run's finished stages.
+
+    Raises:
+        UserError: no stage is finished yet.
+    """
+    rows = [(folder.record("evaluate") or {})["scores"] for folder in takewhile(StageFolder.is_done, run.stages())]
+    if not rows:
+        raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
+    return ModalityScores.from_rows([run.plan.class_names[number] for (number,) in run.plan.stages[: len(rows)]], rows)
+
+
+def modality_table(found: ModalityScores) -> Table:
+    """A row for each data set of each modality, a column for each stage, in hundredths; then T and F of the stages."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("modality")
+    table.add_column("data set")
+    for stage in found.order:
+        table.add_column(f"after {stage}", justify="right")
+    for modality in found.order:
+        for dataset in found.scores[modality][modality]:
+            row = [found.scores[stage].get(modality, {}).get(dataset) for stage in found.order]
+            table.add_row(modality, dataset, *("" if value is None else points(value) for value in row))
+    table.add_section()
+    table.add_row("", "T, of the new one", *(points(found.transfer(stage)) for stage in found.order))
+    table.add_row("", "F, of all before", *(points(found.forgetting(stage)) for stage in found.order))
+    return table

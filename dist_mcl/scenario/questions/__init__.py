@@ -1,0 +1,1 @@
+"""Questions about media: what is asked, of which modality, in which stage."""

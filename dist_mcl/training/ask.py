@@ -1,0 +1,68 @@
+"""The evaluation of a model that answers in words: every question asked, and what was said scored task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from dist_mcl.causal_config import Generation
+from dist_mcl.run_folder import ProgressFile
+from dist_mcl.tokens import Batch, Sample
+from dist_mcl.training.answerer import Answerer
+from dist_mcl.training.process_group import ProcessGroup
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+
+_ROWS = 64  # sequences, candidates counted each, that go through the language model together
+
+
+@torch.no_grad()
+def ask(
+    model: Answerer, samples: Sequence[Sample], how: Generation, group: ProcessGroup, progress: ProgressFile
+) -> list[str]:
+    """What the model answers to every sample, in the samples' order, on every rank.
+
+    It chooses the likeliest candidate where a question has candidates, and speaks freely where it has none.
+
+    Args:
+        samples: raw or prepared, with questions.
+    """
+    model.eval()
+
+    def answers(chunk: list[Sample]) -> list[str]:
+        prepared = model.backbone.prepare(chunk)
+        said: dict[int, str] = {}
+        for places in _parts(chunk):
+            batch = Batch.collate([prepared[place] for place in places]).to(group.device)
+            said.update(zip(places, _answers(model, batch, how), strict=True))
+        return [said[place] for place in range(len(chunk))]
+
+    mine: list[tuple[int, list[str]]] = []
+    for number, said in each_batch(answers, samples, group, in_step=False):
+        mine.append((number, said))
+        progress.update("evaluate", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
+    return [text for _, said in sorted(chunk for rank in group.gather(mine) for chunk in rank) for text in said]
+
+
+def _answers(model: Answerer, batch: Batch, how: Generation) -> list[str]:
+    candidates = [asked.candidates for asked in batch.questions]
+    if not candidates[0]:
+        return model.backbone.generate(batch, how)
+    losses = model.backbone.rank(batch, candidates)
+    return [texts[int(loss.argmin())] for texts, loss in zip(candidates, losses, strict=True)]
+
+
+def _parts(chunk: Sequence[Sample]) -> Iterator[list[int]]:
+    """Places of samples that are asked together: all with candidates, or all without, and not too many rows."""
+    rows = [len(asked.candidates) for asked in Batch.collate(chunk).questions]
+    for has_candidates in (True, False):
+        part: list[int] = []
+        taken = 0
+        for place in (place for place, count in enumerate(rows) if bool(count) == has_candidates):
+            if part and taken + max(rows[place], 1) > _ROWS:
+                yield part
+                part, taken = [], 0
+            part.append(place)
+            taken += max(rows[place], 1)
+        if part:
+            yield part

@@ -1,0 +1,164 @@
+"""Folders of modalities: bit for bit, with what they build on, and refused on anything else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dist_mcl.adapters.adapter_in_adapter import (
+    add_modality,
+    load_modalities,
+    load_modality,
+    modality_parameters,
+    peft_config,
+    save_modality,
+)
+from dist_mcl.errors import UserError
+
+from .models import CHAIN, Model, config_of, learn, learned, make_model
+from .test_layer import inputs, look
+
+FILES = ["adapter_config.json", "adapter_model.safetensors", "manifest.json"]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Model, Path]:
+    model = learned({"video": [], "audio": ["video"], "depth": ["video"], "imu": ["audio"]})
+    for modality in ("video", "audio", "depth", "imu"):
+        save_modality(model, modality, tmp_path / modality)
+    return model, tmp_path
+
+
+def test_every_modality_comes_back_bit_for_bit(saved: tuple[Model, Path], tmp_path: Path) -> None:
+    model, root = saved
+    again = make_model()
+    for modality in ("imu", "depth"):
+        load_modalities(again, root, modality)
+    assert list(again.peft_config) == ["video", "audio", "imu", "depth"]
+    x = inputs(3, 12)
+    for modality in ("image", "video", "audio", "depth", "imu"):
+        assert torch.equal(look(again, modality, x), look(model, modality, x))
+    for modality in ("video", "audio", "imu"):
+        save_modality(again, modality, tmp_path / "again")
+        for name in FILES:
+            assert (tmp_path / "again" / name).read_bytes() == (root / modality / name).read_bytes()
+
+
+def test_a_folder_holds_only_what_is_the_modalitys_own(saved: tuple[Model, Path]) -> None:
+    model, root = saved
+    assert sorted(path.name for path in (root / "imu").iterdir()) == FILES
+    tensors = load_file(root / "imu" / "adapter_model.safetensors")
+    assert sum(map(torch.numel, tensors.values())) == sum(
+        parameter.numel() for parameter in modality_parameters(model, "imu").values()
+    )
+    assert "base_model.model.body.inner.ana_down.weight" in tensors
+    assert "base_model.model.entries.norms.imu.weight" in tensors
+    manifest = json.loads((root / "imu" / "manifest.json").read_text())
+    assert manifest["parents"] == ["audio"] and list(manifest["ancestors"]) == ["video", "audio"]
+    audio = json.loads((root / "audio" / "manifest.json").read_text())
+    assert manifest["ancestors"]["audio"] == audio["weights"] and manifest["base"] == audio["base"]
+
+
+def test_what_is_loaded_goes_on_training(saved: tuple[Model, Path]) -> None:
+    again = make_model()
+    load_modalities(again, saved[1], "audio")
+    trained = {name for name, parameter in again.named_parameters() if parameter.requires_grad}
+    assert trained == set(modality_parameters(again, "audio"))
+    add_modality(again, "points", peft_config(again, again.roles, config_of(), ["audio"]), seed=0)
+    assert again.body["inner"].kin["points"] == ["video", "audio", "points"]
+
+
+def refusal(model: Model, folder: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_modality(model, folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_another_base_another_parent_and_no_parent_are_refused(saved: tuple[Model, Path]) -> None:
+    root = saved[1]
+    assert "audio builds on video, which is not loaded" in refusal(make_model(), root / "audio")
+    assert "trained on another base" in refusal(make_model(seed=1), root / "video")
+    other = make_model()
+    load_modality(other, root / "video")
+    with torch.no_grad():
+        other.body["inner"].ana_up["video"].bias[0] += 1e-3
+    assert "another video than the one that is loaded" in refusal(other, root / "audio")
+    assert list(other.peft_config) == ["video"]
+
+
+def test_the_base_is_the_same_with_and_without_adapters(saved: tuple[Model, Path]) -> None:
+    model, root = saved
+    save_modality(learned({"video": []}), "video", root / "first")
+    first, later = (json.loads((root / name / "manifest.json").read_text())["base"] for name in ("first", "imu"))
+    assert first == later
+    tuner = model.body["inner"].switch.tuner
+    tuner.merge_adapter(["video"])
+    with pytest.raises(ValueError, match="merged into body"):
+        save_modality(model, "video", root / "merged")
+
+
+def test_a_base_module_that_is_an_adapted_layer_itself(tmp_path: Path) -> None:
+    adapter = config_of(sites=[{"role": "head", "suffixes": ["head"], "count": 1}])
+    model, again = make_model(), make_model()
+    learn(model, "video", [], adapter)
+    save_modality(model, "video", tmp_path)
+    load_modality(again, tmp_path)
+    assert torch.equal(look(again, "video", inputs(2, 12)), look(model, "video", inputs(2, 12)))
+
+
+def test_damaged_folders_get_one_clear_line(saved: tuple[Model, Path]) -> None:
+    folder = saved[1] / "video"
+    config, weights, manifest = (folder / name for name in FILES)
+    whole, text, facts = weights.read_bytes(), config.read_text(), manifest.read_text()
+    weights.write_bytes(whole[:-1])
+    assert "damaged" in refusal(make_model(), folder)
+    tensors = load_file_of(whole, folder)
+    tensors.pop(min(tensors))
+    save_file(tensors, weights)
+    assert "not the file that its manifest means" in refusal(make_model(), folder)
+    weights.unlink()
+    assert "adapter_model.safetensors: cannot read" in refusal(make_model(), folder)
+    weights.write_bytes(whole)
+    groups = json.loads(text)["groups"]
+    for broken in ("{", "[]", changed(text, peft_type="SSF"), changed(text, groups=[{**groups[0], "gate": "open"}])):
+        config.write_text(broken)
+        assert "not the configuration" in refusal(make_model(), folder)
+    config.write_text(changed(text, groups=[{**groups[0], "rank": 4}]))
+    assert "differs in shape" in refusal(make_model(), folder)
+    config.write_text(changed(text, own_modules=["entries.norms.smell"]))
+    assert "belongs to another backbone" in refusal(make_model(), folder)
+    config.write_text(text)
+    for broken in ("{", "{}", changed(facts, ancestors={"../../elsewhere": "0"}), changed(facts, modality="a/b")):
+        manifest.write_text(broken)
+        assert "manifest.json: " in refusal(make_model(), folder)
+    manifest.unlink()
+    assert "manifest.json: cannot read" in refusal(make_model(), folder)
+    manifest.write_text(facts)
+    load_modality(make_model(), folder)
+
+
+def load_file_of(data: bytes, folder: Path) -> dict[str, torch.Tensor]:
+    (folder / "copy").write_bytes(data)
+    return load_file(folder / "copy")
+
+
+def changed(text: str, **fields: object) -> str:
+    return json.dumps({**json.loads(text), **fields})
+
+
+def test_misuse_is_refused(tmp_path: Path) -> None:
+    model = learned()
+    with pytest.raises(ValueError, match="video has adapters on this backbone already"):
+        add_modality(model, "video", peft_config(model, model.roles, config_of()), seed=0)
+    with pytest.raises(ValueError, match="names no modality"):
+        add_modality(model, "../video", peft_config(model, model.roles, config_of()), seed=0)
+    with pytest.raises(ValueError, match="smell has no adapters"):
+        save_modality(model, "smell", tmp_path)
+    with pytest.raises(ValueError, match="parent smell has no adapters"):
+        peft_config(model, model.roles, config_of(), ["smell"])
+    assert list(model.peft_config) == list(CHAIN)

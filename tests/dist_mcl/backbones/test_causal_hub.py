@@ -1,0 +1,127 @@
+"""Hugging Face's own image-text-to-text models behind our interface, with tiny sizes and random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer, reads_pictures
+from dist_mcl.backbones.causal_hub import HubCausalBackbone
+from dist_mcl.backbones.causal_tiny import byte_tokenizer
+from dist_mcl.causal_config import CausalBackbone, Generation
+from dist_mcl.errors import UserError
+from dist_mcl.packages.hub import read_settings
+from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
+
+SIDE, PATCH, PLACEHOLDER = 32, 8, 258
+PROMPT = "USER: {media}\n{question} ASSISTANT:"
+
+
+@pytest.fixture(scope="module")
+def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a tiny LLaVA: 16 tokens of a picture of 32 pixels."""
+    folder = tmp_path_factory.mktemp("llava")
+    torch.manual_seed(0)
+    tokenizer = byte_tokenizer()
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **sizes),
+        text_config=LlamaConfig(vocab_size=260, num_key_value_heads=2, initializer_range=0.2, **sizes),
+        image_token_index=PLACEHOLDER,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def config(**changes: object) -> CausalBackbone:
+    given = {"kind": "causal", "path": "x", "prompt": PROMPT, "media": {"image": {"cue": ""}}, **changes}
+    return TypeAdapter(CausalBackbone).validate_python(given)
+
+
+@pytest.fixture(scope="module")
+def backbone(llava: Path) -> HubCausalBackbone:
+    return open_multimodal_model(llava, open_tokenizer(llava), config())
+
+
+def picture(seed: int) -> Sample:
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 256, (16, PATCH, PATCH, 3), dtype=np.uint8)
+    return Sample({"image": Tokens.full(values, (4, 4))}, QuestionAnswer("What is it?", ("a cat",)), seed, stage=1)
+
+
+def without(sample: Sample, dropped: list[int]) -> Sample:
+    whole = sample.tokens["image"]
+    keep = [place for place in range(16) if place not in dropped]
+    return Sample(
+        {"image": Tokens(whole.values[keep], whole.positions[keep], whole.grid)}, sample.target, sample.id, sample.stage
+    )
+
+
+def test_a_whole_picture_is_read_as_hugging_face_reads_it(backbone: HubCausalBackbone, llava: Path) -> None:
+    assert reads_pictures(read_settings(llava, "config"))
+    sample = picture(0)
+    tokenizer = open_tokenizer(llava)
+    before, after = (tokenizer(text).input_ids for text in ("USER: ", "\nWhat is it? ASSISTANT:"))
+    answer = [*tokenizer("a cat").input_ids, tokenizer.eos_token_id]
+    ids = torch.tensor([[*before, *[PLACEHOLDER] * 16, *after, *answer]])
+    pixels = torch.from_numpy(sample.tokens["image"].values.reshape(4, 4, PATCH, PATCH, 3)).permute(4, 0, 2, 1, 3)
+    values = (pixels.reshape(1, 3, SIDE, SIDE).float() / 255 - 0.5) / 0.5
+    with torch.no_grad():
+        logits = backbone.model(input_ids=ids, pixel_values=values).logits[0, -len(answer) - 1 : -1]
+        expected = torch.nn.functional.cross_entropy(logits, torch.tensor(answer), reduction="sum")
+        found, _ = backbone(Batch.collate([sample]), ["a cat"])
+    torch.testing.assert_close(found[0], expected, atol=1e-4, rtol=1e-5)
+
+
+def test_placeholders_of_dropped_tokens_are_as_good_as_hidden(backbone: HubCausalBackbone) -> None:
+    whole, gone = picture(1), [0, 5, 6, 15]
+    less = without(whole, gone)
+    with torch.no_grad():
+        # What the picture encoder sees is the same in both: the picture with grey where patches were dropped.
+        media = backbone.media(Batch.collate([less]))
+        grey = Tokens.full(whole.tokens["image"].values.copy(), (4, 4))
+        grey.values[gone] = 127
+        everything = backbone.media(Batch.collate([Sample({"image": grey}, whole.target, 1, stage=1)]))
+        sequences = backbone.prompter.sequences(everything, ["What is it?"], ["a cat"])
+        mask = sequences.mask.clone()
+        mask[0, sequences.media["image"][0].nonzero()[gone, 0]] = 0
+        logits = backbone.model(
+            inputs_embeds=sequences.fill(backbone.model.get_input_embeddings()(sequences.ids), everything),
+            attention_mask=mask,
+            position_ids=sequences.positions,
+            logits_to_keep=sequences.predicts,
+        ).logits
+        expected = torch.nn.functional.cross_entropy(logits, sequences.answers, reduction="sum")
+        found, _ = backbone(Batch.collate([less]), ["a cat"])
+    assert len(media["image"].positions) == 12
+    torch.testing.assert_close(found[0], expected, atol=1e-5, rtol=1e-6)
+
+
+def test_batches_of_whole_and_incomplete_pictures_answer_as_each_alone(backbone: HubCausalBackbone) -> None:
+    samples = [picture(2), without(picture(3), [1, 2, 3]), picture(4)]
+    together = backbone.generate(Batch.collate(samples), Generation(max_tokens=5))
+    assert together == [backbone.generate(Batch.collate([one]), Generation(max_tokens=5))[0] for one in samples]
+
+
+def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalBackbone) -> None:
+    assert {name for name, _ in backbone.roles["connector"].named_parameters()} >= {"linear_1.weight"}
+    assert any(name.endswith("q_proj.weight") for name, _ in backbone.roles["decoder"].named_parameters())
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_what_it_cannot_do_is_refused(llava: Path) -> None:
+    tokenizer = open_tokenizer(llava)
+    with pytest.raises(UserError, match="media is image alone, and layers is left out"):
+        open_multimodal_model(llava, tokenizer, config(layers=1))
+    with pytest.raises(UserError, match="the language model's tokenizer has no chat template"):
+        open_multimodal_model(llava, tokenizer, config(prompt=None))
+    with pytest.raises(UserError, match=r"prompt 'what\?': write \{media\} once"):
+        open_multimodal_model(llava, tokenizer, config(prompt="what?"))
+    with pytest.raises(UserError, match="holds no model like LLaVA that can be read"):
+        open_multimodal_model(llava / "nowhere", tokenizer, config())

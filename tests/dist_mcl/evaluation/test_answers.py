@@ -1,0 +1,50 @@
+import pytest
+
+from dist_mcl.evaluation.answers import exact_match, main_score, normalised, scores_by_task, vqa_accuracy
+from dist_mcl.tokens import QuestionAnswer
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("A Red chair.", "red chair"),
+        ("the two   dogs", "2 dogs"),
+        ("dont know", "don't know"),
+        ("black/white", "black white"),
+        ("1,000", "1000"),
+        ("3.5 kg", "3.5 kg"),
+        ("none", "0"),
+        ("yes, it is!", "yes it is"),
+        ("t-shirt", "t shirt"),
+    ],
+)
+def test_answers_are_compared_as_vqa_does(said: str, expected: str) -> None:
+    assert normalised(said) == expected
+
+
+def test_an_exact_match_is_one_of_the_right_answers() -> None:
+    assert exact_match("The sofa", ["couch", "sofa."]) == 1.0
+    assert exact_match("sofa bed", ["couch", "sofa"]) == 0.0
+
+
+@pytest.mark.parametrize(("agreeing", "expected"), [(0, 0.0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1.0), (10, 1.0)])
+def test_vqa_accuracy_of_ten_annotators(agreeing: int, expected: float) -> None:
+    answers = ["yes"] * agreeing + ["no"] * (10 - agreeing)
+    assert vqa_accuracy("Yes", answers) == pytest.approx(expected)
+
+
+def test_vqa_accuracy_needs_annotators() -> None:
+    with pytest.raises(ValueError, match="at least 4 annotators, got 3"):
+        vqa_accuracy("yes", ["yes"] * 3)
+
+
+def test_scores_are_kept_apart_by_task() -> None:
+    asked = [
+        QuestionAnswer("What?", ("chair",), task="category"),
+        QuestionAnswer("What?", ("sofa",), task="category"),
+        QuestionAnswer("Where?", ("left",) * 10, task="place"),
+    ]
+    found = scores_by_task(asked, ["a chair", "table", "left"])
+    assert [main_score(found[task]) for task in ("category", "place")] == [0.5, 1.0]
+    assert main_score({"exact_match": 0.0, "CIDEr": 2.5}) == 2.5
+    assert found == {"category": {"exact_match": 0.5}, "place": {"exact_match": 1.0, "vqa_accuracy": 1.0}}

@@ -1,0 +1,281 @@
+"""Every official layout is read, on miniature folders, and folders that are not as they should be are refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from dist_mcl.errors import UserError
+from dist_mcl.modalities.media import open_media_tokenizer
+from dist_mcl.modality_config import TOKENS
+from dist_mcl.question_config import AnyQuestions
+from dist_mcl.scenario.questions.readers import _READERS, read_questions
+from dist_mcl.scenario.questions.splits import Questions
+from dist_mcl.tokens import QuestionAnswer
+
+from . import layouts
+
+
+@dataclass(frozen=True)
+class Case:
+    """A miniature folder, and what is to be found in it."""
+
+    write: Callable[[Path], None]
+    modality: str
+    train: int
+    test: int
+    first: QuestionAnswer  # of the training split, or of the test split of sets for testing only
+    last: QuestionAnswer  # of the test split
+
+
+CAPTION = "a short description."
+ESC50 = ("an audio of dog", "an audio of washing machine")
+MODELNET = ("a 3d model of a airplane.", "a 3d model of a night stand.")
+SUN = (
+    *("furniture store", "bedroom", "classroom", "living room", "office", "study space", "corridor", "bathroom"),
+    *("conference room", "dining room", "home office", "kitchen", "discussion area", "dining area", "rest space"),
+    *("library", "computer room", "lab", "lecture theatre"),
+)
+NYU = (
+    *("kitchen", "office", "bathroom", "bedroom", "bookstore", "living room", "classroom", "home office"),
+    *("dining room", "others"),
+)
+FILM_CAPTIONS = ("film 0 in words one", "film 0 in words two")
+CASES = {
+    "msrvtt": Case(
+        layouts.films,
+        "video",
+        train=6,
+        test=2,
+        first=QuestionAnswer(CAPTION, FILM_CAPTIONS[:1], task="caption"),
+        last=QuestionAnswer("based on the given video respond to what is shown?", ("grey",), task="qa"),
+    ),
+    "msvd": Case(
+        layouts.films,
+        "video",
+        train=6,
+        test=2,
+        first=QuestionAnswer(CAPTION, FILM_CAPTIONS[:1], task="caption"),
+        last=QuestionAnswer("Question: what is shown? Answer:", ("grey",), task="qa"),
+    ),
+    "audiocaps": Case(
+        layouts.audiocaps,
+        "audio",
+        train=3,
+        test=2,
+        first=QuestionAnswer(CAPTION, ("A dog barks",), task="caption"),
+        last=QuestionAnswer("Question: what barks? Answer:", ("nothing",), task="qa"),
+    ),
+    "clotho": Case(
+        layouts.clotho,
+        "audio",
+        train=5,
+        test=1,
+        first=QuestionAnswer(CAPTION, ("development, caption 1",), task="caption"),
+        last=QuestionAnswer(CAPTION, tuple(f"evaluation, caption {n}" for n in range(1, 6)), task="caption"),
+    ),
+    "clotho_aqa": Case(
+        layouts.clotho_aqa,
+        "audio",
+        train=1,
+        test=1,
+        first=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "no"), task="qa"),
+        last=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "no"), task="qa"),
+    ),
+    "esc50": Case(
+        layouts.esc50,
+        "audio",
+        train=8,
+        test=2,
+        first=QuestionAnswer("describe the audio.", ESC50[:1], ESC50, "classification"),
+        last=QuestionAnswer("describe the audio.", ESC50[1:], ESC50, "classification"),
+    ),
+    "fusion_depth": Case(
+        layouts.fusion_depth,
+        "depth",
+        train=3,
+        test=2,
+        first=QuestionAnswer("Describe the depth briefly.", ("a street",), task="caption"),
+        last=QuestionAnswer("What is it?", ("A cat.",), task="qa"),
+    ),
+    "sun_rgbd": Case(
+        layouts.scenes,
+        "depth",
+        train=0,
+        test=2,
+        first=QuestionAnswer("describe the depth.", ("bedroom",), SUN, "classification"),
+        last=QuestionAnswer("describe the depth.", ("furniture store",), SUN, "classification"),
+    ),
+    "nyu_v2": Case(
+        layouts.scenes,
+        "depth",
+        train=0,
+        test=1,
+        first=QuestionAnswer("describe the depth.", ("others",), NYU, "classification"),
+        last=QuestionAnswer("describe the depth.", ("others",), NYU, "classification"),
+    ),
+    "objaverse": Case(
+        layouts.objaverse,
+        "point_cloud",
+        train=2,
+        test=2,
+        first=QuestionAnswer("describe the 3d model.", ("a train chair",), task="caption"),
+        last=QuestionAnswer("based on the given input respond to what is it?.", ("chair",), task="qa"),
+    ),
+    "modelnet40": Case(
+        layouts.modelnet40,
+        "point_cloud",
+        train=3,
+        test=1,
+        first=QuestionAnswer("describe the 3d model.", MODELNET[:1], MODELNET, "classification"),
+        last=QuestionAnswer("describe the 3d model.", MODELNET[1:], MODELNET, "classification"),
+    ),
+    "manifest": Case(
+        layouts.manifest,
+        "features",
+        train=1,
+        test=1,
+        first=QuestionAnswer("What is done?", ("walking",), ("running", "walking"), "qa"),
+        last=QuestionAnswer("What is done?", ("running",), ("running", "walking"), "qa"),
+    ),
+}
+ALL = pytest.mark.parametrize("name", CASES)
+FILES = pytest.mark.parametrize("name", [name for name in CASES if name != "modelnet40"])  # its media are in its .dat
+
+
+def config_of(name: str, folder: Path, **fields: object) -> AnyQuestions:
+    return TypeAdapter(AnyQuestions).validate_python({"dataset": name, "folder": folder, **fields})
+
+
+def open_split(config: AnyQuestions, modality: str, split: str) -> Questions:
+    tokenizer = open_media_tokenizer(TOKENS[modality]())
+    return Questions(modality, tokenizer, read_questions(config, modality, split))
+
+
+def test_every_reader_has_a_case() -> None:
+    assert set(CASES) == set(_READERS) - {"shapes", "notes"}
+
+
+@ALL
+def test_questions_and_media_are_found(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.write(tmp_path)
+    train, test = (open_split(config_of(name, tmp_path), case.modality, split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (case.train, case.test)
+    assert (train if case.train else test).questions[0] == case.first and test.questions[-1] == case.last
+    for questions in (train, test):
+        questions.check()
+        for index in range(len(questions)):
+            sample = questions.sample(index, stage=3)
+            assert list(sample.tokens) == [case.modality] and len(sample.tokens[case.modality])
+            assert (sample.target, sample.id, sample.stage) == (questions.questions[index], index, 3)
+
+
+@FILES
+def test_a_missing_media_file_is_named_or_skipped(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.write(tmp_path)
+    whole = len(open_split(config_of(name, tmp_path), case.modality, "test"))
+    source = open_split(config_of(name, tmp_path), case.modality, "test").source(0)
+    Path(source).unlink()
+    refusing = open_split(config_of(name, tmp_path), case.modality, "test")
+    with pytest.raises(UserError, match=r"no such file; bring it back, or set data\.missing_media: skip"):
+        refusing.check()
+    with pytest.raises(UserError, match="no such file"):
+        refusing.sample(0, stage=1)
+    assert len(open_split(config_of(name, tmp_path, missing_media="skip"), case.modality, "test")) < whole
+
+
+@FILES
+def test_a_damaged_media_file_is_named(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.write(tmp_path)
+    questions = open_split(config_of(name, tmp_path), case.modality, "test")
+    Path(questions.source(0)).write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"cannot be read .*; bring a whole file"):
+        questions.sample(0, stage=1)
+    Path(questions.source(0)).write_bytes(b"")
+    with pytest.raises(UserError, match="is empty; bring a whole file"):
+        questions.check()
+
+
+@ALL
+def test_an_annotation_that_is_missing_or_damaged_is_named(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    config = config_of(name, tmp_path)
+    with pytest.raises(UserError, match=r"docs/data\.md shows the layout"):
+        read_questions(config, case.modality, "test")
+    case.write(tmp_path)
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.suffix in (".json", ".csv", ".jsonl", ".dat"):
+            path.write_bytes(b"\xff{damaged")
+    with pytest.raises(UserError, match=f"{tmp_path}") as refused:
+        read_questions(config, case.modality, "test")
+    assert "\n" not in str(refused.value)
+
+
+@FILES
+def test_a_row_that_lacks_a_field_is_named(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.write(tmp_path)
+    for path in [*tmp_path.rglob("*.json"), *tmp_path.rglob("*.jsonl")]:
+        path.write_text('{"annotations": [{"id": 1}]}' if '{"annotations"' in path.read_text() else '[{"id": 1}]')
+    for path in tmp_path.rglob("*.csv"):
+        path.write_text("id\n1\n")
+    if name == "manifest":
+        (tmp_path / "test.jsonl").write_text('{"media": "test.csv"}')
+    with pytest.raises(UserError, match=r"(row|line) \d+: "):
+        read_questions(config_of(name, tmp_path), case.modality, "test")
+
+
+def test_tasks_are_chosen_and_counted(tmp_path: Path) -> None:
+    layouts.films(tmp_path)
+    chosen = read_questions(config_of("msrvtt", tmp_path, tasks=["caption"]), "video", "train")
+    assert {item.question.task for item in chosen} == {"caption"} and len(chosen) == 4
+    few = read_questions(config_of("msrvtt", tmp_path, max_questions=1), "video", "train")
+    assert [item.question.task for item in few] == ["caption", "qa"]
+    with pytest.raises(UserError, match="the train split of msrvtt has no task 'colour'; choose from caption, qa"):
+        read_questions(config_of("msrvtt", tmp_path, tasks=["colour"]), "video", "train")
+
+
+def test_fewer_questions_may_be_tested_than_learned(tmp_path: Path) -> None:
+    row = '{"media": "a.png", "question": "What?", "answer": "this"}\n'
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text(row * 9)
+    config = config_of("manifest", tmp_path, max_questions=6, max_test_questions=2)
+    assert len(read_questions(config, "image", "train")) == 6
+    assert len(read_questions(config, "image", "test")) == 2
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    layouts.films(tmp_path)
+    rows = [{"video": "../../secret.mp4", "caption": "c", "image_id": "v"}]
+    layouts.write_json(tmp_path / "annotations" / "cap_train.json", rows)
+    with pytest.raises(UserError, match="is no path within"):
+        read_questions(config_of("msrvtt", tmp_path), "video", "train")
+
+
+class _Attack:
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("echo attacked > attacked",)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts.modelnet40(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "modelnet40_test_8192pts_fps.dat").write_bytes(pickle.dumps(([_Attack()], [0])))
+    with pytest.raises(UserError, match="system, which is no array"):
+        read_questions(config_of("modelnet40", tmp_path), "point_cloud", "test")
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_a_set_for_testing_needs_no_training_files(tmp_path: Path) -> None:
+    layouts.clotho(tmp_path)
+    (tmp_path / "clotho_captions_development.csv").unlink()
+    assert len(read_questions(config_of("clotho", tmp_path), "audio", "test")) == 1

@@ -1,0 +1,156 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dist_mcl import config
+from dist_mcl.errors import UserError
+from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.scenario.questions.stages import check_data, modality_stages
+
+from .readers import layouts
+
+WRITERS = {
+    "films": layouts.films,
+    "clotho": layouts.clotho,
+    "esc50": layouts.esc50,
+    "fusion": layouts.fusion_depth,
+    "scenes": layouts.scenes,
+    "clouds": layouts.objaverse,
+    "own": layouts.manifest,
+}
+STAGES = """
+name: modalities
+exemplars: {budget: 0}
+model:
+  backbone:
+    kind: causal-tiny
+    media: {video: , audio: , depth: , point_cloud: , imu: {encoder: {kind: vectors, features: 3}}}
+  adapter: {kind: adapter_in_adapter}
+scenario:
+  kind: modality_incremental
+  stages:
+    - modality: video
+      tokens: {kind: video, frames: 4, side: 32}
+      data: [{dataset: msrvtt, folder: films}, {dataset: msrvtt, folder: films, tasks: [qa]}]
+      test_only: {dataset: msvd, folder: films}
+    - modality: audio
+      data: {dataset: clotho, folder: clotho}
+      test_only: [{dataset: esc50, folder: esc50}]
+    - modality: depth
+      data: {dataset: fusion_depth, folder: fusion}
+      test_only: [{dataset: sun_rgbd, folder: scenes}, {dataset: nyu_v2, folder: scenes}]
+    - modality: point_cloud
+      tokens: {kind: point_cloud, groups: 8, group: 4}
+      data: {dataset: objaverse, folder: clouds}
+    - modality: imu
+      tokens: features
+      data: {dataset: manifest, folder: own}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, write in WRITERS.items():
+        write(tmp_path / name)
+    path = tmp_path / "experiment.yaml"
+    path.write_text(STAGES)
+    return path
+
+
+def scenario_of(file: Path, **replaced: str) -> ModalityIncremental:
+    text = file.read_text()
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text)
+    scenario = config.load(file).scenario
+    assert isinstance(scenario, ModalityIncremental)
+    return scenario
+
+
+def test_modalities_arrive_in_the_order_of_the_list(file: Path) -> None:
+    scenario = scenario_of(file)
+    stages = modality_stages(scenario)
+    check_data(scenario, stages)
+    assert [(stage.number, stage.modality) for stage in stages] == [
+        (1, "video"),
+        (2, "audio"),
+        (3, "depth"),
+        (4, "point_cloud"),
+        (5, "imu"),
+    ]
+    assert [list(stage.tests) for stage in stages] == [
+        ["msrvtt", "msrvtt#2", "msvd"],
+        ["clotho", "esc50"],
+        ["fusion_depth", "sun_rgbd", "nyu_v2"],
+        ["objaverse"],
+        ["manifest"],
+    ]
+    assert len(stages[0].train) == 6 + 2 and len(stages[0].tests["msrvtt#2"]) == 1
+
+
+def test_any_order_brings_the_same_samples(file: Path) -> None:
+    scenario = scenario_of(file)
+    turned = scenario.model_copy(update={"stages": scenario.stages[::-1]})
+    stages, reversed_stages = modality_stages(scenario), modality_stages(turned)
+    for one, other in zip(stages, reversed_stages[::-1], strict=True):
+        assert one.train.questions == other.train.questions
+        assert one.train.sample(0, 1).tokens == other.train.sample(0, 1).tokens
+
+
+def test_sample_numbers_are_unique_over_all_stages(file: Path) -> None:
+    stages = modality_stages(scenario_of(file))
+    ids = np.concatenate([questions.ids for stage in stages for questions in (stage.train, *stage.tests.values())])
+    assert ids.tolist() == list(range(len(ids)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("modality: imu\n      tokens: features", "modality: imu", r"stages\.4: modality 'imu' is new: say how its"),
+        ("modality: imu", "modality: audio", "modality audio arrives twice"),
+        ("modality: imu", "modality: IMU", r"stages\.4\.modality: String should match pattern"),
+        ("kind: point_cloud, groups: 8", "kind: points, groups: 8", r"stages\.3\.tokens.*choose"),
+        ("frames: 4", "frames: 3", r"stages\.0\.tokens: frames 3 is no multiple of tubelet 2"),
+        ("frames: 4", "frame: 4", r"stages\.0\.tokens\.frame: unknown key; did you mean 'frames'\?"),
+        ("dataset: objaverse", "dataset: esc50", r"stages\.3: dataset esc50 has audio, but no point_cloud"),
+        ("dataset: objaverse", "dataset: cap3d", r"stages\.3\.data\.0.*dataset"),
+        ("dataset: clotho, folder: clotho", "dataset: clotho", r"stages\.1\.data\.0\.folder: missing; add it"),
+        ("dataset: fusion_depth, folder: fusion", "dataset: sun_rgbd, folder: scenes", "has nothing to learn from"),
+        ("name: modalities", "name: modalities\ndata: {dataset: cdda}", "data is not for scenario.kind"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_line(file: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        scenario_of(file, **{old: new})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("folder: clouds", "folder: nowhere", r"nowhere.*no such file.*docs/data\.md"),
+        ("tasks: [qa]", "tasks: [colour]", "has no task 'colour'"),
+        ("tokens: features", "tokens: {kind: custom, path: 'imu.py:Windows'}", r"imu\.py:Windows: cannot be imported"),
+    ],
+)
+def test_a_mistake_that_shows_in_the_data_is_one_line(file: Path, old: str, new: str, message: str) -> None:
+    scenario = scenario_of(file, **{old: new})
+    with pytest.raises(UserError, match=message) as refused:
+        modality_stages(scenario)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_split_without_questions_is_refused(file: Path) -> None:
+    (file.parent / "own" / "test.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"scenario\.stages\.4: the data set manifest has no test questions about imu"):
+        modality_stages(scenario_of(file))
+
+
+def test_a_missing_file_is_found_before_a_run_begins(file: Path) -> None:
+    scenario = scenario_of(file)
+    (file.parent / "own" / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"own/test\.csv: no such file"):
+        check_data(scenario, modality_stages(scenario))

@@ -1,0 +1,68 @@
+"""What does not go together in an experiment is refused before anything begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dist_mcl.config import load
+from dist_mcl.errors import UserError
+
+FIVE = Path(__file__).parents[2] / "configs" / "mcl_five_modalities.yaml"
+
+
+def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
+    experiment = load(FIVE)
+    assert [stage.modality for stage in experiment.scenario.stages] == [
+        "image",
+        "video",
+        "audio",
+        "depth",
+        "point_cloud",
+    ]
+    assert set(experiment.model.backbone.media) == {"image", "video", "audio", "depth", "point_cloud"}
+    smoke = load(FIVE, preset="smoke")
+    assert (smoke.name, smoke.model.backbone.layers) == ("mcl_five_modalities-smoke", 6)
+    assert [stage.modality for stage in smoke.scenario.stages] == [one.modality for one in experiment.scenario.stages]
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("exemplars.budget=1MiB", "exemplars.budget: exemplars are of classes; set 0 for modalities"),
+        ("model.backbone=tiny", "model.backbone.kind: tiny does not answer questions; choose causal"),
+        (
+            "model.adapter={kind: ssf}",
+            "model.adapter.kind: ssf is not for modalities; choose adapter_in_adapter",
+        ),
+        ("training.activation_checkpointing=true", "training.activation_checkpointing: adapters could not tell"),
+        ("training.optimizer_state=keep", "training.optimizer_state: each modality trains its own; set reset"),
+        ("training.distillation.teacher=previous", "training.distillation.teacher: there is none for modalities"),
+        ("model.backbone={kind: causal}", "model.backbone.media: has no video, which scenario.stages bring; add it"),
+        (
+            "model.backbone.media.audio={encoder: {kind: whisper-tiny.en, seconds: 2}}",
+            "hears 2.0 seconds in 80 bins, and the tokens of audio are 1.0 seconds in 80 bins; make them equal",
+        ),
+        (
+            "model.backbone.media.image={encoder: points}",
+            "model.backbone.media.image.encoder: points takes tokens of point_cloud, and not of image",
+        ),
+        ("scenario={stages: 5}", "answers questions, which scenario.kind: class_incremental does not ask"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(override: str, complaint: str) -> None:
+    with pytest.raises(UserError) as refused:
+        load(FIVE, [override])
+    assert complaint in str(refused.value)
+
+
+def test_zero_3_is_refused() -> None:
+    with pytest.raises(UserError, match="zero_stage: 3 is not for modalities"):
+        load(FIVE, ["training.zero_stage=3", "training.gradient_sum=deepspeed"])
+
+
+@pytest.mark.parametrize("kind", ["none", "adapter_in_adapter"])
+def test_adapters_of_modalities_are_not_for_classes(kind: str) -> None:
+    with pytest.raises(UserError, match=f"model.adapter.kind: {kind} is for scenario.kind: modality_incremental"):
+        load(FIVE.with_name("quickstart.yaml"), [f"model.adapter={{kind: {kind}}}"])
