@@ -49,7 +49,7 @@ def read_surface(
     Raises:
         NoSurfaceError: the model cannot be read, or has no area.
     """
-    beside = trimesh.resolvers.ZipResolver(files, namespace=path.rpartition("/")[0])
+    beside = trimesh.resolvers.ZipResolver(dict(files), namespace=path.rpartition("/")[0])
     try:
         scene = trimesh.load_scene(io.BytesIO(files[path]), file_type="obj", resolver=beside, process=False)
     except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
