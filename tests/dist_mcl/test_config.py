@@ -275,7 +275,7 @@ def test_deepspeed_must_not_contradict_the_experiment(file: Path, given: str, me
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"train_batch_size": 64}', "training.deepspeed: deepspeed.train_batch_size is 64, but 32 follows from"),
+        ('{"train_batch_size": 64}', "training: deepspeed.train_batch_size is 64, but 32 follows from"),
         ('{"train_batch_size": 64', "zero.json: not JSON: Expecting ',' delimiter: line 1 column 24"),
         ("[64]", "training.deepspeed: Input should be a valid dictionary, got [64]"),
     ],

@@ -6,6 +6,7 @@ The imports take longer than most of these trainings. How users' processes are s
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class ForkedRanks(LocalHandle):
 
 
 def _be_rank(folder: Path, place: dict[str, str], target: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    gc.freeze()  # what was imported stays; not to be looked through, nor copied for that, in every rank
     os.setpgid(0, 0)
     os.environ.update({**place, "LOCAL_WORLD_SIZE": place["WORLD_SIZE"], LAUNCHER_PID: str(os.getppid())})
     with (folder / f"rank-{place['RANK']}.log").open("ab") as log:
