@@ -83,7 +83,7 @@ class Tubelets:
         wanted = self.taken(_packets(film))
         found: dict[int, NDArray[np.uint8]] = {}
         frame = None
-        with av.open(io.BytesIO(film)) as container:
+        with av.open(io.BytesIO(film), "r") as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
                     found[number] = _pixels(frame)
@@ -99,7 +99,7 @@ def _pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 def _packets(film: bytes) -> int:
     """Coded frames of the first video stream, counted without decoding them."""
-    with av.open(io.BytesIO(film)) as container:
+    with av.open(io.BytesIO(film), "r") as container:
         if not container.streams.video:
             raise MediaError("the video has no pictures, it holds something else")
         return sum(packet.size > 0 for packet in container.demux(video=0))
