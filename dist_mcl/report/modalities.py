@@ -28,14 +28,14 @@ def modality_scores(run: RunFolder) -> ModalityScores:
 def modality_table(found: ModalityScores) -> Table:
     """A row for each data set of each modality, a column for each stage, in hundredths; then T and F of the stages."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("modality")
-    table.add_column("data set")
-    for stage in found.order:
-        table.add_column(f"after {stage}", justify="right")
-    for modality in found.order:
+    table.add_column("stage", no_wrap=True)
+    table.add_column("data set", no_wrap=True)
+    for number in range(1, len(found.order) + 1):
+        table.add_column(f"after {number}", justify="right", no_wrap=True)
+    for number, modality in enumerate(found.order, start=1):
         for dataset in found.scores[modality][modality]:
             row = [found.scores[stage].get(modality, {}).get(dataset) for stage in found.order]
-            table.add_row(modality, dataset, *("" if value is None else points(value) for value in row))
+            table.add_row(f"{number} {modality}", dataset, *("" if value is None else points(value) for value in row))
     table.add_section()
     table.add_row("", "T, of the new one", *(points(found.transfer(stage)) for stage in found.order))
     table.add_row("", "F, of all before", *(points(found.forgetting(stage)) for stage in found.order))

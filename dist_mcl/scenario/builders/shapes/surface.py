@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import trimesh
@@ -49,7 +50,8 @@ def read_surface(
     Raises:
         NoSurfaceError: the model cannot be read, or has no area.
     """
-    beside = trimesh.resolvers.ZipResolver(dict(files), namespace=path.rpartition("/")[0])
+    # It reads single files alone, for which any mapping will do.
+    beside = trimesh.resolvers.ZipResolver(cast(Any, files), namespace=path.rpartition("/")[0])
     try:
         scene = trimesh.load_scene(io.BytesIO(files[path]), file_type="obj", resolver=beside, process=False)
     except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
