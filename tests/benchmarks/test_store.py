@@ -17,7 +17,7 @@ def test_a_small_run(tmp_path: Path) -> None:
         sys.executable,
         "benchmarks/store.py",
         "--exemplars",
-        "64",
+        "80",
         "--rounds",
         "1",
         "--json",
@@ -26,7 +26,7 @@ def test_a_small_run(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     facts = json.loads((tmp_path / "facts").read_text())
-    assert facts["exemplars"] == 64 and 0.3 < facts["patches_kept_share"] < 0.4
+    assert facts["exemplars"] == 80 and 0.3 < facts["patches_kept_share"] < 0.4
     rows = {row["name"]: row for row in facts["layouts"]}
     said = ("name", "note", "open_ms", "psnr_db")
     assert all(value > 0 for row in rows.values() for name, value in row.items() if name not in said)
