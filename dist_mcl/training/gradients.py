@@ -43,7 +43,7 @@ def batch_gradient(
 
     Args:
         loss_of: mean loss of a micro-batch, by its number.
-        micro_batches: how many there are, all of equal size.
+        micro_batches: how many there are, all of equal size; at least one for each rank.
         parameters: what trains.
 
     Raises:
@@ -57,8 +57,7 @@ def batch_gradient(
         _branches(share(micro_batches, rank, group.world_size), micro_batches) for rank in range(group.world_size)
     ]
     mine = [_sum(branch, computed) for branch in branches[group.rank]]
-    nothing = torch.zeros(sum(parameter.numel() for parameter in parameters) + 1, device=group.device)
-    mine += [nothing] * (max(map(len, branches)) - len(mine))
+    mine += [torch.zeros_like(mine[0])] * (max(map(len, branches)) - len(mine))  # all ranks exchange equally many
     sums = {
         branch: vector
         for its, vectors in zip(branches, group.exchange(torch.stack(mine)).finish(), strict=True)

@@ -138,9 +138,7 @@ def changed(data: st.DataObject, fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-fuzzing = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+fuzzing = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @fuzzing

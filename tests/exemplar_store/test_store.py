@@ -43,7 +43,7 @@ def stored(store: ExemplarStore) -> list[tuple[int, int]]:
     return list(zip(reader.ranks.tolist(), reader.labels.tolist(), strict=True))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(budget=st.integers(8_000, 40_000), kept=st.lists(st.integers(0, 36), min_size=2, max_size=4))
 def test_every_byte_on_disk_is_counted_and_under_the_budget(
     tmp_path_factory: pytest.TempPathFactory,

@@ -117,7 +117,7 @@ def test_pixels_are_hugging_faces_own(tokenizers: Tokenizers, pictures: list[np.
         np.testing.assert_array_equal(unpatchify(tokenizers.image.encode(picture)), shown)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(1, 2000), st.integers(1, 2000))
 def test_sizes_are_hugging_faces_own(height: int, width: int) -> None:
     ours = ShortSidePatches(384, 32).size(height, width)

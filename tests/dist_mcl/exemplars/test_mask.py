@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -49,7 +49,6 @@ def test_image_mask_by_hand(scores: list[float], kept: list[int]) -> None:
     assert mean_mask(scores).tolist() == [bool(keep) for keep in kept]
 
 
-@settings(deadline=None)
 @given(attention, st.integers(-10, 10))
 def test_image_mask_keeps_what_is_above_the_mean_at_any_scale(scores: np.ndarray, exponent: int) -> None:
     kept = mean_mask(scores)
@@ -59,7 +58,6 @@ def test_image_mask_keeps_what_is_above_the_mean_at_any_scale(scores: np.ndarray
     assert np.array_equal(mean_mask(scores * np.float32(2.0**exponent)), kept)
 
 
-@settings(deadline=None)
 @given(attention, st.floats(0.01, 100))
 def test_image_mask_does_not_change_with_a_positive_factor(scores: np.ndarray, factor: float) -> None:
     exact = scores.astype(np.float64)
@@ -67,7 +65,6 @@ def test_image_mask_does_not_change_with_a_positive_factor(scores: np.ndarray, f
     assert np.array_equal(mean_mask(scores * np.float32(factor)), mean_mask(scores))
 
 
-@settings(deadline=None)
 @given(attention, st.integers(0, 2**32 - 1))
 def test_permuting_the_patches_permutes_the_mask(scores: np.ndarray, seed: int) -> None:
     assume((scores.astype(np.float64) > scores.astype(np.float64).mean()).any())
@@ -77,7 +74,6 @@ def test_permuting_the_patches_permutes_the_mask(scores: np.ndarray, seed: int) 
     assert np.array_equal(mean_mask(scores[order]), mean_mask(scores)[order])
 
 
-@settings(deadline=None)
 @given(attention, st.integers(0, 100), st.integers(0, 10**9))
 def test_random_keeps_as_many_and_is_seeded_by_the_sample(scores: np.ndarray, seed: int, sample_id: int) -> None:
     kept = random_mask(scores, seed, sample_id)
@@ -110,7 +106,6 @@ def test_text_mask_is_never_empty() -> None:
     assert text_mask(flat[:0], cross[:, :0], np.array([True, False])).tolist() == []
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_text_mask_is_the_union_of_two_sets_above_their_means(patches: int, words: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

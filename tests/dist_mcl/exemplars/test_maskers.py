@@ -128,7 +128,7 @@ def random_scores(tokens: dict[str, Tokens], rng: np.random.Generator) -> TokenS
     return TokenScores(class_scores, rng.random((counts["image"], counts["text"])).astype(np.float32))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.sampled_from(TABLE), st.booleans())
 def test_masked_again_an_exemplar_only_ever_loses_tokens(
     seed: int, row: tuple[dict[str, Any], list[int]], whole_words: bool
@@ -146,7 +146,7 @@ def test_masked_again_an_exemplar_only_ever_loses_tokens(
         assert set(tokens.positions) <= set(once[name].positions)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.sampled_from(TABLE))
 def test_a_mask_depends_on_the_sample_alone(seed: int, row: tuple[dict[str, Any], list[int]]) -> None:
     sample, scores = random_sample(seed)

@@ -2,7 +2,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dist_mcl.exemplars import Fresh, Replayed, epoch_batches, micro_batches
@@ -47,7 +47,6 @@ def spread(counts: list[int]) -> int:
     return max(counts) - min(counts)
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_an_epoch_has_every_fresh_sample_once_and_balanced_classes(epoch: dict[str, Any]) -> None:
     batches, length = epoch_batches(**epoch), expected_length(epoch)
@@ -64,7 +63,6 @@ def test_an_epoch_has_every_fresh_sample_once_and_balanced_classes(epoch: dict[s
         assert spread([by_exemplar[i] for i, other in enumerate(labels) if other == label]) <= 1
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_batches_are_whole_and_the_last_is_filled_from_the_start(epoch: dict[str, Any]) -> None:
     batches, length, size = epoch_batches(**epoch), expected_length(epoch), epoch["batch_size"]
@@ -74,7 +72,6 @@ def test_batches_are_whole_and_the_last_is_filled_from_the_start(epoch: dict[str
     assert entries[length:] == [entries[i % length] for i in range(len(entries) - length)]
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
     length = expected_length(epoch)
@@ -84,7 +81,6 @@ def test_fresh_and_replayed_are_mixed_evenly(epoch: dict[str, Any]) -> None:
         assert abs(seen - share * count) <= 1
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(epochs, st.sampled_from([1, 2, 4]))
 def test_micro_batches_are_the_batch_in_its_order(epoch: dict[str, Any], size: int) -> None:
     for batch in epoch_batches(**epoch):
@@ -128,7 +124,6 @@ def test_fresh_samples_come_masked_as_often_as_asked_and_only_beside_a_memory() 
     assert not any(entry.masked for entry in alone if isinstance(entry, Fresh))
 
 
-@settings(deadline=None)  # a busy machine is no error
 @given(epochs)
 def test_proportional_replay_shows_every_exemplar_once(epoch: dict[str, Any]) -> None:
     batches = epoch_batches(**epoch, sampler="proportional")

@@ -48,7 +48,7 @@ def test_the_ranks_of_a_class_are_a_permutation(selection: str) -> None:
 
 
 @each_selection
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_neither_the_order_nor_who_asks_matters(selection: str, seed: int) -> None:
     """So it is the same for any number of ranks: each of them ranks all samples, in whatever order they came."""

@@ -18,7 +18,7 @@ def png(numbers: np.ndarray) -> io.BytesIO:
     return file
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(0, 99))
 def test_patches_and_maps_are_each_other_undone(rows: int, columns: int, patch: int, seed: int) -> None:
     depth = np.random.default_rng(seed).integers(0, 65536, (rows * patch, columns * patch), dtype=np.uint16)

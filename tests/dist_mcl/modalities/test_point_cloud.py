@@ -21,7 +21,7 @@ def saved(array: np.ndarray, zipped: bool = False) -> io.BytesIO:
     return file
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 200), st.integers(1, 16), st.integers(1, 16), st.integers(0, 99))
 def test_every_point_of_a_token_is_one_of_the_cloud(count: int, groups: int, group: int, seed: int) -> None:
     points = cloud(count, seed)

@@ -29,7 +29,7 @@ def coded(frames: np.ndarray, container: str, codec: str) -> io.BytesIO:
     return file
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.data())
 def test_tubelets_and_frames_are_each_other_undone(
     times: int, rows: int, columns: int, tubelet: int, patch: int, data: st.DataObject

@@ -69,7 +69,7 @@ def line(parents: dict[str, list[str]], form: dict[str, object]) -> Line:
     return model.eval()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(parents=dags(), form=st.sampled_from(FORMS), data=st.data())
 def test_the_stacked_form_is_the_sum_of_the_ancestors_experts(
     parents: dict[str, list[str]], form: dict[str, object], data: st.DataObject
@@ -83,7 +83,7 @@ def test_the_stacked_form_is_the_sum_of_the_ancestors_experts(
         assert (layer(x) - closed_form(layer, name, x)).abs().max() < 1e-6
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(parents=dags(), data=st.data())
 def test_a_path_feels_its_ancestors_and_nobody_else(parents: dict[str, list[str]], data: st.DataObject) -> None:
     torch.manual_seed(0)
