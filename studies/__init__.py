@@ -1,0 +1,1 @@
+"""Comparisons over many runs; each study is one resumable command that writes its page in docs/results."""

@@ -1,0 +1,64 @@
+"""Many independent runs, some at once. Each result is a file as soon as it is there: stop any time, go on later."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dist_mcl.files import write_json
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+C = TypeVar("C", bound=Named)
+Result = dict[str, Any]
+
+
+def run_missing(cells: Sequence[C], run: Callable[[C], Result], folder: Path, processes: int) -> None:
+    """Run every cell that has no result in `folder` yet, in `processes` processes of one thread each.
+
+    Args:
+        run: a function of a module, since it is called in other processes.
+    """
+    missing = [cell for cell in cells if not _file(folder, cell).exists()]
+    if not missing:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["OMP_NUM_THREADS"] = "1"  # inherited; too late once a library is loaded
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with (
+        Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar,
+        ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
+    ):
+        task = bar.add_task("runs", total=len(cells), completed=len(cells) - len(missing))
+        running = {pool.submit(run, cell): cell for cell in missing}
+        try:
+            for done in as_completed(running):
+                write_json(_file(folder, running[done]), done.result())
+                bar.advance(task)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def results(cells: Sequence[C], folder: Path) -> dict[C, Result]:
+    """The results that there are."""
+    return {
+        cell: json.loads(_file(folder, cell).read_text(encoding="utf-8"))
+        for cell in cells
+        if _file(folder, cell).exists()
+    }
+
+
+def _file(folder: Path, cell: Named) -> Path:
+    return folder / f"{cell.name}.json"

@@ -1,0 +1,65 @@
+"""What the study was made to find out, each as one sentence with its figures, whichever way they turned out."""
+
+from __future__ import annotations
+
+from studies.exemplar_masking.grid import PHASES, middle
+from studies.exemplar_masking.summary import Group, Spread, better_jpeg, pooled_deviation, saving
+
+NAMES = {"photo": "photograph scenes", "cdda": "Cataclysm-DDA", "plain": "plain emoji"}
+
+
+def claims(found: list[Group]) -> list[str]:
+    """One sentence each; about what has not run yet there is none."""
+    lines = []
+    for data, name in NAMES.items():
+        these = {
+            group.method: group
+            for group in found
+            if (group.data, group.phases, group.budget) == (data, PHASES, middle(data))
+        }
+        whole = better_jpeg(list(these.values()))
+        if whole and "compact" in these:
+            lines.append(f"{name}, {middle(data)} KiB: {_against_whole(these['ours'], whole)}")
+        if {"compact", "random"} <= set(these):
+            lines.append(f"{name}, {middle(data)} KiB: {_against_random(these['ours'], these['random'])}")
+    return lines + _bytes_saved(found)
+
+
+def _against_whole(ours: Group, whole: Group) -> str:
+    gain = ours.average.minus(whole.average)
+    return (
+        f"`compact` {_is(gain)} than whole pictures as `{whole.method}`, the better of both qualities, by "
+        f"**{abs(gain.mean):.1f} ± {gain.deviation:.1f} points** of average accuracy "
+        f"({ours.average.mean:.1f} and {whole.average.mean:.1f} %)."
+    )
+
+
+def _against_random(ours: Group, drawn: Group) -> str:
+    gain, pooled = ours.average.minus(drawn.average), pooled_deviation(ours.average, drawn.average)
+    relation = "more" if abs(gain.mean) > pooled else "no more"
+    return (
+        f"`compact` {_is(gain)} than `random` at the same bytes by **{abs(gain.mean):.1f} ± {gain.deviation:.1f} "
+        f"points**, which is {relation} than the pooled standard deviation of both, {pooled:.1f}."
+    )
+
+
+def _is(gain: Spread) -> str:
+    return "does better" if gain.mean > 0 else "does worse"
+
+
+def _bytes_saved(found: list[Group]) -> list[str]:
+    photo = sorted(
+        (group for group in found if (group.data, group.phases) == ("photo", PHASES) and group.budget),
+        key=lambda group: group.budget,
+    )
+    ours = [group for group in photo if group.method == "compact"]
+    at_each = [better_jpeg([group for group in photo if group.budget == mine.budget]) for mine in ours]
+    whole = [group for group in at_each if group]
+    saved = saving(ours, whole) if len(ours) > 1 else None
+    if saved is None:
+        return []
+    budget, factor, is_bound = saved
+    return [
+        f"photograph scenes: the accuracy of whole pictures in {budget} KiB takes `compact` {budget / factor:.0f} KiB"
+        f"{' or less' if is_bound else ''}: {'at least ' if is_bound else ''}**{factor:.1f} times** fewer bytes."
+    ]

@@ -1,0 +1,113 @@
+"""Which runs the study consists of. Each is one `mcl run` of study.yaml; `Cell.command` says which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dist_mcl import config
+from dist_mcl.config import Experiment
+
+STUDY = Path(__file__).parent / "study.yaml"
+
+Scale = Literal["full", "small"]
+DataName = Literal["photo", "plain", "cdda"]
+
+DATA: dict[str, tuple[str, ...]] = {
+    "photo": (),
+    "plain": ("data.scene=none",),
+    "cdda": ("data={dataset: cdda, text: hard, max_per_class: 30}",),
+}
+SEEDS = (0, 1, 2)
+PHASES = 5
+BUDGETS = {"photo": (40, 96, 240), "plain": (96,), "cdda": (96,)}  # KiB
+"""Of each data set, in KiB; the middle one is where everything is compared."""
+
+NO_MEMORY = ("fine_tuning", "joint")
+CURVE = ("jpeg_q75", "jpeg_q90", "random", "compact")
+"""Compared at every budget."""
+ABLATION = ("low_res", "box", "paper", "attention", "attention_text", "attention_swap", "jpeg_q75_distilled")
+"""Compared at the middle budget of the photo scenes only."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Attributes:
+        data: key of `DATA`.
+        phases: stages in which the classes arrive.
+        method: preset of study.yaml.
+        budget: KiB; 0 where nothing is remembered.
+        seed: of everything: scenes, words, class order, weights.
+        per_class: training samples of a class, and at most as many test samples.
+    """
+
+    data: str
+    phases: int
+    method: str
+    budget: int
+    seed: int
+    per_class: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.data}-{self.phases}x-{self.method}-{self.budget}KiB-seed{self.seed}"
+
+    @property
+    def overrides(self) -> list[str]:
+        stages = 1 if self.method == "joint" else self.phases
+        return [
+            *DATA[self.data],
+            f"data.max_per_class={self.per_class}",
+            f"scenario.stages={stages}",
+            f"exemplars.budget={self.budget}KiB",
+            f"seed={self.seed}",
+        ]
+
+    @property
+    def experiment(self) -> Experiment:
+        return config.load(STUDY, self.overrides, self.method)
+
+    @property
+    def command(self) -> str:
+        settings = " ".join(f"--set '{one}'" for one in self.overrides)
+        return f"mcl run studies/exemplar_masking/study.yaml --preset {self.method} {settings}"
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """All runs of a scale, those that say most first."""
+    per_class = 30 if scale == "full" else 20
+    return [
+        Cell(data, phases, method, budget, seed, per_class)
+        for blocks in (_FULL if scale == "full" else _SMALL)
+        for seed in SEEDS  # outside, since what is made once is of one data set and seed
+        for data, phases, methods, budgets in blocks
+        for budget in budgets
+        for method in methods
+    ]
+
+
+def middle(data: str) -> int:
+    """The budget at which a data set's methods are compared, in KiB."""
+    budgets = BUDGETS[data]
+    return budgets[len(budgets) // 2]
+
+
+_Block = tuple[str, int, Sequence[str], Sequence[int]]  # data, phases, methods, budgets: all with all
+_PHOTO, _SMALLEST, _LARGEST = middle("photo"), BUDGETS["photo"][0], BUDGETS["photo"][-1]
+_SMALL: list[list[_Block]] = [
+    [("photo", PHASES, CURVE, (_PHOTO,)), ("photo", PHASES, NO_MEMORY, (0,))],
+]
+_FULL: list[list[_Block]] = [
+    [
+        *_SMALL[0],
+        ("photo", PHASES, CURVE, (_SMALLEST, _LARGEST)),
+        ("photo", PHASES, ABLATION, (_PHOTO,)),
+    ],
+    [("cdda", PHASES, CURVE, (middle("cdda"),)), ("cdda", PHASES, NO_MEMORY, (0,))],
+    [("plain", PHASES, CURVE, (middle("plain"),)), ("plain", PHASES, NO_MEMORY, (0,))],
+    [("photo", 2 * PHASES, CURVE, (_PHOTO,)), ("photo", 2 * PHASES, ("fine_tuning",), (0,))],
+]

@@ -1,0 +1,112 @@
+"""From single runs to what is said about them: means, spreads, differences, and bytes for an equal accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from studies.exemplar_masking.grid import Cell
+
+Results = Mapping[Cell, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of one quantity over seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the sample; NaN of a single value."""
+        return stdev(self.values) if len(self.values) > 1 else math.nan
+
+    def minus(self, other: Spread) -> Spread:
+        """The differences, seed by seed; both hold the same seeds."""
+        return Spread(tuple(mine - its for mine, its in zip(self.values, other.values, strict=True)))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one method on one data set with one budget, over seeds."""
+
+    data: str
+    phases: int
+    method: str
+    budget: int
+    results: tuple[dict[str, Any], ...]
+
+    def of(self, key: str) -> Spread | None:
+        """A quantity of theirs, None where one of them has none."""
+        values = [result.get(key) for result in self.results]
+        return None if any(value is None for value in values) else Spread(tuple(map(float, values)))  # type: ignore[arg-type]
+
+    def percent(self, key: str) -> Spread | None:
+        found = self.of(key)
+        return None if found is None else Spread(tuple(100 * value for value in found.values))
+
+    @property
+    def average(self) -> Spread:
+        """Average accuracy over the stages, in percent."""
+        found = self.percent("average")
+        assert found is not None
+        return found
+
+
+def groups(results: Results) -> list[Group]:
+    """The results by method, those of complete sets of seeds alone, so that differences can be taken seed by seed."""
+    found: dict[tuple[str, int, str, int], dict[int, dict[str, Any]]] = {}
+    for cell, result in results.items():
+        found.setdefault((cell.data, cell.phases, cell.method, cell.budget), {})[cell.seed] = result
+    seeds = {cell.seed for cell in results}
+    return [
+        Group(*key, tuple(by_seed[seed] for seed in sorted(seeds)))
+        for key, by_seed in found.items()
+        if set(by_seed) == seeds
+    ]
+
+
+def better_jpeg(these: Sequence[Group]) -> Group | None:
+    """Of whole pictures the quality that does better."""
+    whole = [group for group in these if group.method.startswith("jpeg")]
+    return max(whole, key=lambda group: group.average.mean, default=None)
+
+
+def pooled_deviation(a: Spread, b: Spread) -> float:
+    return math.sqrt((a.deviation**2 + b.deviation**2) / 2)
+
+
+def saving(ours: Sequence[Group], whole: Sequence[Group]) -> tuple[int, float, bool] | None:
+    """How many times the bytes whole pictures need for the accuracy that ours have.
+
+    Of each budget of whole pictures, the bytes at which ours reach the same average accuracy are read off ours' curve,
+    linear in the logarithm of the bytes.
+
+    Args:
+        ours, whole: the two methods at several budgets, ascending.
+
+    Returns:
+        the budget of whole pictures (KiB) at which most is saved, the factor, and whether the factor is a lower bound:
+        ours are better at their smallest budget already. None where ours reach none of them.
+    """
+    means = [group.average.mean for group in ours]
+    rising = np.maximum.accumulate(means)
+    logs = np.log([group.budget for group in ours])
+    found = []
+    for group in whole:
+        target = group.average.mean
+        if target > rising[-1]:
+            continue
+        is_bound = target <= rising[0]
+        needed = ours[0].budget if is_bound else math.exp(float(np.interp(target, rising, logs)))
+        found.append((group.budget, group.budget / needed, is_bound))
+    return max(found, key=lambda one: one[1], default=None)
