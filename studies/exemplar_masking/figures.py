@@ -56,7 +56,8 @@ def _accuracy_against_bytes(photo: list[Group]) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel("budget, KiB of all files")
     axes.set_ylabel("average accuracy, %")
-    axes.legend()
+    if budgets:
+        axes.legend()
     return figure
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dist_mcl.files import write_text
 from studies.exemplar_masking.claims import claims
 from studies.exemplar_masking.figures import write_figures
-from studies.exemplar_masking.grid import PHASES, Cell, middle
+from studies.exemplar_masking.grid import PHASES, Cell, cells, middle
 from studies.exemplar_masking.summary import Group, Results, Spread, better_jpeg, groups
 
 HERE = Path(__file__).parent
@@ -40,6 +40,7 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "hours": sum(result["processor_seconds"] for result in results.values()) / 3600,
         "seeds": len({cell.seed for cell in wanted}),
         "per_class": per_class.pop(),
+        "scale": " SCALE=full" if len(wanted) == len(cells("full")) else "",
         "versions": _versions(results),
         "claims": claims(found),
         "middle": middle("photo"),
@@ -85,9 +86,8 @@ def _curve(these: list[Group]) -> str:
 def _table(columns: Sequence[Column], rows: Sequence[Group]) -> str:
     if not rows:
         return "*(not run yet)*"
-    cells = [[text(group) for _, text in columns] for group in rows]
     head = [title for title, _ in columns]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([text(group) for _, text in columns] for group in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
