@@ -12,7 +12,7 @@ from studies.exemplar_masking.grid import CURVE, PHASES, middle
 from studies.exemplar_masking.summary import Group, Spread
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-COLOURS = {"jpeg_q75": "#000000", "jpeg_q90": "#777777", "random": "#E69F00", "compact": "#0072B2"}
+COLOURS = {"jpeg_q75": "#000000", "random": "#E69F00", "compact": "#0072B2"}
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -48,7 +48,6 @@ def _accuracy_against_bytes(photo: list[Group]) -> Figure:
                 color=COLOURS[method],
                 marker="o",
                 capsize=3,
-                linestyle="--" if method == "jpeg_q90" else "-",
             )
     budgets = sorted({group.budget for group in photo if group.budget})
     axes.set_xscale("log")
