@@ -389,6 +389,11 @@ class Exemplars(Section):
     fresh_masking: Share = Field(
         0.5, description="chance that a fresh sample is shown masked too, lest masked comes to mean old"
     )
+    fresh_coding: bool = Field(
+        False,
+        description="code fresh samples that are shown masked, and decode them again, lest errors of image_codec come "
+        "to mean old; matters where it loses much",
+    )
     swap_probability: Share = Field(0.5, description="chance that a replayed text is another one of its class")
 
     @property

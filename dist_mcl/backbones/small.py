@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -126,12 +127,12 @@ class SmallBackbone(Backbone):
         """The samples with each patch replaced by its features, so that they are computed once and not every epoch.
 
         The patch encoder is frozen and sees one patch at a time, so this changes nothing but the time (and rounds to
-        half precision). All methods take prepared and raw samples, but one batch holds only one of the two.
+        half precision). All methods take prepared and raw samples, this one too; one batch holds only one of the two.
 
         Returns:
             the samples in their order; "image" values are float16 (n, features).
         """
-        return [self._prepared(sample) if "image" in sample.tokens else sample for sample in samples]
+        return [self._prepared(sample) if _has_pixels(sample) else sample for sample in samples]
 
     def _prepared(self, sample: Sample) -> Sample:
         image = sample.tokens["image"]
@@ -178,6 +179,10 @@ class SmallBackbone(Backbone):
         features = image.values.float() if is_prepared else self.patch_encoder(image.values)
         projected = self.image_projection(features)
         return self.image_norm(projected + self.image_rows(row) + self.image_columns(column))
+
+
+def _has_pixels(sample: Sample) -> bool:
+    return "image" in sample.tokens and sample.tokens["image"].values.dtype == np.uint8
 
 
 def minilm_state(folder: Path) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ class Masking:
     and text stay whole.
 
     Attributes:
-        config: `masker`, `text_mask`, `whole_words` and `dropped` are read.
+        config: `masker`, `text_mask`, `whole_words`, `dropped` and `fresh_coding` are read.
         seed: the run's; what is drawn depends on it and on the sample's id.
         codecs: by modality, the store's.
         continues: by token id, whether a text token continues the word before it.
@@ -41,10 +41,14 @@ class Masking:
 
     @property
     def changes_pixels(self) -> bool:
-        """Whether replay sees other pixels than those of kept patches."""
+        """Whether samples that are shown masked have other pixels than those of kept patches."""
+        return self.is_two_sized or self.config.dropped == "black" or self.config.fresh_coding
+
+    @property
+    def is_two_sized(self) -> bool:
+        """Whether exemplars hold pixels at a lower resolution."""
         masker = self.config.masker
-        is_two_sized = isinstance(masker, LowResMasker) or (isinstance(masker, BoxMasker) and masker.shrink > 0)
-        return is_two_sized or self.config.dropped == "black"
+        return isinstance(masker, LowResMasker) or (isinstance(masker, BoxMasker) and masker.shrink > 0)
 
     def decide(self, sample: Sample, scores: TokenScores) -> dict[str, Kept]:
         """What to keep of a sample: bool (n,) for its image and text tokens, at least one of each unless there is none.
@@ -74,6 +78,15 @@ class Masking:
         if "image" in kept:
             tokens |= self._other_sizes(sample.tokens["image"], kept["image"])
         return dataclasses.replace(sample, tokens=tokens)
+
+    def coded(self, exemplar: Sample) -> Sample:
+        """An exemplar as it comes back from the store: with the errors of its pictures' code."""
+        tokens = dict(exemplar.tokens)
+        for name in {"image", SURROUND} & set(tokens):
+            values = tokens[name].values
+            codec = self.codecs[name]
+            tokens[name] = dataclasses.replace(tokens[name], values=codec.decode(codec.encode(values), len(values)))
+        return dataclasses.replace(exemplar, tokens=tokens)
 
     def _words(self, text: Tokens, class_scores: NDArray[np.float32], dropped: NDArray[np.float32]) -> Kept:
         """Tokens that the class token attends to, or that the dropped patches do (rows of `dropped`, (m, n))."""

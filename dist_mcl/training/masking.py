@@ -47,7 +47,10 @@ def as_replayed(masking: Masking, sample: Sample, kept: Kept) -> Sample:
         image = sample.tokens.get("image")
         side = 0 if image is None else image.values.shape[1]
         source = (0, 0) if image is None else (image.grid[0] * side, image.grid[1] * side)
-        return replay_form(masking.apply(sample, kept), source, masking.config.dropped)
+        exemplar = masking.apply(sample, kept)
+        return replay_form(
+            masking.coded(exemplar) if masking.config.fresh_coding else exemplar, source, masking.config.dropped
+        )
     tokens = {name: part.take(kept[name]) if name in kept else part for name, part in sample.tokens.items()}
     return replace(sample, tokens=tokens)
 

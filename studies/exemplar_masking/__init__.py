@@ -1,1 +1,1 @@
-"""Exemplar masking beside its controls, at equal bytes: see README.md here, and docs/results/exemplar_masking.md."""
+"""Exemplar masking beside its controls, at equal bytes. What came of it: docs/results/exemplar_masking.md."""

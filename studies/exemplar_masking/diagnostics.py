@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.training.evaluate import predict
-from dist_mcl.training.masking import MaskedSamples, mask_all
+from dist_mcl.training.masking import mask_all
 from dist_mcl.training.sharding import prepare
 from exemplar_store import StoreReader
 from studies.in_process import StudyStage
@@ -21,27 +21,26 @@ OBJECT_SHARE = 0.15
 def masked_test_accuracy(stage: StudyStage) -> float | None:
     """Accuracy after a stage on test samples that are masked as exemplars are, by the stage's own model.
 
-    Near the accuracy on whole ones where masks keep what matters. None where masks drop nothing, or change pixels.
+    Near the accuracy on whole ones where masks keep what matters. None where masks drop nothing, or pixels have two
+    sizes.
     """
-    if stage.masking.changes_pixels or stage.masking.config.masker.kind == "full":
+    if stage.masking.is_two_sized or stage.masking.config.masker.kind == "full":
         return None
     model, whole = stage.model, stage.test_samples
     prepared = prepare(model.backbone, whole, stage.group)
     masked = mask_all(model, whole, prepared, stage.masking, stage.group)
-    assert isinstance(masked, MaskedSamples)
-    shown = MaskedSamples(whole, masked.kept, stage.masking)
-    targets, predictions = predict(model, shown, stage.rows, stage.group, ProgressFile(None))
+    targets, predictions = predict(model, masked, stage.rows, stage.group, ProgressFile(None))
     return float((targets == predictions).float().mean())
 
 
 def outline_facts(stage: StudyStage) -> dict[str, float] | None:
-    """Of the memory after a stage, against outlines that the method never sees; None where pixels are changed.
+    """Of the memory after a stage, against outlines that the method never sees; None where pixels have two sizes.
 
     Returns:
         means over exemplars. `kept`: share of patches kept; `recall`: share of the object's patches that are kept;
         `background_bytes`: share of the coded bytes that is saved by leaving out patches without object.
     """
-    if stage.masking.changes_pixels:
+    if stage.masking.is_two_sized:
         return None
     codec, found = stage.masking.codecs["image"], []
     with closing(StoreReader(stage.run.store)) as reader:

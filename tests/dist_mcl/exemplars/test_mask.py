@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dist_mcl.config import MeanMasker, RandomMasker
+from dist_mcl.exemplars import Masking
 from dist_mcl.exemplars.maskers import Picture, exact, keep_patches, keep_words
 from dist_mcl.tokens import Sample, Tokens, TokenScores
-from exemplar_store import Jpeg
+from exemplar_store import Exemplar, Jpeg, encode
+from exemplar_store.exemplar import decode
 
 from .masks import masking
 
@@ -180,3 +182,16 @@ def test_scores_of_another_sample_are_refused() -> None:
     broken = TokenScores({**SCORES.class_scores, "text": np.array([0, np.nan, 0], np.float32)}, SCORES.cross)
     with pytest.raises(ValueError, match="not finite"):
         masked(sample(image=IMAGE, text=TEXT), broken)
+
+
+def test_coded_is_what_the_store_gives_back() -> None:
+    rng = np.random.default_rng(0)
+    image = Tokens.full(rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8), (2, 2)).take(np.array([1, 3]))
+    rule = masking(fresh_coding=True)
+    coarse = Masking(rule.config, rule.seed, {**rule.codecs, "image": Jpeg(quality=10)}, rule.continues)
+    found = coarse.coded(sample(image=image, text=TEXT))
+    exemplar = Exemplar(sample_id=11, label=3, stage=2, rank=0, score=0.0, tokens={"image": image}, source_hw=(32, 32))
+    stored = decode(encode(exemplar, coarse.codecs), where="memory")
+    assert found.tokens["image"] == stored.tokens["image"] != image
+    assert found.tokens["text"] == TEXT
+    assert coarse.changes_pixels and not rule.is_two_sized
