@@ -129,7 +129,10 @@ def only_process() -> ProcessGroup:
 def _open_splits(data: str, seed: int) -> dict[Split, Dataset]:
     _kept.clear()  # its features are of other pictures
     config: AnyData = TypeAdapter(AnyData).validate_json(data)
-    return open_splits(config, seed)
+    splits = open_splits(config, seed)
+    for dataset in splits.values():
+        dataset.sample = lru_cache(maxsize=None)(dataset.sample)  # type: ignore[method-assign]
+    return splits
 
 
 _kept: dict[str, Backbone] = {}

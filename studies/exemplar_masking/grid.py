@@ -28,7 +28,10 @@ BUDGETS = {"photo": (40, 96, 240), "plain": (96,), "cdda": (96,)}  # KiB
 NO_MEMORY = ("fine_tuning", "joint")
 CURVE = ("jpeg_q75", "random", "compact")
 """Compared everywhere."""
-ABLATION = ("low_res", "box", "paper", "attention", "attention_text", "attention_swap", "jpeg_q75_distilled")
+ABLATION = (
+    *("low_res", "box", "paper", "jpeg_q75_alike"),
+    *("attention", "attention_text", "attention_swap", "attention_replay"),
+)
 """Compared at the middle budget of the photo scenes only."""
 
 
@@ -79,9 +82,9 @@ class Cell:
 
 def cells(scale: Scale) -> list[Cell]:
     """All runs of a scale, those that say most first."""
-    per_class = 30 if scale == "full" else 20
+    per_class = {"photo": 30, "cdda": 20, "plain": 20} if scale == "full" else {"photo": 20}
     return [
-        Cell(data, phases, method, budget, seed, per_class)
+        Cell(data, phases, method, budget, seed, per_class[data])
         for blocks in (_FULL if scale == "full" else _SMALL)
         for seed in SEEDS  # outside, since what is made once is of one data set and seed
         for data, phases, methods, budgets in blocks
@@ -104,10 +107,10 @@ _SMALL: list[list[_Block]] = [
 _FULL: list[list[_Block]] = [
     [
         *_SMALL[0],
-        ("photo", PHASES, CURVE, (_SMALLEST, _LARGEST)),
+        ("photo", PHASES, ("jpeg_q75", "compact"), (_SMALLEST, _LARGEST)),
         ("photo", PHASES, ABLATION, (_PHOTO,)),
     ],
     [("cdda", PHASES, (*CURVE, "jpeg_q90"), (middle("cdda"),)), ("cdda", PHASES, NO_MEMORY, (0,))],
     [("plain", PHASES, (*CURVE, "jpeg_q90"), (middle("plain"),)), ("plain", PHASES, NO_MEMORY, (0,))],
-    [("photo", 2 * PHASES, CURVE, (_PHOTO,)), ("photo", 2 * PHASES, ("fine_tuning",), (0,))],
+    [("photo", 2 * PHASES, CURVE, (_PHOTO,))],
 ]
