@@ -30,7 +30,7 @@ CURVE = ("jpeg_q75", "random", "compact")
 """Compared everywhere."""
 ABLATION = (
     *("low_res", "box", "paper", "jpeg_q75_alike"),
-    *("attention", "attention_text", "attention_swap", "attention_replay"),
+    *("attention", "drawn", "attention_text", "attention_swap", "attention_replay"),
 )
 """Compared at the middle budget of the photo scenes only."""
 
