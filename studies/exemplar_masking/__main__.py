@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from studies.cells import results, run_missing
-from studies.exemplar_masking.cell import run_cell
 from studies.exemplar_masking.grid import cells
 from studies.exemplar_masking.page import write_page
 
@@ -23,6 +22,8 @@ def main() -> None:
     arguments = parser.parse_args()
     wanted, folder = cells(arguments.scale), RESULTS[arguments.scale]
     if not arguments.page_only:
+        from studies.exemplar_masking.cell import run_cell  # loads torch, which the page does without
+
         run_missing(wanted, run_cell, folder, arguments.processes)
     page = write_page(results(wanted, folder), wanted, PAGES[arguments.scale])
     print(f"{page} is written")

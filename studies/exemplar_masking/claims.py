@@ -19,9 +19,9 @@ def claims(found: list[Group]) -> list[str]:
         }
         whole = better_jpeg(list(these.values()))
         if whole and "compact" in these:
-            lines.append(f"{name}, {middle(data)} KiB: {_against_whole(these['ours'], whole)}")
+            lines.append(f"{name}, {middle(data)} KiB: {_against_whole(these['compact'], whole)}")
         if {"compact", "random"} <= set(these):
-            lines.append(f"{name}, {middle(data)} KiB: {_against_random(these['ours'], these['random'])}")
+            lines.append(f"{name}, {middle(data)} KiB: {_against_random(these['compact'], these['random'])}")
     return lines + _bytes_saved(found)
 
 

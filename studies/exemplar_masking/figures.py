@@ -12,7 +12,8 @@ from studies.exemplar_masking.grid import CURVE, PHASES, middle
 from studies.exemplar_masking.summary import Group, Spread
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-COLOURS = {"jpeg_q75": "#000000", "random": "#E69F00", "compact": "#0072B2"}
+COLOURS = {"jpeg_q75": "#000000", "random": "#E69F00", "compact": "#0072B2", "paper": "#009E73"}
+MASKS = ("random", "paper", "compact")
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -65,17 +66,17 @@ def _masks(groups: list[Group]) -> Figure:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     for group in groups:
-        if not group.results[0].get("outline"):
+        if group.method not in MASKS:
             continue
         kept, recall = (
             Spread(tuple(100 * result["outline"][key] for result in group.results)).mean for key in ("kept", "recall")
         )
-        axes.plot(kept, recall, "o", color=COLOURS.get(group.method, "#009E73"))
+        axes.plot(kept, recall, "o", color=COLOURS[group.method])
         axes.annotate(group.method, (kept, recall), textcoords="offset points", xytext=(6, -3))
-    axes.plot([0, 100], [0, 100], color="#aaaaaa", linewidth=1)  # where patches drawn evenly lie
+    axes.plot([0, 100], [0, 100], color="#aaaaaa", linewidth=1)  # where patches lie that are drawn evenly
     axes.set_xlabel("patches kept, %")
     axes.set_ylabel("patches of the object kept, %")
-    axes.set_xlim(0, 115)
+    axes.set_xlim(0, 100)
     return figure
 
 
