@@ -98,15 +98,16 @@ def saving(ours: Sequence[Group], whole: Sequence[Group]) -> tuple[int, float, b
         the budget of whole pictures (KiB) at which most is saved, the factor, and whether the factor is a lower bound:
         ours are better at their smallest budget already. None where ours reach none of them.
     """
-    means = [group.average.mean for group in ours]
-    rising = np.maximum.accumulate(means)
-    logs = np.log([group.budget for group in ours])
+    reached = np.maximum.accumulate([group.average.mean for group in ours])
     found = []
     for group in whole:
-        target = group.average.mean
-        if target > rising[-1]:
+        enough = np.flatnonzero(reached >= group.average.mean)
+        if not len(enough):
             continue
-        is_bound = target <= rising[0]
-        needed = ours[0].budget if is_bound else math.exp(float(np.interp(target, rising, logs)))
-        found.append((group.budget, group.budget / needed, is_bound))
+        first = int(enough[0])
+        needed = float(ours[first].budget)
+        if first:
+            share = (group.average.mean - reached[first - 1]) / (reached[first] - reached[first - 1])
+            needed = ours[first - 1].budget * (needed / ours[first - 1].budget) ** float(share)
+        found.append((group.budget, group.budget / needed, first == 0))
     return max(found, key=lambda one: one[1], default=None)
