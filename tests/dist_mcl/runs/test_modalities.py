@@ -17,22 +17,17 @@ from .conftest import mcl
 
 pytestmark = pytest.mark.xdist_group("runs")
 
+ENCODER = {"kind": "efficientnet-lite0", "side": 32, "cells": 1}
 CONFIG = {
     "name": "two",
     "scenario": {
         "kind": "modality_incremental",
         "stages": [
-            {"modality": "image", "tokens": {"kind": "image", "side": 32}},
-            {"modality": "depth", "tokens": {"kind": "depth", "side": 32}},
+            {"modality": name, "tokens": {"kind": name, "side": 32}, "encoder": ENCODER} for name in ("image", "depth")
         ],
     },
     "model": {
-        "backbone": {
-            "kind": "causal-tiny",
-            "media": {
-                name: {"encoder": {"kind": "efficientnet-lite0", "side": 32, "cells": 1}} for name in ("image", "depth")
-            },
-        },
+        "backbone": "causal-tiny",
         "adapter": {
             "kind": "adapter_in_adapter",
             "rank": 2,
