@@ -88,4 +88,8 @@ def test_what_was_learned_first_is_not_forgotten(config: Path, tmp_path: Path) -
         "manifest.json",
     ]
     assert "2 modalities in 2 stages, begins with stage 1" in done.stdout
-    assert "F, of all before" in done.stdout
+    assert "F, all before" in done.stdout
+    assert "Trained parameters" in done.stdout and "exemplars" not in done.stdout
+    assert "S[a][b][d]" in begun.report.read_text()
+    compared = subprocess.run(mcl("compare", begun.path), capture_output=True, text=True, check=True).stdout
+    assert "last score" in compared and "exemplars" not in compared
