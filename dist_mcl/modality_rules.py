@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
-from dist_mcl.causal_config import CausalBackbone, Encoder, SoundFeatures, TinyCausalBackbone
-from dist_mcl.modality_config import AudioTokens
-from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerBackbone
-from dist_mcl.question_config import ModalityIncremental, ModalityStage
+from dist_mcl.media_rules import LanguageConfig, check_media
+from dist_mcl.question_config import ModalityIncremental
 
 if TYPE_CHECKING:
     from dist_mcl.config import Experiment
@@ -23,7 +21,7 @@ def check_fits_scenario(experiment: Experiment) -> None:
     backbone, adapter = experiment.model.backbone, experiment.model.adapter
     if isinstance(experiment.scenario, ModalityIncremental):
         _check_modalities(experiment)
-    elif isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone):
+    elif isinstance(backbone, LanguageConfig):
         raise ValueError(
             f"model.backbone.kind: {backbone.kind} answers questions, which scenario.kind: class_incremental does not "
             "ask; choose another of the two"
@@ -36,7 +34,7 @@ def _check_modalities(experiment: Experiment) -> None:
     backbone, adapter, training = experiment.model.backbone, experiment.model.adapter, experiment.training
     refused = {
         f"model.backbone.kind: {backbone.kind} does not answer questions; choose causal or qformer": not isinstance(
-            backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone
+            backbone, LanguageConfig
         ),
         f"model.adapter.kind: {adapter.kind} is not for modalities; choose adapter_in_adapter or none": not isinstance(
             adapter, AdapterInAdapter | NoAdapter
@@ -54,26 +52,5 @@ def _check_modalities(experiment: Experiment) -> None:
     if wrong := [line for line, is_so in refused.items() if is_so]:
         raise ValueError(wrong[0])
     assert isinstance(experiment.scenario, ModalityIncremental)
-    media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
-    if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
-        raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")
-    for stage in experiment.scenario.stages:
-        _check_encoder_takes(stage, media[stage.modality].encoder)
-
-
-_FORMS = {"efficientnet-lite0": ("image", "video", "depth"), "whisper-tiny.en": ("audio",), "points": ("point_cloud",)}
-_BINS = 80  # of Whisper's sizes but the largest
-
-
-def _check_encoder_takes(stage: ModalityStage, encoder: Encoder | InstructBlipFeatures | HuggingFaceFeatures) -> None:
-    place, tokens = f"model.backbone.media.{stage.modality}.encoder", stage.tokens
-    forms = _FORMS.get(encoder.kind, (tokens.kind,))
-    if tokens.kind not in (*forms, "custom"):
-        raise ValueError(f"{place}: {encoder.kind} takes tokens of {', '.join(forms)}, and not of {tokens.kind}")
-    if not (isinstance(encoder, SoundFeatures) and isinstance(tokens, AudioTokens)):
-        return
-    if (tokens.seconds, tokens.bins) != (encoder.seconds, _BINS):
-        raise ValueError(
-            f"{place}: hears {encoder.seconds} seconds in {_BINS} bins, and the tokens of {stage.modality} are "
-            f"{tokens.seconds} seconds in {tokens.bins} bins; make them equal"
-        )
+    assert isinstance(backbone, LanguageConfig)
+    check_media(backbone, experiment.scenario.stages)

@@ -15,6 +15,7 @@ from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
+from dist_mcl.media_rules import media_of
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.packages.causal import checkpoint_files
 from dist_mcl.packages.hub import checkpoint_folder
@@ -106,7 +107,7 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     """Modalities take the place of classes: one in each stage."""
     backbone = experiment.model.backbone
     if isinstance(backbone, CausalBackbone):
-        checkpoint_files(backbone)
+        checkpoint_files(backbone, media_of(experiment))
     elif isinstance(backbone, QFormerBackbone):
         _check_has_weights(backbone)
     stages = modality_stages(scenario)

@@ -8,6 +8,7 @@ import pytest
 
 from dist_mcl.config import load
 from dist_mcl.errors import UserError
+from dist_mcl.media_rules import media_of
 
 FIVE = Path(__file__).parents[2] / "configs" / "mcl_five_modalities.yaml"
 
@@ -21,7 +22,14 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
         "depth",
         "point_cloud",
     ]
-    assert set(experiment.model.backbone.media) == {"image", "video", "audio", "depth", "point_cloud"}
+    encoders = {name: medium.encoder.kind for name, medium in media_of(experiment).items()}
+    assert encoders == {
+        "image": "efficientnet-lite0",
+        "video": "efficientnet-lite0",
+        "audio": "whisper-tiny.en",
+        "depth": "efficientnet-lite0",
+        "point_cloud": "points",
+    }
     smoke = load(FIVE, preset="smoke")
     assert (smoke.name, smoke.model.backbone.layers) == ("mcl_five_modalities-smoke", 6)
     assert [stage.modality for stage in smoke.scenario.stages] == [one.modality for one in experiment.scenario.stages]
@@ -39,15 +47,6 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
         ("training.activation_checkpointing=true", "training.activation_checkpointing: adapters could not tell"),
         ("training.optimizer_state=keep", "training.optimizer_state: each modality trains its own; set reset"),
         ("training.distillation.teacher=previous", "training.distillation.teacher: there is none for modalities"),
-        ("model.backbone={kind: causal}", "model.backbone.media: has no video, which scenario.stages bring; add it"),
-        (
-            "model.backbone.media.audio={encoder: {kind: whisper-tiny.en, seconds: 2}}",
-            "hears 2.0 seconds in 80 bins, and the tokens of audio are 1.0 seconds in 80 bins; make them equal",
-        ),
-        (
-            "model.backbone.media.image={encoder: points}",
-            "model.backbone.media.image.encoder: points takes tokens of point_cloud, and not of image",
-        ),
         ("scenario={stages: 5}", "answers questions, which scenario.kind: class_incremental does not ask"),
     ],
 )
@@ -55,6 +54,58 @@ def test_what_does_not_go_together_is_refused(override: str, complaint: str) -> 
     with pytest.raises(UserError) as refused:
         load(FIVE, [override])
     assert complaint in str(refused.value)
+
+
+NOTES, SHAPES = "data: {dataset: notes}", "data: {dataset: shapes}"
+
+
+@pytest.mark.parametrize(
+    ("stage", "complaint"),
+    [
+        (
+            f"modality: audio, encoder: {{kind: whisper-tiny.en, seconds: 2}}, {NOTES}",
+            "hears 2.0 seconds in 80 bins, and the tokens of audio are 1.0 seconds in 80 bins; make them equal",
+        ),
+        (
+            f"modality: image, encoder: points, {SHAPES}",
+            "encoder: points takes tokens of point_cloud, and not of image",
+        ),
+        (
+            f"modality: audio, tokens: features, {NOTES}",
+            "encoder: missing, and causal has no usual one for tokens of kind features; add one of efficientnet-lite0,",
+        ),
+        (
+            f"modality: image, encoder: instructblip, {SHAPES}",
+            "encoder: instructblip is not for model.backbone.kind causal; choose one of efficientnet-lite0,",
+        ),
+        (
+            f"modality: video, units: true, {SHAPES}",
+            "units: true is for model.backbone.kind qformer, not causal; leave it out",
+        ),
+        (
+            f"modality: image, encoder: {{kind: points, feature: 3}}, {SHAPES}",
+            "encoder.feature: unknown key; did you mean 'features'?",
+        ),
+        (
+            f"modality: image, encoder: {{features: 3}}, {SHAPES}",
+            "encoder.kind: missing; add one of efficientnet",
+        ),
+    ],
+)
+def test_a_modality_is_shown_by_an_encoder_that_takes_its_tokens(stage: str, complaint: str) -> None:
+    with pytest.raises(UserError) as refused:
+        load(FIVE, [f"scenario.stages=[{{{stage}}}]"])
+    assert "scenario.stages.0." in str(refused.value) and complaint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_a_q_former_knows_already_comes_first_unless_a_stage_brings_it() -> None:
+    pathweave = FIVE.with_name("pathweave_instructblip.yaml")
+    media = media_of(load(pathweave))
+    assert list(media) == ["image", "video", "audio", "depth", "point_cloud"]
+    assert media["video"].units and (media["image"].cue, media["point_cloud"].cue) == ("image: ", "3d: ")
+    taught = load(pathweave, [f"scenario.stages=[{{modality: image, cue: 'seen: ', {SHAPES}}}]"])
+    assert {name: medium.cue for name, medium in media_of(taught).items()} == {"image": "seen: "}
 
 
 def test_zero_3_is_refused() -> None:
