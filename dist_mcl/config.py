@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from dist_mcl import config_file, deepspeed_json
-from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, NoAdapter
 from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
@@ -56,14 +56,6 @@ class SSFAdapter(Section):
     kind: Literal["ssf"] = "ssf"
 
 
-class LoRAAdapter(Section):
-    """Low-rank adaptation, arXiv 2106.09685, as PEFT implements it."""
-
-    kind: Literal["lora"] = "lora"
-    rank: int = Field(8, ge=1)
-    alpha: float = Field(16, gt=0)
-
-
 class SmallBackbone(Section):
     """One transformer over 96 px pictures and texts that trains on a CPU; see docs/small-backbone.md."""
 
@@ -97,7 +89,7 @@ class Model(Section):
         BeforeValidator(named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
     adapter: Annotated[
-        SSFAdapter | LoRAAdapter | AdapterInAdapter | NoAdapter,
+        SSFAdapter | LoRAAdapter | AdapterInAdapter | FullFineTuning | NoAdapter,
         Field(discriminator="kind"),
         BeforeValidator(named_kind),
     ] = Field(SSFAdapter(), description="a section with its kind, or the kind alone")

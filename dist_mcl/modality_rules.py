@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
 from dist_mcl.causal_config import CausalBackbone, Encoder, SoundFeatures, TinyCausalBackbone
 from dist_mcl.modality_config import AudioTokens
 from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerBackbone
@@ -28,19 +28,24 @@ def check_fits_scenario(experiment: Experiment) -> None:
             f"model.backbone.kind: {backbone.kind} answers questions, which scenario.kind: class_incremental does not "
             "ask; choose another of the two"
         )
-    elif isinstance(adapter, AdapterInAdapter | NoAdapter):
+    elif isinstance(adapter, LoRAAdapter) and adapter.sites:
+        raise ValueError("model.adapter.sites: a backbone of classes has its own for lora; remove them")
+    elif isinstance(adapter, AdapterInAdapter | FullFineTuning | NoAdapter):
         raise ValueError(f"model.adapter.kind: {adapter.kind} is for scenario.kind: modality_incremental; choose ssf")
 
 
 def _check_modalities(experiment: Experiment) -> None:
+    assert isinstance(experiment.scenario, ModalityIncremental)
     backbone, adapter, training = experiment.model.backbone, experiment.model.adapter, experiment.training
     refused = {
         f"model.backbone.kind: {backbone.kind} does not answer questions; choose causal or qformer": not isinstance(
             backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone
         ),
-        f"model.adapter.kind: {adapter.kind} is not for modalities; choose adapter_in_adapter or none": not isinstance(
-            adapter, AdapterInAdapter | NoAdapter
+        f"model.adapter.kind: {adapter.kind} is not for modalities; choose adapter_in_adapter, lora, full or none": (
+            not isinstance(adapter, ModalityAdapter)
         ),
+        "scenario.joint: adapter_in_adapter has adapters for each modality, learned in turn; choose model.adapter.kind "
+        "lora, full or none": experiment.scenario.joint and isinstance(adapter, AdapterInAdapter),
         "exemplars.budget: exemplars are of classes; set 0 for modalities": experiment.exemplars.budget > 0,
         "training.distillation.teacher: there is none for modalities; set none": training.distillation.teacher
         != "none",
@@ -53,7 +58,6 @@ def _check_modalities(experiment: Experiment) -> None:
     }
     if wrong := [line for line, is_so in refused.items() if is_so]:
         raise ValueError(wrong[0])
-    assert isinstance(experiment.scenario, ModalityIncremental)
     media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
     if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
         raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")

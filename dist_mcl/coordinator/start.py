@@ -103,7 +103,7 @@ def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
 
 
 def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
-    """Modalities take the place of classes: one in each stage."""
+    """Modalities take the place of classes: one in each stage, or all in one."""
     backbone = experiment.model.backbone
     if isinstance(backbone, CausalBackbone):
         checkpoint_files(backbone)
@@ -112,7 +112,8 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     stages = modality_stages(scenario)
     check_data(scenario, stages)
     names = [stage.modality for stage in stages]
-    return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
+    numbers = list(range(len(names)))
+    return RunFolder(path, experiment, Plan.chain(names, [numbers] if scenario.joint else [[one] for one in numbers]))
 
 
 def _check_has_weights(backbone: QFormerBackbone) -> None:

@@ -69,7 +69,8 @@ def _accuracies(metrics: dict[str, Any]) -> NDArray[np.float64]:
     """Of each class; of each modality where modalities are what stages bring."""
     if "confusion" in metrics:
         return per_class_accuracy(np.array(metrics["confusion"]))
-    return np.array(metrics["accuracy"])
+    details = metrics["details"].values()
+    return np.array([np.mean([test["exact_match"] for test in tests.values()]) for tests in details])
 
 
 def _classes(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:

@@ -36,6 +36,7 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
             "model.adapter={kind: ssf}",
             "model.adapter.kind: ssf is not for modalities; choose adapter_in_adapter",
         ),
+        ("scenario.joint=true", "scenario.joint: adapter_in_adapter has adapters for each modality, learned in turn"),
         ("training.activation_checkpointing=true", "training.activation_checkpointing: adapters could not tell"),
         ("training.optimizer_state=keep", "training.optimizer_state: each modality trains its own; set reset"),
         ("training.distillation.teacher=previous", "training.distillation.teacher: there is none for modalities"),
@@ -62,7 +63,14 @@ def test_zero_3_is_refused() -> None:
         load(FIVE, ["training.zero_stage=3", "training.gradient_sum=deepspeed"])
 
 
-@pytest.mark.parametrize("kind", ["none", "adapter_in_adapter"])
+@pytest.mark.parametrize("kind", ["none", "full", "adapter_in_adapter"])
 def test_adapters_of_modalities_are_not_for_classes(kind: str) -> None:
     with pytest.raises(UserError, match=f"model.adapter.kind: {kind} is for scenario.kind: modality_incremental"):
         load(FIVE.with_name("quickstart.yaml"), [f"model.adapter={{kind: {kind}}}"])
+
+
+def test_sites_of_a_lora_are_for_modalities() -> None:
+    lora = "model.adapter={kind: lora, sites: [{role: decoder, suffixes: [q_proj], count: 30}]}"
+    assert load(FIVE, [lora]).model.adapter.sites[0].count == 30
+    with pytest.raises(UserError, match=r"model\.adapter\.sites: a backbone of classes has its own for lora"):
+        load(FIVE.with_name("quickstart.yaml"), [lora])
