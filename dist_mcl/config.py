@@ -28,6 +28,7 @@ from dist_mcl.explain import explain
 from dist_mcl.modality_rules import check_fits_scenario
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.retention_config import Consolidation, Distillation
 from dist_mcl.section import Section, named_kind
 from dist_mcl.store_config import ImageCodec, JpegCodec, StoreRules, loses_by_recoding
 from stage_launchers import launcher_kinds
@@ -98,18 +99,6 @@ class Model(Section):
     )
 
 
-class Distillation(Section):
-    """An earlier model's answers, to which the one in training is held besides the classes."""
-
-    teacher: Literal["none", "previous", "stored"] = Field(
-        "none",
-        description="none; previous: the model of the stage before, on all that is learned, arXiv 1606.09282; stored: "
-        "logits kept with each exemplar, in its bytes, since its own stage, arXiv 2004.07211",
-    )
-    weight: float = Field(1.0, gt=0, description="factor of this loss; that of the classes has 1")
-    temperature: float = Field(2.0, gt=0, description="divides both models' logits, where the teacher is previous")
-
-
 class Checkpointing(Section):
     """When a stage saves what it has trained so far, to continue from there after a stop. Either limit is enough."""
 
@@ -150,6 +139,7 @@ class Training(Section):
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
     )
     distillation: Distillation = Distillation()
+    consolidation: Annotated[Consolidation, BeforeValidator(named_kind)] = Consolidation()
     bias_correction: Literal["none", "weight_aligning"] = Field(
         "none",
         description="weight_aligning: after training, new classes' rows of the head are shortened, all by one factor, "

@@ -21,6 +21,7 @@ def check_fits_scenario(experiment: Experiment) -> None:
         ValueError: one does not; says which and the mend.
     """
     backbone, adapter = experiment.model.backbone, experiment.model.adapter
+    holding = experiment.training.consolidation.kind
     if isinstance(experiment.scenario, ModalityIncremental):
         _check_modalities(experiment)
     elif isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone):
@@ -32,6 +33,8 @@ def check_fits_scenario(experiment: Experiment) -> None:
         raise ValueError("model.adapter.sites: a backbone of classes has its own for lora; remove them")
     elif isinstance(adapter, AdapterInAdapter | FullFineTuning | NoAdapter):
         raise ValueError(f"model.adapter.kind: {adapter.kind} is for scenario.kind: modality_incremental; choose ssf")
+    elif holding != "none":
+        raise ValueError(f"training.consolidation.kind: {holding} is for scenario.kind: modality_incremental; set none")
 
 
 def _check_modalities(experiment: Experiment) -> None:
@@ -47,8 +50,9 @@ def _check_modalities(experiment: Experiment) -> None:
         "scenario.joint: adapter_in_adapter has adapters for each modality, learned in turn; choose model.adapter.kind "
         "lora, full or none": experiment.scenario.joint and isinstance(adapter, AdapterInAdapter),
         "exemplars.budget: exemplars are of classes; set 0 for modalities": experiment.exemplars.budget > 0,
-        "training.distillation.teacher: there is none for modalities; set none": training.distillation.teacher
-        != "none",
+        "training.distillation.teacher: stored logits are of classes; choose previous or none": (
+            training.distillation.teacher == "stored"
+        ),
         "training.bias_correction: answers have no head; set none": training.bias_correction != "none",
         "training.optimizer_state: each modality trains its own; set reset": training.optimizer_state != "reset",
         "training.zero_stage: 3 is not for modalities; set 2 or less": training.zero_stage == 3,
@@ -58,11 +62,31 @@ def _check_modalities(experiment: Experiment) -> None:
     }
     if wrong := [line for line, is_so in refused.items() if is_so]:
         raise ValueError(wrong[0])
+    _check_retention(experiment, experiment.scenario)
     media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
     if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
         raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")
     for stage in experiment.scenario.stages:
         _check_encoder_takes(stage, media[stage.modality].encoder)
+
+
+def _check_retention(experiment: Experiment, scenario: ModalityIncremental) -> None:
+    """What holds a model to earlier stages needs something that they share, and stages."""
+    asked = {
+        f"training.consolidation.kind: {experiment.training.consolidation.kind}": "none",
+        f"training.distillation.teacher: {experiment.training.distillation.teacher}": "none",
+        f"exemplars.budget: {experiment.exemplars.budget}": "0",
+    }
+    for setting, off in asked.items():
+        if setting.endswith(f": {off}"):
+            continue
+        if isinstance(experiment.model.adapter, AdapterInAdapter):
+            raise ValueError(
+                f"{setting} is for what modalities share, and adapter_in_adapter forgets nothing; set {off}, or choose "
+                "model.adapter.kind lora, full or none"
+            )
+        if scenario.joint:
+            raise ValueError(f"{setting} is of earlier stages, and with scenario.joint there are none; set {off}")
 
 
 _FORMS = {"efficientnet-lite0": ("image", "video", "depth"), "whisper-tiny.en": ("audio",), "points": ("point_cloud",)}

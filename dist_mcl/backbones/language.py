@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,19 @@ class OnePath:
 
     def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+class Answered(NamedTuple):
+    """How B answers were found.
+
+    Attributes:
+        surprise, counts: (B,) each, as of `LanguageBackbone.forward`.
+        logits: (n, words) fp32, at each of the n tokens of all answers, row after row.
+    """
+
+    surprise: Tensor
+    counts: Tensor
+    logits: Tensor
 
 
 class LanguageBackbone(FrozenModel):
@@ -104,6 +117,11 @@ class LanguageBackbone(FrozenModel):
             (B,) negative log-likelihood of each answer in nats, summed over its tokens and the one that ends it; and
             (B,) how many tokens these are.
         """
+        found = self.answered(batch, answers)
+        return found.surprise, found.counts
+
+    def answered(self, batch: Batch, answers: Sequence[str]) -> Answered:
+        """As `forward`, with what was said of every word at each token."""
         with self.autocast():
             embeddings, sequences = self._embed(batch, answers)
             with self._reading(sequences):
@@ -113,11 +131,12 @@ class LanguageBackbone(FrozenModel):
                     position_ids=sequences.positions,
                     logits_to_keep=sequences.predicts,
                     use_cache=False,
-                ).logits
-        each = nn.functional.cross_entropy(logits.float(), sequences.answers, reduction="none")
+                ).logits.float()
+        logits = logits.view(-1, logits.shape[-1])
+        each = nn.functional.cross_entropy(logits, sequences.answers, reduction="none")
         counts = sequences.predicts.sum(1)
         owners = torch.repeat_interleave(counts)
-        return each.new_zeros(len(counts)).index_add(0, owners, each), counts
+        return Answered(each.new_zeros(len(counts)).index_add(0, owners, each), counts, logits)
 
     @torch.no_grad()
     def rank(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:

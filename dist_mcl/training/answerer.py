@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from dist_mcl import adapters
 from dist_mcl.adapter_config import AdapterInAdapter, AdapterSites, FullFineTuning, LoRAAdapter, ModalityAdapter
@@ -22,7 +22,7 @@ from dist_mcl.adapters.adapter_in_adapter import (
     save_modality,
 )
 from dist_mcl.adapters.folder import CONFIG_FILE
-from dist_mcl.backbones.language import LanguageBackbone
+from dist_mcl.backbones.language import Answered, LanguageBackbone
 from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch
 from dist_mcl.training.trainable import TrainableModel
@@ -51,12 +51,12 @@ class Answerer(TrainableModel):
         backbone.requires_grad_(False)
         backbone.paths = ModalityPaths(backbone)
         self._learned: list[str] = []
+        self._new: list[str] = []
         self._connector_sites = _linear_sites(backbone, "connector")
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As `LanguageBackbone.forward`, of each question's first answer."""
-        found: tuple[Tensor, Tensor] = self.backbone(batch, [asked.answers[0] for asked in batch.questions])
-        return found
+    def forward(self, batch: Batch) -> Answered:
+        """How each question's first answer is found."""
+        return self.backbone.answered(batch, [asked.answers[0] for asked in batch.questions])
 
     def begin(self, modalities: Sequence[str], adapter: ModalityAdapter, seed: int) -> None:
         """From now on these modalities train, and nothing else. Several of them have to share what trains.
@@ -85,6 +85,13 @@ class Answerer(TrainableModel):
             for part in (*map(self.backbone.get_submodule, self._own(modalities)), *self._parts(adapter, is_base)):
                 _train(part)
         self._learned += modalities
+        self._new = list(modalities)
+
+    def shared(self) -> dict[str, nn.Parameter]:
+        """What trains and is not the new modalities' own, by its name in the backbone."""
+        own = tuple(f"{name}." for name in self._own(self._new))
+        trained = ((name, value) for name, value in self.backbone.named_parameters() if value.requires_grad)
+        return {name: value for name, value in trained if not name.startswith(own)}
 
     def save(self, folder: Path) -> None:
         """Write what the modalities in training have learned.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 
 from dist_mcl.adapter_config import ModalityAdapter
 from dist_mcl.evaluation.answers import main_score, scores_by_task
@@ -17,9 +18,16 @@ from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.scenario.questions.splits import Questions
 from dist_mcl.scenario.questions.stages import StageQuestions, modality_stages
 from dist_mcl.tokens import Sample
-from dist_mcl.training.answer_loss import AnswerLoss
+from dist_mcl.training.answer_loss import AnswerLoss, PreviousAnswers
 from dist_mcl.training.answerer import Answerer
 from dist_mcl.training.ask import ask
+from dist_mcl.training.consolidation import (
+    Importance,
+    find_anchor,
+    importance_after,
+    load_importance,
+    save_importance,
+)
 from dist_mcl.training.learner import Pool
 from dist_mcl.training.load_language import load_language_backbone
 from dist_mcl.training.samples import LazySamples
@@ -59,10 +67,12 @@ class ModalityStageRun(StageRun):
         fresh = prepare(model.backbone, samples, self.group)
         size = sum(parameter.numel() for parameter in model.trainable())
         pool = Pool(fresh, [], [])
+        before = self._importance_before()
+        objective = self._objective(model, pool, before)
         self.progress.begin("train")
         trained = optimise(
             model,
-            AnswerLoss(pool, self.group.device),
+            objective,
             stage_batches(pool, self._experiment, self.folder.number),
             self._experiment,
             self.folder.number,
@@ -71,8 +81,10 @@ class ModalityStageRun(StageRun):
             self._checkpoints(None),
             self.stop,
         )
+        holding = self._experiment.training.consolidation
+        importance = importance_after(model, fresh, holding, before, self.group) if holding.kind == "ewc" else None
         if self.group.is_first:
-            self._publish(model.save)
+            self._publish(lambda folder: _save(model, importance, folder))
         self.group.barrier()
         return {
             "loss": trained.losses,
@@ -108,6 +120,19 @@ class ModalityStageRun(StageRun):
                 found[f"{name}/{task}" if task else name] = scores
         return found
 
+    def _objective(self, model: Answerer, pool: Pool, before: Importance) -> AnswerLoss:
+        """What the stage minimises; nothing of the model may have been trained yet."""
+        config = self._experiment.training
+        if self.folder.number == 1:
+            return AnswerLoss(pool, self.group.device)
+        teacher = PreviousAnswers.of(model, config.distillation) if config.distillation.teacher == "previous" else None
+        return AnswerLoss(pool, self.group.device, teacher, find_anchor(model, config.consolidation, before))
+
+    def _importance_before(self) -> Importance:
+        if self._experiment.training.consolidation.kind != "ewc" or self.folder.number == 1:
+            return {}
+        return load_importance(self.run.stage(self.folder.number - 1).adapter)
+
     def _learned(self, stages: int) -> Answerer:
         """The model with what the first stages have learned, each in its own folder."""
         model = Answerer(load_language_backbone(self._experiment))
@@ -129,6 +154,12 @@ class ModalityStageRun(StageRun):
         adapter = self._experiment.model.adapter
         assert isinstance(adapter, ModalityAdapter)  # others are refused for modalities
         return adapter
+
+
+def _save(model: Answerer, importance: Importance | None, folder: Path) -> None:
+    model.save(folder)
+    if importance is not None:
+        save_importance(importance, folder)
 
 
 def _exact_matches(details: dict[str, dict[str, dict[str, float]]], new: Sequence[StageQuestions]) -> float:

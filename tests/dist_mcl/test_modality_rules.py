@@ -39,7 +39,13 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
         ("scenario.joint=true", "scenario.joint: adapter_in_adapter has adapters for each modality, learned in turn"),
         ("training.activation_checkpointing=true", "training.activation_checkpointing: adapters could not tell"),
         ("training.optimizer_state=keep", "training.optimizer_state: each modality trains its own; set reset"),
-        ("training.distillation.teacher=previous", "training.distillation.teacher: there is none for modalities"),
+        (
+            "training.distillation.teacher=previous",
+            "distillation.teacher: previous is for what modalities share",
+        ),
+        ("training.distillation.teacher=stored", "training.distillation.teacher: stored logits are of classes"),
+        ("training.consolidation=l2", "training.consolidation.kind: l2 is for what modalities share"),
+        ("training.consolidation={kind: l2, decay: 0.5}", "training.consolidation: decay 0.5 is for kind: ewc"),
         ("model.backbone={kind: causal}", "model.backbone.media: has no video, which scenario.stages bring; add it"),
         (
             "model.backbone.media.audio={encoder: {kind: whisper-tiny.en, seconds: 2}}",
@@ -74,3 +80,14 @@ def test_sites_of_a_lora_are_for_modalities() -> None:
     assert load(FIVE, [lora]).model.adapter.sites[0].count == 30
     with pytest.raises(UserError, match=r"model\.adapter\.sites: a backbone of classes has its own for lora"):
         load(FIVE.with_name("quickstart.yaml"), [lora])
+
+
+@pytest.mark.parametrize("setting", ["training.consolidation=ewc", "training.distillation.teacher=previous"])
+def test_what_holds_to_earlier_stages_is_for_more_than_one(setting: str) -> None:
+    with pytest.raises(UserError, match=r"is of earlier stages, and with scenario\.joint there are none; set none"):
+        load(FIVE, ["model.adapter={kind: full}", "scenario.joint=true", setting])
+
+
+def test_consolidation_is_for_modalities() -> None:
+    with pytest.raises(UserError, match=r"training\.consolidation\.kind: l2 is for scenario\.kind"):
+        load(FIVE.with_name("quickstart.yaml"), ["training.consolidation=l2"])

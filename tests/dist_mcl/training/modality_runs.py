@@ -29,7 +29,7 @@ ORDER = ("image", "depth", "sensor")
 _TOKENS = {"image": {"side": 32}, "depth": {"side": 32}, "sensor": {"kind": "features"}}
 _PICTURES = {"encoder": {"kind": "efficientnet-lite0", "side": 32, "cells": 2}}
 _MEDIA = {"image": _PICTURES, "depth": _PICTURES, "sensor": {"encoder": {"kind": "vectors", "features": 4}}}
-_TRAINING = {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 0.02}
+_TRAINING = {"epochs": 2, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 0.02}
 
 
 def write_data(folder: Path, train: int = 8, test: int = 2) -> None:

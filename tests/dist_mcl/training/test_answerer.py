@@ -47,7 +47,7 @@ def learn(model: Answerer, sample: Sample, steps: int = 3) -> None:
     optimizer = torch.optim.AdamW(model.trainable(), lr=0.05)
     model.train()
     for _ in range(steps):
-        sums, counts = model(Batch.collate([sample]))
+        sums, counts, _ = model(Batch.collate([sample]))
         optimizer.zero_grad()
         (sums.sum() / counts.sum()).backward()
         optimizer.step()

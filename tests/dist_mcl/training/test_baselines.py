@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
+from dist_mcl.config import Experiment
+from dist_mcl.coordinator.start import open_or_begin
 from dist_mcl.report import modality_scores, modality_table
+from dist_mcl.run_folder import RunFolder
 
-from .modality_runs import FULL, LORA, ORDER, digests, experiment, finish, losses, write_data
+from .modality_runs import FULL, LORA, ORDER, begin_stage, digests, experiment, finish, losses, write_data
+from .small_runs import committed, wait_until
 
+_EWC = {"kind": "ewc", "weight": 100, "decay": 0.5, "samples": 5}
 BASELINES: dict[str, dict[str, Any]] = {
     "full": {"adapter": FULL},
     "lora": {"adapter": LORA},
+    "ewc": {"adapter": FULL, "training": {"consolidation": _EWC}},
+    "l2-lwf": {"adapter": LORA, "training": {"consolidation": "l2", "distillation": {"teacher": "previous"}}},
 }
+Alone = Callable[[str], RunFolder]
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +34,61 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def configs(data: Path) -> dict[str, Experiment]:
+    return {name: experiment(data, **sections) for name, sections in BASELINES.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(configs: dict[str, Experiment], tmp_path_factory: pytest.TempPathFactory) -> Alone:
+    """The run of a baseline in one process that was never disturbed."""
+    root = tmp_path_factory.mktemp("alone")
+    return lambda name: finish(root / name, configs[name])
+
+
 @pytest.mark.parametrize("name", BASELINES)
-def test_one_process_and_two_train_the_same(data: Path, tmp_path: Path, name: str) -> None:
-    config = experiment(data, **BASELINES[name])
-    one, two = finish(tmp_path / "one", config), finish(tmp_path / "two", config, processes=2)
+def test_one_process_and_two_train_the_same(
+    alone: Alone, configs: dict[str, Experiment], tmp_path: Path, name: str
+) -> None:
+    one, two = alone(name), finish(tmp_path / "two", configs[name], processes=2)
     assert losses(one) == losses(two)
-    for alone, shared in zip(one.stages(), two.stages(), strict=True):
-        assert digests(alone) == digests(shared)
-        assert alone.record("evaluate")["scores"] == shared.record("evaluate")["scores"]
+    for single, both in zip(one.stages(), two.stages(), strict=True):
+        assert digests(single) == digests(both)
+        assert (single.record("evaluate") or {})["scores"] == (both.record("evaluate") or {})["scores"]
     found = modality_scores(one)
     assert found.order == ORDER and set(found.scores["sensor"]) == set(ORDER)
     assert found.forgetting("sensor") is not None
     assert modality_table(found).row_count == 5
+
+
+@pytest.mark.parametrize("name", ["ewc", "l2-lwf"])
+def test_killed_and_continued_it_ends_with_the_same_bytes(
+    alone: Alone, configs: dict[str, Experiment], tmp_path: Path, name: str
+) -> None:
+    """Anchors, importance and the teacher are those of the stage before, not of the one half trained."""
+    undisturbed = alone(name)
+    checkpoint = configs[name].training.checkpoint.model_copy(update={"every_steps": 1})
+    training = configs[name].training.model_copy(update={"checkpoint": checkpoint})
+    run = open_or_begin(tmp_path / "run", configs[name].model_copy(update={"training": training}))
+    assert begin_stage(run, 1, 1).wait(timeout=400) == 0
+    handle = begin_stage(run, 2, 1)
+    wait_until(lambda: bool(committed(run.stage(2).path)), handle)
+    handle.stop(grace=0)
+    again = finish(run.path, run.experiment, processes=2)
+    assert [digests(stage) for stage in again.stages()] == [digests(stage) for stage in undisturbed.stages()]
+
+
+def test_ewc_moves_less_where_it_matters(alone: Alone) -> None:
+    importance = load_file(alone("ewc").stage(1).adapter / "fisher.safetensors")
+
+    def moved(run: RunFolder) -> float:
+        first, second = (load_file(run.stage(number).adapter / "trained.safetensors") for number in (1, 2))
+        return sum(float((its * (second[name] - first[name]) ** 2).sum()) for name, its in importance.items())
+
+    assert (
+        digests(alone("full").stage(1))["trained.safetensors"] == digests(alone("ewc").stage(1))["trained.safetensors"]
+    )
+    assert moved(alone("ewc")) < 0.5 * moved(alone("full"))
 
 
 def test_joint_training_learns_all_modalities_in_one_stage(data: Path, tmp_path: Path) -> None:
