@@ -25,7 +25,7 @@ from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, T
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
-from dist_mcl.modality_rules import check_fits_scenario
+from dist_mcl.modality_rules import check_fits_scenario, with_usual_replay
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.retention_config import Consolidation, Distillation
@@ -458,6 +458,11 @@ class Experiment(Section):
     exemplars: Exemplars = Exemplars()
     evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _augmentations_are_of_classes(cls, values: object) -> object:
+        return with_usual_replay(values)
 
     @model_validator(mode="after")
     def _stages_of_modalities_have_their_own_data(self) -> Experiment:

@@ -49,7 +49,6 @@ def _check_modalities(experiment: Experiment) -> None:
         ),
         "scenario.joint: adapter_in_adapter has adapters for each modality, learned in turn; choose model.adapter.kind "
         "lora, full or none": experiment.scenario.joint and isinstance(adapter, AdapterInAdapter),
-        "exemplars.budget: exemplars are of classes; set 0 for modalities": experiment.exemplars.budget > 0,
         "training.distillation.teacher: stored logits are of classes; choose previous or none": (
             training.distillation.teacher == "stored"
         ),
@@ -63,6 +62,8 @@ def _check_modalities(experiment: Experiment) -> None:
     if wrong := [line for line, is_so in refused.items() if is_so]:
         raise ValueError(wrong[0])
     _check_retention(experiment, experiment.scenario)
+    if experiment.exemplars.budget:
+        _check_replay(experiment)
     media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
     if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
         raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")
@@ -87,6 +88,46 @@ def _check_retention(experiment: Experiment, scenario: ModalityIncremental) -> N
             )
         if scenario.joint:
             raise ValueError(f"{setting} is of earlier stages, and with scenario.joint there are none; set {off}")
+
+
+def _check_replay(experiment: Experiment) -> None:
+    """Of what exemplars of classes can be, those of questions have a part."""
+    config = experiment.exemplars
+    refused = {
+        "model.backbone.kind: a Q-Former's tokens are none of the medium; choose causal, or exemplars.budget 0": (
+            isinstance(experiment.model.backbone, QFormerBackbone)
+        ),
+        f"exemplars.masker.kind: {config.masker.kind} is of pictures; choose another one": (
+            config.masker.kind in ("box", "low_res")
+        ),
+        f"exemplars.scores.kind: {config.scores.kind} is of encoders; choose attention": (
+            config.scores.kind != "attention"
+        ),
+        "exemplars.selection: entropy is of classes; choose another one": config.selection == "entropy",
+        "exemplars.swap_probability: questions are not of a class whose texts could be swapped; set 0": (
+            config.swap_probability > 0
+        ),
+        "exemplars.fresh_masking: new questions come whole; set 0": config.fresh_masking > 0,
+        "exemplars.dropped: black is of pictures; choose absent": config.dropped != "absent",
+        "exemplars.remask: exemplars of questions are masked once; set 1": config.remask < 1,
+        "evaluation.classifier: nearest_mean is of classes; choose head": (experiment.evaluation.classifier != "head"),
+    }
+    if wrong := [line for line, is_so in refused.items() if is_so]:
+        raise ValueError(wrong[0])
+
+
+def with_usual_replay(values: object) -> object:
+    """An experiment's raw sections, those of modalities without the augmentations of classes where nothing is said."""
+    if not (isinstance(values, dict) and _is_of_modalities(values.get("scenario"))):
+        return values
+    exemplars = values.get("exemplars", {})
+    if not isinstance(exemplars, dict):
+        return values
+    return {**values, "exemplars": {"swap_probability": 0.0, "fresh_masking": 0.0, **exemplars}}
+
+
+def _is_of_modalities(scenario: object) -> bool:
+    return isinstance(scenario, dict) and scenario.get("kind") == "modality_incremental"
 
 
 _FORMS = {"efficientnet-lite0": ("image", "video", "depth"), "whisper-tiny.en": ("audio",), "points": ("point_cloud",)}

@@ -89,7 +89,9 @@ def _classes(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict
 
 
 def _has_pictures(run: RunFolder) -> bool:
-    return "image" in run.experiment.data.modalities
+    """Whether the gallery shows what the store holds; where modalities are learned, `exemplar-store show` does."""
+    is_of_classes = run.experiment.scenario.kind == "class_incremental"
+    return is_of_classes and "image" in run.experiment.data.modalities
 
 
 def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:

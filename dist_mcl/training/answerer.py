@@ -22,7 +22,8 @@ from dist_mcl.adapters.adapter_in_adapter import (
     save_modality,
 )
 from dist_mcl.adapters.folder import CONFIG_FILE
-from dist_mcl.backbones.language import Answered, LanguageBackbone
+from dist_mcl.backbones.language import Answered, Attended, LanguageBackbone
+from dist_mcl.config import AttentionScores
 from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch
 from dist_mcl.training.trainable import TrainableModel
@@ -57,6 +58,10 @@ class Answerer(TrainableModel):
     def forward(self, batch: Batch) -> Answered:
         """How each question's first answer is found."""
         return self.backbone.answered(batch, [asked.answers[0] for asked in batch.questions])
+
+    def attended(self, batch: Batch, how: AttentionScores) -> Attended:
+        """What each question's first answer attends to."""
+        return self.backbone.attended(batch, [asked.answers[0] for asked in batch.questions], how)
 
     def begin(self, modalities: Sequence[str], adapter: ModalityAdapter, seed: int) -> None:
         """From now on these modalities train, and nothing else. Several of them have to share what trains.

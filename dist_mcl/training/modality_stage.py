@@ -12,8 +12,11 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+
 from dist_mcl.adapter_config import ModalityAdapter
 from dist_mcl.evaluation.answers import main_score, scores_by_task
+from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.scenario.questions.splits import Questions
 from dist_mcl.scenario.questions.stages import StageQuestions, modality_stages
@@ -30,6 +33,7 @@ from dist_mcl.training.consolidation import (
 )
 from dist_mcl.training.learner import Pool
 from dist_mcl.training.load_language import load_language_backbone
+from dist_mcl.training.memorise_questions import memorise_questions
 from dist_mcl.training.samples import LazySamples
 from dist_mcl.training.sharding import prepare
 from dist_mcl.training.stage_run import StageRun
@@ -42,6 +46,7 @@ class QuestionSamples(LazySamples):
     def __init__(self, parts: Sequence[Questions], stage: int) -> None:
         self._parts, self._stage = parts, stage
         self._ends = list(accumulate(map(len, parts)))
+        self.ids = np.concatenate([part.ids for part in parts])
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -63,10 +68,10 @@ class ModalityStageRun(StageRun):
         new = self._arrivals[-1]
         model.begin([stage.modality for stage in new], self._adapter, self._experiment.seed + self.folder.number)
         model.to(self.group.device)
-        samples = QuestionSamples([stage.train for stage in new], self.folder.number)
-        fresh = prepare(model.backbone, samples, self.group)
+        fresh = prepare(model.backbone, self._fresh, self.group)
+        stored = ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else None
         size = sum(parameter.numel() for parameter in model.trainable())
-        pool = Pool(fresh, [], [])
+        pool = Pool(fresh, [], prepare(model.backbone, stored or [], self.group))
         before = self._importance_before()
         objective = self._objective(model, pool, before)
         self.progress.begin("train")
@@ -78,7 +83,7 @@ class ModalityStageRun(StageRun):
             self.folder.number,
             self.group,
             self.progress,
-            self._checkpoints(None),
+            self._checkpoints(None if stored is None else stored.generation),
             self.stop,
         )
         holding = self._experiment.training.consolidation
@@ -89,12 +94,16 @@ class ModalityStageRun(StageRun):
         return {
             "loss": trained.losses,
             "fresh_samples": len(fresh),
-            "exemplars": 0,
+            "exemplars": len(pool.memory),
             "trainable_parameters": size,
             "processes": self.group.world_size,
         }
 
     def memorise(self) -> dict[str, object]:
+        if self._experiment.exemplars.budget:
+            self.progress.begin("memorise")
+            model, number = self._learned(self.folder.number).to(self.group.device), self.folder.number
+            return memorise_questions(model, self._fresh, self.run, number, self.group, self.progress)
         return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
 
     def evaluate(self) -> dict[str, object]:
@@ -140,6 +149,10 @@ class ModalityStageRun(StageRun):
         folders = [self.run.stage(number).adapter for number in range(1, stages + 1)]
         model.load([([one.modality for one in its], folder) for its, folder in zip(new, folders, strict=True)])
         return model
+
+    @property
+    def _fresh(self) -> QuestionSamples:
+        return QuestionSamples([stage.train for stage in self._arrivals[-1]], self.folder.number)
 
     @cached_property
     def _arrivals(self) -> list[list[StageQuestions]]:

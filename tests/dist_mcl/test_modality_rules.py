@@ -30,7 +30,7 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
 @pytest.mark.parametrize(
     ("override", "complaint"),
     [
-        ("exemplars.budget=1MiB", "exemplars.budget: exemplars are of classes; set 0 for modalities"),
+        ("exemplars.budget=1MiB", "exemplars.budget: 1048576 is for what modalities share, and adapter_in_adapter"),
         ("model.backbone=tiny", "model.backbone.kind: tiny does not answer questions; choose causal"),
         (
             "model.adapter={kind: ssf}",
@@ -91,3 +91,26 @@ def test_what_holds_to_earlier_stages_is_for_more_than_one(setting: str) -> None
 def test_consolidation_is_for_modalities() -> None:
     with pytest.raises(UserError, match=r"training\.consolidation\.kind: l2 is for scenario\.kind"):
         load(FIVE.with_name("quickstart.yaml"), ["training.consolidation=l2"])
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("exemplars.masker=box", "exemplars.masker.kind: box is of pictures"),
+        ("exemplars.scores=rollout", "exemplars.scores.kind: rollout is of encoders; choose attention"),
+        ("exemplars.selection=entropy", "exemplars.selection: entropy is of classes"),
+        ("exemplars.swap_probability=0.5", "exemplars.swap_probability: questions are not of a class"),
+        ("exemplars.fresh_masking=0.5", "exemplars.fresh_masking: new questions come whole; set 0"),
+        ("exemplars.dropped=black", "exemplars.dropped: black is of pictures"),
+        ("exemplars.remask=0.5", "exemplars.remask: exemplars of questions are masked once"),
+        ("evaluation.classifier=nearest_mean", "evaluation.classifier: nearest_mean is of classes"),
+        ("scenario.joint=true", "is of earlier stages, and with scenario.joint there are none; set 0"),
+    ],
+)
+def test_of_what_exemplars_of_classes_can_be_some_is_refused(override: str, complaint: str) -> None:
+    with_memory = ["model.adapter={kind: lora}", "exemplars.budget=1MiB"]
+    exemplars = load(FIVE, with_memory).exemplars
+    assert (exemplars.swap_probability, exemplars.fresh_masking) == (0, 0)
+    with pytest.raises(UserError) as refused:
+        load(FIVE, [*with_memory, override])
+    assert complaint in str(refused.value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ from safetensors.torch import load_file
 
 from dist_mcl.config import Experiment
 from dist_mcl.coordinator.start import open_or_begin
-from dist_mcl.report import modality_scores, modality_table
+from dist_mcl.report import collect, modality_scores, modality_table
 from dist_mcl.run_folder import RunFolder
+from exemplar_store import StoreReader
 
 from .modality_runs import FULL, LORA, ORDER, begin_stage, digests, experiment, finish, losses, write_data
 from .small_runs import committed, wait_until
@@ -23,6 +26,7 @@ BASELINES: dict[str, dict[str, Any]] = {
     "lora": {"adapter": LORA},
     "ewc": {"adapter": FULL, "training": {"consolidation": _EWC}},
     "l2-lwf": {"adapter": LORA, "training": {"consolidation": "l2", "distillation": {"teacher": "previous"}}},
+    "replay": {"adapter": LORA, "exemplars": {"budget": "9kB", "image_codec": "webp"}},
 }
 Alone = Callable[[str], RunFolder]
 
@@ -54,6 +58,7 @@ def test_one_process_and_two_train_the_same(
     assert losses(one) == losses(two)
     for single, both in zip(one.stages(), two.stages(), strict=True):
         assert digests(single) == digests(both)
+        assert (single.record("memorise") or {}).get("digest") == (both.record("memorise") or {}).get("digest")
         assert (single.record("evaluate") or {})["scores"] == (both.record("evaluate") or {})["scores"]
     found = modality_scores(one)
     assert found.order == ORDER and set(found.scores["sensor"]) == set(ORDER)
@@ -85,10 +90,24 @@ def test_ewc_moves_less_where_it_matters(alone: Alone) -> None:
         first, second = (load_file(run.stage(number).adapter / "trained.safetensors") for number in (1, 2))
         return sum(float((its * (second[name] - first[name]) ** 2).sum()) for name, its in importance.items())
 
-    assert (
-        digests(alone("full").stage(1))["trained.safetensors"] == digests(alone("ewc").stage(1))["trained.safetensors"]
-    )
+    firsts = [digests(alone(name).stage(1))["trained.safetensors"] for name in ("full", "ewc")]
+    assert firsts[0] == firsts[1]
     assert moved(alone("ewc")) < 0.5 * moved(alone("full"))
+
+
+def test_masked_exemplars_of_earlier_modalities_are_replayed_within_their_bytes(alone: Alone) -> None:
+    run = alone("replay")
+    replayed = [(stage.record("train") or {})["exemplars"] for stage in run.stages()]
+    kept = [(stage.record("memorise") or {}) for stage in run.stages()]
+    assert replayed == [0, *(its["exemplars"] for its in kept[:-1])] and replayed[1] > 0
+    on_disk = sum(path.stat().st_size for path in run.store.rglob("*") if path.is_file() and path.name != "lock")
+    assert kept[-1]["bytes"] <= 9000 and on_disk <= 9000
+    with closing(StoreReader(run.store)) as reader:
+        exemplars = list(reader.read_all())
+    assert {one.label for one in exemplars} == {0, 1, 2}
+    assert {(one.target.question, one.target.answer) for one in exemplars} == {("Much?", "no"), ("Much?", "yes")}
+    assert any(len(tokens) < math.prod(tokens.grid) for one in exemplars for tokens in one.tokens.values())
+    assert collect(run).exemplars == len(exemplars)
 
 
 def test_joint_training_learns_all_modalities_in_one_stage(data: Path, tmp_path: Path) -> None:
