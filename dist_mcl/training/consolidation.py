@@ -71,6 +71,7 @@ def find_anchor(model: Answerer, config: Consolidation, before: Importance) -> A
     if config.kind == "none":
         return None
     shared = model.shared()
+    importance: list[Tensor | None]
     if config.kind == "l2":
         names, importance = list(shared), [None] * len(shared)
     else:

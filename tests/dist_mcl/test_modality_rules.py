@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dist_mcl.config import load
 from dist_mcl.errors import UserError
@@ -114,3 +115,27 @@ def test_of_what_exemplars_of_classes_can_be_some_is_refused(override: str, comp
     with pytest.raises(UserError) as refused:
         load(FIVE, [*with_memory, override])
     assert complaint in str(refused.value)
+
+
+LORA = "model.adapter={kind: lora, sites: [{role: decoder, suffixes: [q_proj, v_proj], count: 60}]}"
+FULL = "model.adapter={kind: full, roles: [connector, decoder]}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["model.adapter.parents=none"],
+        [LORA],
+        [FULL],
+        [LORA, "training.consolidation={kind: ewc, weight: 1000, decay: 0.9, samples: 64}"],
+        [FULL, "training.consolidation={kind: l2, weight: 0.1}"],
+        [LORA, "training.distillation={teacher: previous, weight: 1, temperature: 2}"],
+        [LORA, "exemplars={budget: 512KiB, masker: mean, scores: {kind: attention, layer: -1}}"],
+        [FULL, "exemplars={budget: 512KiB, masker: {kind: random, image: 0.25}}", "training.consolidation=ewc"],
+        [FULL, "scenario.joint=true"],
+    ],
+)
+def test_every_baseline_is_a_setting_of_the_shipped_configuration(settings: list[str], tmp_path: Path) -> None:
+    experiment = load(FIVE, settings)
+    (tmp_path / "whole.yaml").write_text(yaml.safe_dump(experiment.model_dump(mode="json")))
+    assert load(tmp_path / "whole.yaml") == experiment  # as a run's folder has it
