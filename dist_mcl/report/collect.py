@@ -37,6 +37,7 @@ Records = dict[str, dict[str, Any]]  # of a stage, by its step
 _PACKAGES = ("dist-mcl", "torch", "deepspeed", "transformers", "peft", "zarr", "numcodecs", "numpy", "pillow")
 _PER_CLASS_IN_GALLERY = 4
 _WORDPIECE_JOINS = "##"
+_NOTHING = {"exemplars": 0, "bytes": 0}
 
 
 def collect(run: RunFolder) -> ClassReport | ModalityReport:
@@ -67,23 +68,46 @@ def _classes(run: RunFolder, finished: Sequence[Records]) -> ClassReport:
 
 
 def _modalities(run: RunFolder, finished: Sequence[Records]) -> ModalityReport:
-    metrics = [records["evaluate"] for records in finished]
-    trained = [records["train"] for records in finished]
+    metrics = finished[-1]["evaluate"]
     return ModalityReport(
         **_of_any_run(run, finished),
         scores=modality_scores(run, finished),
-        modalities=[
-            ModalityRecord(record["fresh_samples"], tested, record["trainable_parameters"])
-            for record, tested in zip(trained, metrics[-1]["items"], strict=True)
-        ],
-        details=metrics[-1]["details"],
+        modalities=_modality_records(run, finished, metrics["items"]),
+        details=metrics["details"],
     )
+
+
+def _modality_records(run: RunFolder, finished: Sequence[Records], tested: Sequence[int]) -> list[ModalityRecord]:
+    kept = finished[-1]["memorise"]["classes"]  # what the store calls a class is a modality here
+    arrived = [
+        (label, count, records["train"]["trainable_parameters"])
+        for records, brings in zip(finished, run.plan.stages, strict=False)
+        for label, count in zip(brings, _questions(records["train"]), strict=True)
+    ]
+    return [
+        ModalityRecord(
+            learned=count,
+            tested=items,
+            parameters=size,
+            exemplars=kept.get(str(label), _NOTHING)["exemplars"],
+            coded_bytes=kept.get(str(label), _NOTHING)["bytes"],
+        )
+        for (label, count, size), items in zip(arrived, tested, strict=True)
+    ]
+
+
+def _questions(trained: dict[str, Any]) -> list[int]:
+    """Of each modality that a stage brought; runs of earlier versions say how many there are of the only one."""
+    return trained.get("questions", [trained["fresh_samples"]])
 
 
 def modality_scores(run: RunFolder, finished: Sequence[Records]) -> ModalityScores:
     """S of the finished stages of a run over modalities."""
-    order = [run.plan.class_names[number] for (number,) in run.plan.stages[: len(finished)]]
-    return ModalityScores.from_rows(order, [records["evaluate"]["scores"] for records in finished])
+    rows = [records["evaluate"]["scores"] for records in finished]
+    order = [run.plan.class_names[number] for brings in run.plan.stages[: len(rows)] for number in brings]
+    scenario = run.experiment.scenario
+    assert isinstance(scenario, ModalityIncremental)
+    return ModalityScores.of_joint(order, rows[0]) if scenario.joint else ModalityScores.from_rows(order, rows)
 
 
 def _of_any_run(run: RunFolder, finished: Sequence[Records]) -> dict[str, Any]:
@@ -109,14 +133,13 @@ def _stage(run: RunFolder, number: int, records: Records) -> StageRecord:
 
 
 def _class_records(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:
-    nothing = {"exemplars": 0, "bytes": 0}
     stage_of = {class_id: number for number, stage in enumerate(run.plan.stages, start=1) for class_id in stage}
     return [
         ClassRecord(
             name=run.plan.class_names[class_id],
             stage=stage_of[class_id],
-            exemplars=kept.get(str(class_id), nothing)["exemplars"],
-            coded_bytes=kept.get(str(class_id), nothing)["bytes"],
+            exemplars=kept.get(str(class_id), _NOTHING)["exemplars"],
+            coded_bytes=kept.get(str(class_id), _NOTHING)["bytes"],
             accuracy=None if np.isnan(accuracy[row]) else float(accuracy[row]),
         )
         for row, class_id in enumerate(run.plan.class_order[: len(accuracy)])

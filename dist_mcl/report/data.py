@@ -184,9 +184,7 @@ class ClassReport(ReportData):
         super().__post_init__()
         if self.matrix.stages != len(self.stages):
             raise ValueError(f"{len(self.stages)} stage records for a matrix of {self.matrix.stages} stages")
-        counted = sum(record.exemplars for record in self.classes)
-        if counted != self.exemplars:
-            raise ValueError(f"the classes hold {counted} exemplars, the last stage {self.exemplars}")
+        _check_counted(self, "classes", self.classes)
         unknown = {item.class_name for item in self.gallery} - {item.name for item in self.classes}
         if unknown:
             raise ValueError(f"gallery shows classes that are not among the classes met: {sorted(unknown)}")
@@ -194,29 +192,34 @@ class ClassReport(ReportData):
 
 @dataclass(frozen=True)
 class ModalityRecord:
-    """What one finished stage learned its modality from.
+    """What a modality was learned from, and what is kept of it after the last finished stage.
 
     Attributes:
         learned, tested: number of questions for training, and for testing.
-        parameters: how many trained.
+        parameters: how many trained in its stage.
+        exemplars: number of questions kept.
+        coded_bytes: bytes of their coded media, questions and answers, without the store's own overhead.
     """
 
     learned: int
     tested: int
     parameters: int
+    exemplars: int = 0
+    coded_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class ModalityReport(ReportData):
-    """Of a run whose stages bring modalities.
+    """Of a run whose stages bring modalities, one each, or all of them where they are learned at once.
 
     Attributes:
         scores: S of the finished stages.
-        modalities: one for each stage.
+        modalities: in the order of their arrival.
         details: by modality and data set, every score after the last finished stage by its name, such as exact_match.
 
     Raises:
-        ValueError: stages, scores, modalities and details disagree.
+        ValueError: stages, scores, modalities and details disagree, or the modalities' exemplars do not add up to the
+            last stage's.
     """
 
     scores: ModalityScores
@@ -226,9 +229,22 @@ class ModalityReport(ReportData):
     def __post_init__(self) -> None:
         super().__post_init__()
         order = self.scores.order
-        if not len(self.stages) == len(order) == len(self.modalities):
-            raise ValueError(f"{len(self.stages)} stage records for scores of {len(order)} stages")
+        brought = sum(len(stage.brings) for stage in self.stages)
+        if not brought == len(order) == len(self.modalities) or (len(self.stages) != len(order) and not self.is_joint):
+            raise ValueError(f"{len(self.stages)} stage records for scores of {len(order)} modalities")
+        _check_counted(self, "modalities", self.modalities)
         if {name: set(sets) for name, sets in self.details.items()} != {
             name: set(self.scores.scores[order[-1]][name]) for name in order
         }:
             raise ValueError(f"the details are of other data sets than the scores after {order[-1]}")
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether all modalities were learned at once."""
+        return self.scores.is_joint
+
+
+def _check_counted(data: ReportData, of: str, records: Sequence[ClassRecord | ModalityRecord]) -> None:
+    counted = sum(record.exemplars for record in records)
+    if counted != data.exemplars:
+        raise ValueError(f"the {of} hold {counted} exemplars, the last stage {data.exemplars}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dist_mcl.evaluation import summarise
-from dist_mcl.report.data import ClassReport, ReportData
+from dist_mcl.report.data import ClassRecord, ClassReport, ModalityRecord, ReportData
 from dist_mcl.units import UNDEFINED, count_bytes, duration, percent, points, size
 
 CONVENTIONS = (
@@ -110,13 +111,18 @@ def _standard_error(data: ClassReport) -> float:
 
 
 def _exemplars(data: ClassReport) -> Figure:
-    counts = [record.exemplars for record in data.classes]
-    fewest, most = min(counts), max(counts)
-    in_a_class = f"{most} in each class" if fewest == most else f"{fewest} to {most} in a class"
+    in_a_class = exemplars_each(data.classes, "in", "class")
     if data.exemplars and data.whole_image_bytes is not None:
         in_a_class += f", in the bytes of {data.store_bytes / data.whole_image_bytes:,.0f} whole pictures"
     note = in_a_class if data.exemplars else "no memory of earlier stages"
     return Figure("Exemplars", f"{data.exemplars:,}", note)
+
+
+def exemplars_each(records: Sequence[ClassRecord | ModalityRecord], of: str, group: str) -> str:
+    """How many of them a class or a modality has: `7 in each class`, `3 to 7 of a modality`."""
+    counts = [record.exemplars for record in records]
+    fewest, most = min(counts), max(counts)
+    return f"{most} {of} each {group}" if fewest == most else f"{fewest} to {most} {of} a {group}"
 
 
 def store_figure(data: ReportData) -> Figure:

@@ -82,17 +82,19 @@ def _of_modalities(data: ModalityReport) -> dict[str, Any]:
         "headlines": {"accuracy": modalities.score_figures(data), "memory": modalities.cost_figures(data)},
         "score_rows": list(modalities.score_rows(data)),
         "score_names": modalities.score_names(data),
-        "curves": {
-            "On each modality, the mean of its data sets, numbered where it was learned.": Markup(
-                figures.score_by_modality(data)
-            ),
-            "T of the modality that a stage brings, and F of all before it.": Markup(
-                figures.transfer_and_forgetting(data)
-            ),
-        },
+        "curves": {} if data.is_joint else _curves_of_modalities(data),
         "limits": modalities.limits(data),
-        "conventions": modalities.CONVENTIONS,
+        "conventions": modalities.JOINT if data.is_joint else modalities.IN_TURN,
         "metrics": modalities.metrics(data),
+    }
+
+
+def _curves_of_modalities(data: ModalityReport) -> dict[str, Markup]:
+    return {
+        "On each modality, the mean of its data sets, numbered where it was learned.": Markup(
+            figures.score_by_modality(data)
+        ),
+        "T of the modality that a stage brings, and F of all before it.": Markup(figures.transfer_and_forgetting(data)),
     }
 
 

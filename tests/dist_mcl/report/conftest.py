@@ -125,25 +125,31 @@ def make_report(stages: int = 5, budget: int = BUDGET, shown: int = 3) -> ClassR
     )
 
 
-def make_modality_report(stages: int = 3, budget: int = 0) -> ModalityReport:
+def make_modality_report(stages: int = 3, budget: int = 0, joint: bool = False) -> ModalityReport:
     tests = {"image": ("shapes/category", "shapes/name"), "audio": ("clotho/caption",), "depth": ("shapes/nearer",)}
     order = tuple(tests)[:stages]
     scores = {
         after: {name: dict.fromkeys(tests[name], 0.3 + 0.1 * number) for name in order[: number + 1]}
         for number, after in enumerate(order)
     }
+    found = ModalityScores.of_joint(order, scores[order[-1]]) if joint else ModalityScores(order, scores)
+    seconds = {"train": 31.0, "memorise": 0.0, "evaluate": 2.0}
+    kept = [7 + number if budget else 0 for number in range(stages)]
     return ModalityReport(
         name="five",
-        planned_stages=3,
+        planned_stages=1 if joint else 3,
         stages=[
-            StageRecord([name], {"train": 31.0, "memorise": 0.0, "evaluate": 2.0}, 7 if budget else 0, budget // 2)
-            for name in order
+            StageRecord(brings, seconds, sum(kept[: number + 1]), budget // 2)
+            for number, brings in enumerate([order] if joint else [[name] for name in order])
         ],
         budget=budget,
         config=CONFIG,
         versions=VERSIONS,
-        scores=ModalityScores(order, scores),
-        modalities=[ModalityRecord(400 + number, 80, 583_390 - number) for number in range(stages)],
+        scores=found,
+        modalities=[
+            ModalityRecord(400 + number, 80, 583_390 - number, kept[number], 100 * kept[number])
+            for number in range(stages)
+        ],
         details={
             name: {test: {"exact_match": 0.4, **({"CIDEr": 0.9} if "caption" in test else {})} for test in sets}
             for name, sets in scores[order[-1]].items()

@@ -46,8 +46,25 @@ def test_nothing_of_it_is_about_classes_or_a_memory_that_is_not_there(make_modal
 def test_a_memory_is_shown_where_there_is_one(make_modality_data: MakeReport) -> None:
     data = make_modality_data(budget=4096)
     texts = page(data)
-    assert {"Memory", "Exemplars", "2.0 KiB"} <= set(texts)
-    assert "Exemplars" in printed(data) and "2.0 KiB" in printed(data)
+    assert {"Memory", "Exemplars", "2.0 KiB", "coded bytes", "7 to 9 of a modality"} <= set(texts)
+    assert {"24", "7", "8", "9", "700 B", "800 B", "900 B"} <= set(texts)
+    lines = [" ".join(line.split()) for line in printed(data).splitlines()]
+    assert "Exemplars 24 7 to 9 of a modality" in lines
+    assert any(line.startswith("Bytes used 2.0 KiB 50.0 % of the budget") for line in lines)
+
+
+def test_modalities_that_were_learned_at_once_have_one_column_and_no_forgetting(make_modality_data: MakeReport) -> None:
+    data = make_modality_data(joint=True)
+    assert printed(data).splitlines()[0] == "five: 3 modalities learned at once: mean score 50.0 on all of them."
+    table = [line.split() for line in printed(data).splitlines()]
+    assert ["modality", "data", "set", "joint"] in table and ["image", "shapes/name", "50.0"] in table
+    assert [row[0] for row in table if row[1:] == ["T", "50.0"]] == ["image", "audio", "depth"]
+    texts = page(data)
+    assert {"joint", "T: audio, mean over its data sets", "T depth", "mean_transfer", "401", "80"} <= set(texts)
+    assert "over the modalities, all learned at once" in texts
+    for shown in (" ".join(texts), printed(data)):
+        in_turn = ("after 1", "forgetting", "F,", "F:", "lost", "now", "Last score", "last_mean", "S[a]", "xemplars")
+        assert not [word for word in in_turn if word in shown.replace(data.config, "")]
 
 
 def test_one_stage_has_no_forgetting_and_no_curves(make_modality_data: MakeReport) -> None:
@@ -79,7 +96,14 @@ def test_hostile_names_are_shown_not_obeyed(make_modality_data: MakeReport) -> N
 
 def test_records_that_disagree_are_refused(make_modality_data: MakeReport) -> None:
     data = make_modality_data()
-    with pytest.raises(ValueError, match="2 stage records for scores of 3 stages"):
+    with pytest.raises(ValueError, match="2 stage records for scores of 3 modalities"):
         dataclasses.replace(data, stages=data.stages[:2])
+    with pytest.raises(ValueError, match="the modalities hold 1 exemplars, the last stage 0"):
+        dataclasses.replace(
+            data, modalities=[dataclasses.replace(data.modalities[0], exemplars=1), *data.modalities[1:]]
+        )
+    at_once = dataclasses.replace(data.stages[0], brings=data.scores.order)
+    with pytest.raises(ValueError, match="1 stage records for scores of 3 modalities"):
+        dataclasses.replace(data, stages=[at_once])
     with pytest.raises(ValueError, match="details are of other data sets than the scores after depth"):
         dataclasses.replace(data, details={})
