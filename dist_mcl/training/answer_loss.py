@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn.functional import kl_div, log_softmax
 
 from dist_mcl.backbones.language import Answered
 from dist_mcl.exemplars.replay import Entry
 from dist_mcl.retention_config import Distillation
 from dist_mcl.tokens import Batch
 from dist_mcl.training.answerer import Answerer
+from dist_mcl.training.distillation import divergence
 from dist_mcl.training.learner import Pool
 
 
@@ -52,9 +52,7 @@ class PreviousAnswers:
         """
         with torch.no_grad():
             said: Answered = functional_call(self.model, dict(self.parameters), (batch,))
-        student, teacher = (log_softmax(one / self.temperature, dim=1) for one in (logits, said.logits))
-        divergence = kl_div(student, teacher, reduction="batchmean", log_target=True)
-        return self.weight * self.temperature**2 * divergence
+        return self.weight * divergence(logits, said.logits, self.temperature)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dist_mcl.training.masking import score
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.remask import shrink_older
 from dist_mcl.training.samples import ids_of, targets_of
-from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch, of_all_ranks
 from dist_mcl.training.zero3 import is_sharded
 from exemplar_store import (
     EncodedExemplar,
@@ -37,6 +37,9 @@ from exemplar_store import (
     whole_image_bytes,
 )
 from exemplar_store.communicator import on_first
+
+NOTHING_KEPT: dict[str, object] = {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
+"""The step's record where there is no memory."""
 
 Answers = tuple[NDArray[np.float32], NDArray[np.float32]]  # features (n, d) and logits (n, c) of a batch
 
@@ -146,8 +149,7 @@ def _look(
         mine[number] = answers
         masked.update(enumerate(kept, start=number * BATCH_SIZE))
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
-    chunks = {number: answers for share in group.gather(mine) for number, answers in share.items()}
-    features, logits = (np.concatenate([chunks[number][part] for number in sorted(chunks)]) for part in (0, 1))
+    features, logits = (np.concatenate(parts) for parts in zip(*of_all_ranks(mine, group), strict=True))
     return masked, Candidates(ids_of(samples), features, logits)
 
 

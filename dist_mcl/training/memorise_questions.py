@@ -23,7 +23,7 @@ from dist_mcl.training.answerer import Answerer
 from dist_mcl.training.memorise import choice, closeness, describe_memory
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import ids_of
-from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch, of_all_ranks
 from exemplar_store import EncodedExemplar, ExemplarStore, encode
 from exemplar_store.communicator import on_first
 
@@ -101,5 +101,4 @@ def _look(
         mine[number] = features
         masked.update(enumerate(kept, start=number * BATCH_SIZE))
         progress.update("memorise", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
-    chunks = {number: part for share in group.gather(mine) for number, part in share.items()}
-    return masked, np.concatenate([chunks[number] for number in sorted(chunks)])
+    return masked, np.concatenate(of_all_ranks(mine, group))

@@ -33,6 +33,7 @@ from dist_mcl.training.consolidation import (
 )
 from dist_mcl.training.learner import Pool
 from dist_mcl.training.load_language import load_language_backbone
+from dist_mcl.training.memorise import NOTHING_KEPT
 from dist_mcl.training.memorise_questions import memorise_questions
 from dist_mcl.training.samples import LazySamples
 from dist_mcl.training.sharding import prepare
@@ -105,7 +106,7 @@ class ModalityStageRun(StageRun):
             self.progress.begin("memorise")
             model, number = self._learned(self.folder.number).to(self.group.device), self.folder.number
             return memorise_questions(model, self._fresh, self.run, number, self.group, self.progress)
-        return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
+        return NOTHING_KEPT
 
     def evaluate(self) -> dict[str, object]:
         self.progress.begin("evaluate")
