@@ -98,7 +98,8 @@ def _modality_records(run: RunFolder, finished: Sequence[Records], tested: Seque
 
 def _questions(trained: dict[str, Any]) -> list[int]:
     """Of each modality that a stage brought; runs of earlier versions say how many there are of the only one."""
-    return trained.get("questions", [trained["fresh_samples"]])
+    questions: list[int] = trained.get("questions", [trained["fresh_samples"]])
+    return questions
 
 
 def modality_scores(run: RunFolder, finished: Sequence[Records]) -> ModalityScores:

@@ -107,8 +107,8 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     Args:
         student, teacher: (n, classes) logits.
     """
-    at_temperature = (log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
-    return temperature**2 * kl_div(*at_temperature, reduction="batchmean", log_target=True)
+    said, taught = (log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
+    return temperature**2 * kl_div(said, taught, reduction="batchmean", log_target=True)
 
 
 @dataclass(frozen=True)
