@@ -27,8 +27,8 @@ IN_TURN = (
 )
 JOINT = (
     "From the scores above, in hundredths. S[b][d] is the score of the one model on data set and task d of modality b; "
-    "a modality's score T is the mean over its own d. Higher is better. There is no F, for nothing was "
-    "learned later."
+    "a modality's score T is the mean over its own d. Higher is better. Nothing was learned later: there is "
+    "no F."
 )
 
 
