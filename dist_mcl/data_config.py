@@ -48,6 +48,9 @@ class _Source(Section):
 class _Drawings(_Source):
     folder: Folder | None = Field(None, description="where the dataset lies; its usual place when left out")
     text: Literal["hard", "full"] = Field("hard", description="hard: a few words, none of which names a class")
+    scene_seed: int | None = Field(
+        None, ge=0, lt=2**31, description="of places, sizes, crops and words; the experiment's own seed when left out"
+    )
 
 
 class EmojiData(_Drawings):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dist_mcl.modalities.image import patch_coverage
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.training.evaluate import predict
 from dist_mcl.training.masking import mask_all
@@ -46,7 +46,7 @@ def outline_facts(stage: StudyStage) -> dict[str, float] | None:
     with closing(StoreReader(stage.run.store)) as reader:
         for exemplar in reader.read_many(range(len(reader))):
             image = exemplar.tokens["image"]
-            shows_object = object_patches(stage.outline(exemplar.sample_id), image.grid)
+            shows_object = patch_coverage(stage.outline(exemplar.sample_id), image.values.shape[1]) > OBJECT_SHARE
             kept_object = shows_object[image.positions]
             coded, of_object = len(codec.encode(image.values)), image.values[kept_object]
             found.append(
@@ -57,12 +57,3 @@ def outline_facts(stage: StudyStage) -> dict[str, float] | None:
                 )
             )
     return dict(zip(("kept", "recall", "background_bytes"), np.mean(found, axis=0).tolist(), strict=True))
-
-
-def object_patches(outline: NDArray[np.bool_], grid: tuple[int, ...]) -> NDArray[np.bool_]:
-    """(patches,) whether each patch of a (H, W) outline shows the object."""
-    rows, columns = grid
-    height, width = (size // count for size, count in zip(outline.shape, grid, strict=True))
-    cells = outline[: rows * height, : columns * width].reshape(rows, height, columns, width)
-    covered: NDArray[np.bool_] = (cells.mean(axis=(1, 3)) > OBJECT_SHARE).flatten()
-    return covered

@@ -28,10 +28,7 @@ BUDGETS = {"photo": (40, 96, 240), "plain": (96,), "cdda": (96,)}  # KiB
 NO_MEMORY = ("fine_tuning", "joint")
 CURVE = ("jpeg_q75", "random", "compact")
 """Compared everywhere."""
-ABLATION = (
-    *("low_res", "box", "paper", "jpeg_q75_alike"),
-    *("attention", "attention_text", "attention_swap", "attention_replay"),
-)
+ABLATION = ("low_res", "box", "paper", "compact_text", "compact_swap", "compact_distilled")
 """Compared at the middle budget of the photo scenes only."""
 
 
@@ -44,7 +41,7 @@ class Cell:
         phases: stages in which the classes arrive.
         method: preset of study.yaml.
         budget: KiB; 0 where nothing is remembered.
-        seed: of everything: scenes, words, class order, weights.
+        seed: of batches, weights and whatever is drawn; pictures, words and the order of classes stay as they are.
         per_class: training samples of a class, and at most as many test samples.
     """
 
@@ -86,7 +83,7 @@ def cells(scale: Scale) -> list[Cell]:
     return [
         Cell(data, phases, method, budget, seed, per_class[data])
         for blocks in (_FULL if scale == "full" else _SMALL)
-        for seed in SEEDS  # outside, since what is made once is of one data set and seed
+        for seed in SEEDS
         for data, phases, methods, budgets in blocks
         for budget in budgets
         for method in methods

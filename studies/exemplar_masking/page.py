@@ -33,13 +33,12 @@ def write_page(results: Results, wanted: Sequence[Cell], folder: Path) -> Path:
 def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> dict[str, object]:
     at_middle = [group for group in found if group.budget in (0, middle(group.data))]
     photo = [group for group in at_middle if (group.data, group.phases) == ("photo", PHASES)]
-    per_class = {cell.per_class for cell in wanted}
     return {
         "done": len(results),
         "wanted": len(wanted),
         "hours": sum(result["processor_seconds"] for result in results.values()) / 3600,
         "seeds": len({cell.seed for cell in wanted}),
-        "per_class": per_class.pop(),
+        "per_class": _per_class(wanted),
         "scale": " SCALE=full" if len(wanted) == len(cells("full")) else "",
         "versions": _versions(results),
         "claims": claims(found),
@@ -50,6 +49,17 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "others": {data: _compared([group for group in at_middle if group.data == data]) for data in ("cdda", "plain")},
         "masks": _table(_MASKS, [group for group in photo if group.results[0].get("outline")]),
     }
+
+
+def _per_class(wanted: Sequence[Cell]) -> str:
+    samples: dict[int, list[str]] = {}
+    for cell in wanted:
+        samples.setdefault(cell.per_class, []).append(cell.data)
+    parts = [
+        f"{count} training samples of each class of {' and '.join(dict.fromkeys(data))}"
+        for count, data in samples.items()
+    ]
+    return ", ".join(parts)
 
 
 def _versions(results: Results) -> str:

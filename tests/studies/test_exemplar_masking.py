@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from dist_mcl.coordinator.schedule import make_attempt
@@ -16,7 +15,6 @@ from stage_launchers import LocalLauncher
 from studies.cells import results
 from studies.exemplar_masking.__main__ import PAGES, RESULTS
 from studies.exemplar_masking.cell import run_cell
-from studies.exemplar_masking.diagnostics import object_patches
 from studies.exemplar_masking.grid import Cell, cells
 from studies.exemplar_masking.page import write_page
 
@@ -63,13 +61,6 @@ def test_a_cell_knows_its_masks_against_the_outlines(tiny: dict[str, Any]) -> No
     assert set(tiny["outline"]) == {"kept", "recall", "background_bytes"}
     assert 0 < tiny["outline"]["kept"] < 1
     assert 0 <= tiny["masked_test"] <= 1
-
-
-def test_patches_of_the_object() -> None:
-    outline = np.zeros((4, 6), dtype=np.bool_)
-    outline[0, :2] = outline[3, 5] = True  # half of the first patch, and a sixth of the last of 2 x 3 px
-    assert object_patches(outline, (2, 2)).tolist() == [True, False, False, True]
-    assert object_patches(outline, (2, 3)).tolist() == [True, False, False, False, False, True]
 
 
 def test_the_page_is_made_of_the_results_that_lie_beside_it(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _both(config: EmojiData | CddaData, seed: int, photographs: Path | None) -> 
             name,
             scene=config.scene,
             text=config.text,
-            seed=seed,
+            seed=seed if config.scene_seed is None else config.scene_seed,
             modalities=config.modalities,
             folder=config.folder,
             photographs=photographs,

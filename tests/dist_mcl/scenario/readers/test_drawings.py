@@ -10,11 +10,12 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from dist_mcl.data_config import EmojiData
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.image import SquarePatches, patch_coverage, unpatchify
 from dist_mcl.modalities.text import TextTokenizer
 from dist_mcl.modalities.tokenizers import Tokenizers
-from dist_mcl.scenario.readers.drawings import Scenes
+from dist_mcl.scenario.readers.drawings import Scenes, read_emoji
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, read_objects, read_photographs, shipped_folder
 from dist_mcl.scenario.texts import class_stems, stem
 from dist_mcl.tokens import Tokens
@@ -101,6 +102,16 @@ def test_another_seed_gives_other_scenes_and_words() -> None:
     assert all((a.picture != b.picture).any() for a, b in pairs)
     assert any(a.text != b.text for a, b in pairs)
     assert all((a.id, a.label, a.name) == (b.id, b.label, b.name) for a, b in pairs)
+
+
+def test_scenes_may_have_a_seed_of_their_own() -> None:
+    fixed, other, by_run = (
+        read_emoji(EmojiData(scene_seed=scene_seed), seed)["test"] for scene_seed, seed in ((5, 0), (5, 1), (None, 5))
+    )
+    for index in (0, 300):
+        for split in (other, by_run):
+            np.testing.assert_array_equal(fixed.raw(index).picture, split.raw(index).picture)
+            assert fixed.text(index) == split.text(index)
 
 
 def test_hard_texts_are_three_words_that_name_no_class(test: Scenes) -> None:
