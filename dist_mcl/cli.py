@@ -290,8 +290,7 @@ def _say_submitted(run: Path, jobs: dict[int, int]) -> None:
 
 
 def _write_report(path: Path) -> None:
-    from dist_mcl.question_config import ModalityIncremental
-    from dist_mcl.report import collect, modality_scores, modality_table, summary_table, write_report
+    from dist_mcl.report import collect, summary_table, write_report
     from dist_mcl.run_folder import RunFolder
 
     run_folder = RunFolder.open(path)
@@ -299,8 +298,6 @@ def _write_report(path: Path) -> None:
     write_report(data, run_folder.report)
     console = Console()
     console.print(summary_table(data))
-    if isinstance(run_folder.experiment.scenario, ModalityIncremental):
-        console.print(modality_table(modality_scores(run_folder)))
     console.print(f"report  {run_folder.report}", soft_wrap=True)
     if run_folder.store.exists():
         console.print(f"store   {run_folder.store}   (exemplar-store info {run_folder.store})", soft_wrap=True)

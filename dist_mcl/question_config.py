@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from dist_mcl.data_config import Folder
-from dist_mcl.modality_config import TOKENS, ModalityName, TokensConfig
+from dist_mcl.encoder_config import MediumEntry
+from dist_mcl.modality_config import TOKENS, TokensConfig
 from dist_mcl.section import Section
 
 
@@ -166,10 +167,9 @@ Sources = Annotated[
 ]
 
 
-class ModalityStage(Section):
+class ModalityStage(MediumEntry):
     """A stage: one modality, with what is learned about it. A modality is this entry, and no code."""
 
-    modality: ModalityName = Field(description="its name; samples carry their tokens under it")
     tokens: TokensConfig = Field(description="how its media become tokens; may be left out for the modalities of old")
     data: Sources = Field(
         min_length=1, description="data sets to learn from, whose test splits are tested on; one or a list"
@@ -207,6 +207,9 @@ class ModalityIncremental(Section):
 
     kind: Literal["modality_incremental"]
     stages: tuple[ModalityStage, ...] = Field(min_length=1, description="modalities in the order in which they arrive")
+    joint: bool = Field(
+        False, description="learn all of them at once, in one stage: no continual learning, but its upper bound"
+    )
 
     @model_validator(mode="after")
     def _each_once(self) -> ModalityIncremental:

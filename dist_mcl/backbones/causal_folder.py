@@ -27,7 +27,15 @@ from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.causal_config import CausalBackbone as CausalBackboneConfig
-from dist_mcl.causal_config import CustomFeatures, Encoder, Medium, PictureFeatures, PointFeatures, SoundFeatures
+from dist_mcl.encoder_config import (
+    CustomFeatures,
+    Encoder,
+    Medium,
+    PictureFeatures,
+    PointFeatures,
+    SoundFeatures,
+    VectorFeatures,
+)
 from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
 from dist_mcl.packages.hub import read_settings
@@ -79,7 +87,7 @@ def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
 
 
 def open_multimodal_model(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalBackboneConfig
+    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalBackboneConfig, media: Mapping[str, Medium]
 ) -> HubCausalBackbone:
     """A model that reads pictures itself, in fp32, frozen.
 
@@ -87,13 +95,15 @@ def open_multimodal_model(
         UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
             other modalities, or for some of its layers.
     """
-    if set(config.media) != {"image"} or config.layers is not None:
-        raise UserError(f"model.backbone: {folder} reads pictures itself: media is image alone, and layers is left out")
+    if set(media) != {"image"} or config.layers is not None:
+        raise UserError(
+            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, and layers is left out"
+        )
     preprocessing = read_settings(folder, "preprocessor_config")
     try:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         side = int(model.config.vision_config.image_size)
-        prompter = Prompter(tokenizer, config.prompt, {"image": config.media["image"].cue})
+        prompter = Prompter(tokenizer, config.prompt, {"image": media["image"].cue})
         mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
         return HubCausalBackbone(model, prompter, side, mean, deviation).eval()
     except (AttributeError, OSError, TypeError, ValueError, SafetensorError) as error:
@@ -136,8 +146,9 @@ def _encoder(config: Encoder, pictures: EfficientNetLite0, files: Mapping[str, P
     if isinstance(config, CustomFeatures):
         made = load_object(config.path)(**config.options)
         if not isinstance(made, MediaEncoder):
-            raise UserError(f"model.backbone.media: {config.path} makes no MediaEncoder; see docs/causal.md")
+            raise UserError(f"scenario.stages: the encoder {config.path} makes no MediaEncoder; see docs/causal.md")
         return made
+    assert isinstance(config, VectorFeatures)  # others are not for this backbone
     return VectorEncoder(config.features)
 
 

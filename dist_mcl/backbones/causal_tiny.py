@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_folder import assemble
-from dist_mcl.causal_config import Medium
+from dist_mcl.encoder_config import Medium
 
 _END = "<end>"
 _PROMPT = "{media}{question} "

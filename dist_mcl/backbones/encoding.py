@@ -65,7 +65,7 @@ class EncodingBackbone(LanguageBackbone):
     def media(self, batch: Batch) -> dict[str, MediaTokens]:
         """As in `LanguageBackbone`. Raises ValueError for a modality that the backbone lacks."""
         if unknown := sorted(set(batch.tokens) - set(self.modalities)):
-            raise ValueError(f"the backbone has no modality {unknown[0]}; model.backbone.media names those it has")
+            raise ValueError(f"the backbone has no modality {unknown[0]}; scenario.stages name those it has")
         return {name: self._read(name, batch) for name in self.modalities if name in batch.tokens}
 
     def _read(self, modality: str, batch: Batch) -> MediaTokens:

@@ -28,11 +28,10 @@ from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.backbones.qformer import QFormerBackbone
 from dist_mcl.backbones.vision_encoder import VisionEncoder
-from dist_mcl.causal_config import VectorFeatures
+from dist_mcl.encoder_config import CustomFeatures, HuggingFaceFeatures, InstructBlipFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
 from dist_mcl.packages.hub import checkpoint_folder, read_settings
-from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerMedium
 from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 
 Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
@@ -63,7 +62,7 @@ def layout(name: str) -> InstructBlipConfig:
     return _without_dropout(config)
 
 
-def sketch(config: QFormerConfig) -> QFormerBackbone:
+def sketch(config: QFormerConfig, media: Mapping[str, Medium]) -> QFormerBackbone:
     """The backbone of an experiment with random weights; inside `torch.device("meta")` with none at all.
 
     Raises:
@@ -77,7 +76,7 @@ def sketch(config: QFormerConfig) -> QFormerBackbone:
         sizes = _without_dropout(AutoConfig.from_pretrained(folder))
     whole = _MODELS[sizes.model_type](sizes)
     letters = byte_tokenizer()
-    return assemble(whole, letters, letters, config.media, config.prompt or "{media}{question}")
+    return assemble(whole, letters, letters, media, config.prompt or "{media}{question}")
 
 
 def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
@@ -115,7 +114,7 @@ def assemble(
     whole: Whole,
     tokenizer: PreTrainedTokenizerBase,
     reader: PreTrainedTokenizerBase,
-    media: Mapping[str, QFormerMedium],
+    media: Mapping[str, Medium],
     prompt: str | None,
 ) -> QFormerBackbone:
     """The backbone, frozen; every modality begins with the checkpoint's query tokens and, where it fits, its norm.
@@ -143,7 +142,7 @@ def assemble(
     return backbone.requires_grad_(False).eval()
 
 
-def _encoder(medium: QFormerMedium, mine: VisionEncoder) -> MediaEncoder:
+def _encoder(medium: Medium, mine: VisionEncoder) -> MediaEncoder:
     config = medium.encoder
     if isinstance(config, InstructBlipFeatures):
         return mine
@@ -151,9 +150,10 @@ def _encoder(medium: QFormerMedium, mine: VisionEncoder) -> MediaEncoder:
         return VectorEncoder(config.features)
     if isinstance(config, HuggingFaceFeatures):
         return _picture_encoder(checkpoint_folder(config.path))
+    assert isinstance(config, CustomFeatures)  # others are not for this backbone
     made = load_object(config.path)(**config.options)
     if not isinstance(made, MediaEncoder):
-        raise UserError(f"model.backbone.media: {config.path} makes no MediaEncoder; see docs/qformer.md")
+        raise UserError(f"scenario.stages: the encoder {config.path} makes no MediaEncoder; see docs/qformer.md")
     return made
 
 

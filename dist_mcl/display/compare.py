@@ -10,11 +10,22 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from dist_mcl.config import is_part_of_result
+from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, summarise
+from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.report.collect import Records, modality_scores
 from dist_mcl.run_folder import STEPS, RunFolder
 from dist_mcl.units import UNDEFINED, duration, percent, points, size
+
+# What a run came to, by the name of its column, and how it is called where it is computed.
+CLASSES = {
+    "average": "average_incremental_accuracy_pooled",
+    "last": "last_accuracy_pooled",
+    "forgetting": "forgetting_max_prev",
+}
+MODALITIES = {"T": "mean_transfer", "last score": "last_mean", "F": "mean_forgetting"}
+_IN_PERCENT = ("average", "last")
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,7 @@ class Outcome:
         run: its folder, as the user wrote it.
         settings: value by dotted field of the experiment, e.g. `exemplars.budget`.
         seed: of the experiment.
-        average_accuracy, last_accuracy: fractions, pooled over test items.
-        forgetting: fraction, below each stage's best; None after one stage.
+        results: fractions by name, of classes `CLASSES`, of modalities `MODALITIES`; None where not defined.
         exemplars: number in the store at the end.
         store_bytes: all files of the store at the end.
         seconds: wall time of the stages' steps.
@@ -35,9 +45,7 @@ class Outcome:
     run: str
     settings: dict[str, Any]
     seed: int
-    average_accuracy: float
-    last_accuracy: float
-    forgetting: float | None
+    results: dict[str, float | None]
     exemplars: int
     store_bytes: int
     seconds: float
@@ -65,29 +73,41 @@ def outcome(run: RunFolder) -> Outcome:
     records, planned = run.finished_records(), len(run.plan.stages)
     if len(records) < planned:
         raise UserError(f"{run.path}: {len(records)} of {planned} stages are finished; finish it with `mcl run` first")
-    metrics, memory = [stage["evaluate"] for stage in records], records[-1]["memorise"]
-    values = summarise(AccuracyMatrix.from_rows([row["accuracy"] for row in metrics], metrics[-1]["items"]))
-    average, last = values["average_incremental_accuracy_pooled"], values["last_accuracy_pooled"]
-    assert average is not None and last is not None  # accuracies are always defined
+    memory = records[-1]["memorise"]
+    is_of_modalities = isinstance(run.experiment.scenario, ModalityIncremental)
     return Outcome(
         run=str(run.path),
-        settings=_flat(run.experiment.model_dump(mode="json")),
+        settings=_settings(run.experiment),
         seed=run.experiment.seed,
-        average_accuracy=average,
-        last_accuracy=last,
-        forgetting=values["forgetting_max_prev"],
+        results=_of_modalities(run, records) if is_of_modalities else _of_classes(records),
         exemplars=memory["exemplars"],
         store_bytes=memory["bytes"],
         seconds=sum(stage[step]["seconds"] for stage in records for step in STEPS),
     )
 
 
+def _of_classes(records: Sequence[Records]) -> dict[str, float | None]:
+    metrics = [stage["evaluate"] for stage in records]
+    values = summarise(AccuracyMatrix.from_rows([row["accuracy"] for row in metrics], metrics[-1]["items"]))
+    return {name: values[metric] for name, metric in CLASSES.items()}
+
+
+def _of_modalities(run: RunFolder, records: Sequence[Records]) -> dict[str, float | None]:
+    values = modality_scores(run, records).summary()
+    return {name: values[metric] for name, metric in MODALITIES.items()}
+
+
 def compare(outcomes: Sequence[Outcome]) -> list[Row]:
     """Runs of equal settings share a row; rows come in the order of their first runs.
 
     Raises:
-        UserError: a row has the same seed twice, which would make its spread too small.
+        UserError: a row has the same seed twice, which would make its spread too small; or some runs are over classes
+            and others over modalities.
     """
+    if other := next((one for one in outcomes if one.results.keys() != outcomes[0].results.keys()), None):
+        raise UserError(
+            f"{outcomes[0].run} and {other.run}: one learns classes and the other modalities; compare runs of one kind"
+        )
     groups: dict[str, list[Outcome]] = {}
     for one in outcomes:
         groups.setdefault(repr(sorted(_experiment(one).items())), []).append(one)
@@ -107,18 +127,17 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0].settings or ("run",):
         table.add_column(name, overflow="fold")
-    for name in ("seeds", "average", "last", "forgetting", "exemplars", "bytes", "time"):
+    names = tuple(rows[0].outcomes[0].results)
+    memory = ("exemplars", "bytes") if any(one.store_bytes for row in rows for one in row.outcomes) else ()
+    for name in ("seeds", *names, *memory, "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         runs = row.outcomes
         table.add_row(
             *(map(_value, row.settings.values()) if row.settings else [", ".join(one.run for one in runs)]),
             ", ".join(str(one.seed) for one in runs),
-            _accuracy([one.average_accuracy for one in runs]),
-            _accuracy([one.last_accuracy for one in runs]),
-            _points([one.forgetting for one in runs]),
-            f"{mean(one.exemplars for one in runs):,.0f}",
-            size(round(mean(one.store_bytes for one in runs))),
+            *(_spread([one.results[name] for one in runs], is_percent=name in _IN_PERCENT) for name in names),
+            *(_memory(runs) if memory else ()),
             duration(mean(one.seconds for one in runs)),
         )
     return table
@@ -136,6 +155,15 @@ def _check_seeds(group: Sequence[Outcome]) -> None:
         by_seed[one.seed] = one.run
 
 
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """Value by dotted field; of modalities each by its name, wherever it stands in the order, and the order beside."""
+    values = experiment.model_dump(mode="json")
+    if isinstance(experiment.scenario, ModalityIncremental):
+        stages = {stage["modality"]: stage for stage in values["scenario"].pop("stages")}
+        values["scenario"] |= {"order": ", ".join(stages), "stages": stages}
+    return _flat(values)
+
+
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
@@ -147,12 +175,13 @@ def _value(value: Any) -> str:
     return UNDEFINED if value is None else str(value)
 
 
-def _accuracy(fractions: Sequence[float]) -> str:
-    return percent(fractions[0]) if len(fractions) == 1 else f"{points(mean(fractions))} ± {percent(stdev(fractions))}"
+def _memory(runs: Sequence[Outcome]) -> tuple[str, str]:
+    return f"{mean(one.exemplars for one in runs):,.0f}", size(round(mean(one.store_bytes for one in runs)))
 
 
-def _points(fractions: Sequence[float | None]) -> str:
+def _spread(fractions: Sequence[float | None], is_percent: bool) -> str:
+    shown = percent if is_percent else points
     known = [value for value in fractions if value is not None]
     if len(known) < 2 or len(known) < len(fractions):
-        return points(fractions[0])
-    return f"{points(mean(known))} ± {points(stdev(known))}"
+        return shown(fractions[0])
+    return f"{points(mean(known))} ± {shown(stdev(known))}"

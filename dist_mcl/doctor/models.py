@@ -9,6 +9,7 @@ from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
 from dist_mcl.config import Experiment, ViltBackbone
 from dist_mcl.doctor.finding import Finding
 from dist_mcl.errors import UserError
+from dist_mcl.media_rules import media_of
 from dist_mcl.packages.causal import checkpoint_names
 from dist_mcl.packages.hub import checkpoint_folder
 from dist_mcl.packages.models import MODELS, model_dir, model_folder
@@ -33,7 +34,7 @@ def models(experiment: Experiment) -> Iterator[Finding]:
 def _needed(experiment: Experiment) -> list[str]:
     backbone = experiment.model.backbone
     if isinstance(backbone, CausalBackbone):
-        return list(checkpoint_names(backbone).values())
+        return list(checkpoint_names(backbone, media_of(experiment)).values())
     if isinstance(backbone, QFormerBackbone):
         return [backbone.path] if backbone.path else []
     if isinstance(backbone, TinyCausalBackbone):

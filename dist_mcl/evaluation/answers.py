@@ -81,8 +81,13 @@ def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict
 
 
 def main_score(scores: Mapping[str, float]) -> float:
-    """The one of a task's scores that is compared: CIDEr, else VQA accuracy, else exact match, whichever it has."""
-    return next(scores[name] for name in ("CIDEr", "vqa_accuracy", "exact_match") if name in scores)
+    """The one of a task's scores that is compared."""
+    return scores[main_score_name(scores)]
+
+
+def main_score_name(scores: Mapping[str, float]) -> str:
+    """CIDEr, else vqa_accuracy, else exact_match, whichever a task has."""
+    return next(name for name in ("CIDEr", "vqa_accuracy", "exact_match") if name in scores)
 
 
 def _mean(values: Sequence[float]) -> float:

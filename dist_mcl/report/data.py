@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dist_mcl.evaluation import AccuracyMatrix
+from dist_mcl.evaluation.modalities import ModalityScores
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class StageRecord:
     """One finished stage.
 
     Attributes:
-        classes: names of the classes that it brought.
+        brings: names of the classes, or of the modality, that it brought.
         seconds: wall time by step of the stage (train, memorise, evaluate, ...), in running order; not empty. Starting
             the stage's processes is no step.
         exemplars: number of exemplars in the store when it ended.
@@ -39,7 +40,7 @@ class StageRecord:
         losses: training curves; may be empty.
     """
 
-    classes: Sequence[str]
+    brings: Sequence[str]
     seconds: Mapping[str, float]
     exemplars: int
     store_bytes: int
@@ -115,51 +116,30 @@ class ExemplarPicture:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Everything that the report of a run shows.
+    """What the report of every run shows.
 
     Attributes:
         name: name of the run.
         planned_stages: number of stages of the plan; more than `stages` while the run is unfinished.
-        matrix: accuracy matrix of the finished stages.
-        stages: the finished stages, in order; one for each row of the matrix.
+        stages: the finished stages, in order; at least one.
         budget: bytes that the store may take; 0 = no exemplars.
-        classes: the classes met so far, in order of arrival.
-        whole_image_bytes: mean bytes of the pictures of the exemplars had they been kept whole, as JPEG; None if
-            unknown or without exemplars.
-        whole_image_quality: quality of that JPEG.
-        gallery: exemplars to show; the first few of each class are enough.
         config: the configuration, as YAML.
         versions: version by package.
 
     Raises:
-        ValueError: stages, matrix and plan disagree, the classes' exemplars do not add up to the last stage's, or a
-            gallery item's class is not among `classes`.
+        ValueError: stages and plan disagree.
     """
 
     name: str
     planned_stages: int
-    matrix: AccuracyMatrix
     stages: Sequence[StageRecord]
     budget: int
-    classes: Sequence[ClassRecord]
-    whole_image_bytes: float | None
-    whole_image_quality: int
-    gallery: Sequence[ExemplarPicture]
     config: str
     versions: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        if not self.matrix.stages == len(self.stages) <= self.planned_stages:
-            raise ValueError(
-                f"{len(self.stages)} stage records for a matrix of {self.matrix.stages} stages and a plan of "
-                f"{self.planned_stages}"
-            )
-        counted = sum(record.exemplars for record in self.classes)
-        if counted != self.exemplars:
-            raise ValueError(f"the classes hold {counted} exemplars, the last stage {self.exemplars}")
-        unknown = {item.class_name for item in self.gallery} - {item.name for item in self.classes}
-        if unknown:
-            raise ValueError(f"gallery shows classes that are not among the classes met: {sorted(unknown)}")
+        if not 1 <= len(self.stages) <= self.planned_stages:
+            raise ValueError(f"{len(self.stages)} stage records for a plan of {self.planned_stages}")
 
     @property
     def exemplars(self) -> int:
@@ -175,3 +155,96 @@ class ReportData:
     def seconds(self) -> float:
         """Wall time of all steps of the finished stages."""
         return sum(sum(stage.seconds.values()) for stage in self.stages)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassReport(ReportData):
+    """Of a run whose stages bring classes.
+
+    Attributes:
+        matrix: accuracy matrix of the finished stages.
+        classes: the classes met so far, in order of arrival.
+        whole_image_bytes: mean bytes of the pictures of the exemplars had they been kept whole, as JPEG; None if
+            unknown or without exemplars.
+        whole_image_quality: quality of that JPEG.
+        gallery: exemplars to show; the first few of each class are enough.
+
+    Raises:
+        ValueError: stages, matrix and plan disagree, the classes' exemplars do not add up to the last stage's, or a
+            gallery item's class is not among `classes`.
+    """
+
+    matrix: AccuracyMatrix
+    classes: Sequence[ClassRecord]
+    whole_image_bytes: float | None
+    whole_image_quality: int
+    gallery: Sequence[ExemplarPicture]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.matrix.stages != len(self.stages):
+            raise ValueError(f"{len(self.stages)} stage records for a matrix of {self.matrix.stages} stages")
+        _check_counted(self, "classes", self.classes)
+        unknown = {item.class_name for item in self.gallery} - {item.name for item in self.classes}
+        if unknown:
+            raise ValueError(f"gallery shows classes that are not among the classes met: {sorted(unknown)}")
+
+
+@dataclass(frozen=True)
+class ModalityRecord:
+    """What a modality was learned from, and what is kept of it after the last finished stage.
+
+    Attributes:
+        learned, tested: number of questions for training, and for testing.
+        parameters: how many trained in its stage.
+        exemplars: number of questions kept.
+        coded_bytes: bytes of their coded media, questions and answers, without the store's own overhead.
+    """
+
+    learned: int
+    tested: int
+    parameters: int
+    exemplars: int = 0
+    coded_bytes: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ModalityReport(ReportData):
+    """Of a run whose stages bring modalities, one each, or all of them where they are learned at once.
+
+    Attributes:
+        scores: S of the finished stages.
+        modalities: in the order of their arrival.
+        details: by modality and data set, every score after the last finished stage by its name, such as exact_match.
+
+    Raises:
+        ValueError: stages, scores, modalities and details disagree, or the modalities' exemplars do not add up to the
+            last stage's.
+    """
+
+    scores: ModalityScores
+    modalities: Sequence[ModalityRecord]
+    details: Mapping[str, Mapping[str, Mapping[str, float]]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        order = self.scores.order
+        brought = sum(len(stage.brings) for stage in self.stages)
+        if not brought == len(order) == len(self.modalities) or (len(self.stages) != len(order) and not self.is_joint):
+            raise ValueError(f"{len(self.stages)} stage records for scores of {len(order)} modalities")
+        _check_counted(self, "modalities", self.modalities)
+        if {name: set(sets) for name, sets in self.details.items()} != {
+            name: set(self.scores.scores[order[-1]][name]) for name in order
+        }:
+            raise ValueError(f"the details are of other data sets than the scores after {order[-1]}")
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether all modalities were learned at once."""
+        return self.scores.is_joint
+
+
+def _check_counted(data: ReportData, of: str, records: Sequence[ClassRecord | ModalityRecord]) -> None:
+    counted = sum(record.exemplars for record in records)
+    if counted != data.exemplars:
+        raise ValueError(f"the {of} hold {counted} exemplars, the last stage {data.exemplars}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -20,12 +20,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from dist_mcl.evaluation import accuracy_macro, accuracy_pooled
-from dist_mcl.report.data import LossCurve, ReportData
+from dist_mcl.report.data import ClassReport, LossCurve, ModalityReport, ReportData
 
 SERIES = ("var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)")
 """CSS colours of curves, told apart by colour-blind readers too."""
 
 _WIDE, _SMALL = (4.6, 2.7), (2.1, 1.6)  # inches
+_ACCURACY, _SCORE = "accuracy, %", "score, in hundredths"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, in the page's font
     "font.size": 9,
@@ -81,34 +82,63 @@ def _ink(colour: _Colours) -> dict[Any, Any]:
     return dict.fromkeys(ink, colour("var(--muted)")) | dict.fromkeys(rule, colour("var(--rule)"))
 
 
-def accuracy_over_stages(data: ReportData) -> str:
+def accuracy_over_stages(data: ClassReport) -> str:
     """A_t on all classes seen, pooled and macro, over the stages."""
-    stages = np.arange(1, data.matrix.stages + 1)
-
-    def draw(axes: Axes, colour: _Colours) -> None:
-        pooled, macro = 100 * accuracy_pooled(data.matrix), 100 * accuracy_macro(data.matrix)
-        axes.plot(stages, pooled, "o-", color=colour(SERIES[0]), label="pooled")
-        axes.plot(stages, macro, "s--", color=colour(SERIES[1]), label="macro")
-        axes.legend(loc="lower left")
-        _percent_over_stages(axes, data)
-
-    return _svg("Accuracy on all classes seen so far, after each stage", _WIDE, draw)
+    pooled, macro = accuracy_pooled(data.matrix), accuracy_macro(data.matrix)
+    label = "Accuracy on all classes seen so far, after each stage"
+    return _two_curves(label, _ACCURACY, {"pooled": pooled, "macro": macro})
 
 
-def accuracy_by_stage(data: ReportData) -> str:
+def transfer_and_forgetting(data: ModalityReport) -> str:
+    """T and F of each stage."""
+    found = data.scores
+    lost = [math.nan if (value := found.forgetting(name)) is None else value for name in found.order]
+    label = "T of each stage's modality and F of all before, by stage"
+    return _two_curves(
+        label, _SCORE, {"T": np.array([found.transfer(name) for name in found.order]), "F": np.array(lost)}
+    )
+
+
+def accuracy_by_stage(data: ClassReport) -> str:
     """Accuracy on the classes of each stage, from the stage that brought them on."""
-    last = data.matrix.stages
+    label = "Accuracy on the classes of each stage, after that and every later stage"
+    return _by_stage(label, _ACCURACY, data.matrix.accuracy)
+
+
+def score_by_modality(data: ModalityReport) -> str:
+    """Mean score on each modality, from its own stage on."""
+    found = data.scores
+    label = "Mean score on the data sets of each modality, after its own and every later stage"
+    means = np.full((len(found.order), len(found.order)), np.nan)
+    for stage, after in enumerate(found.order):
+        means[stage, : stage + 1] = [found.mean(after, name) for name in found.order[: stage + 1]]
+    return _by_stage(label, _SCORE, means)
+
+
+def _two_curves(label: str, unit: str, curves: Mapping[str, NDArray[np.float64]]) -> str:
+    def draw(axes: Axes, colour: _Colours) -> None:
+        for (name, values), form, css in zip(curves.items(), ("o-", "s--"), SERIES, strict=False):
+            axes.plot(np.arange(1, len(values) + 1), 100 * values, form, color=colour(css), label=name)
+        axes.legend(loc="best")
+        _hundredths_over_stages(axes, unit, np.array(list(curves.values())))
+
+    return _svg(label, _WIDE, draw)
+
+
+def _by_stage(label: str, unit: str, values: NDArray[np.float64]) -> str:
+    """A curve for each column of (T, T), from its own stage on, with its number."""
+    last = len(values)
 
     def draw(axes: Axes, colour: _Colours) -> None:
         for stage in range(last):
             share = 100 * stage / max(1, last - 1)
             css = f"color-mix(in oklch, var(--stage-last) {share:.0f}%, var(--stage-first))"
-            accuracy = 100 * data.matrix.accuracy[stage:, stage]
-            axes.plot(np.arange(stage + 1, last + 1), accuracy, "o-", color=colour(css))
-            _number(axes, stage + 1, float(accuracy[0]), colour(css), colour("var(--page)"))
-        _percent_over_stages(axes, data)
+            curve = 100 * values[stage:, stage]
+            axes.plot(np.arange(stage + 1, last + 1), curve, "o-", color=colour(css))
+            _number(axes, stage + 1, float(curve[0]), colour(css), colour("var(--page)"))
+        _hundredths_over_stages(axes, unit, values)
 
-    return _svg("Accuracy on the classes of each stage, after that and every later stage", _WIDE, draw)
+    return _svg(label, _WIDE, draw)
 
 
 def store_by_stage(data: ReportData) -> str:
@@ -120,7 +150,7 @@ def store_by_stage(data: ReportData) -> str:
         axes.axhline(budget, color=colour(SERIES[1]), linestyle="--")
         axes.set_ylim(0, max(budget, *kib) * 1.1)
         axes.set_ylabel("KiB, all files")
-        _stage_axis(axes, data)
+        _stage_axis(axes, len(kib))
 
     return _svg("Bytes of the exemplar store after each stage, and the budget", _WIDE, draw)
 
@@ -173,14 +203,21 @@ def _number(axes: Axes, stage: int, percent: float, colour: str, page: str) -> N
     )  # fmt: skip
 
 
-def _percent_over_stages(axes: Axes, data: ReportData) -> None:
-    axes.set_ylim(0, 110)
-    axes.set_yticks(range(0, 101, 20))
-    axes.set_ylabel("accuracy, %")
-    _stage_axis(axes, data)
+def _hundredths_over_stages(axes: Axes, unit: str, values: NDArray[np.float64]) -> None:
+    """An axis from 0 to 100, and farther where values lie outside.
+
+    Args:
+        values: (..., T) fractions; NaN is none.
+    """
+    lowest, highest = 100 * float(np.nanmin(values)), 100 * float(np.nanmax(values))
+    axes.set_ylim(min(0.0, 1.1 * lowest), 1.1 * max(100.0, highest))
+    if lowest >= 0 and highest <= 100:
+        axes.set_yticks(range(0, 101, 20))
+    axes.set_ylabel(unit)
+    _stage_axis(axes, values.shape[-1])
 
 
-def _stage_axis(axes: Axes, data: ReportData) -> None:
-    axes.set_xlim(0.5, data.matrix.stages + 0.5)
+def _stage_axis(axes: Axes, stages: int) -> None:
+    axes.set_xlim(0.5, stages + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("after stage")

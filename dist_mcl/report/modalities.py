@@ -2,41 +2,153 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
 
-from dist_mcl.errors import UserError
-from dist_mcl.evaluation.modalities import ModalityScores
-from dist_mcl.run_folder import RunFolder, StageFolder
+from dist_mcl.evaluation.answers import main_score_name
+from dist_mcl.report.data import ModalityReport
+from dist_mcl.report.headline import (
+    Figure,
+    exemplars_each,
+    finished_of_planned,
+    store_figure,
+    time_figure,
+    unfinished,
+)
 from dist_mcl.units import points
 
+IN_TURN = (
+    "From the scores above, in hundredths. S[a][b][d] is the score on data set and task d of modality b after the "
+    "stage that brought modality a; a modality's score is the mean over its own d. Higher is better but for F, which "
+    "may be negative."
+)
+JOINT = (
+    "From the scores above, in hundredths. S[b][d] is the score of the one model on data set and task d of modality b; "
+    "a modality's score T is the mean over its own d. Higher is better. Nothing was learned later: there is "
+    "no F."
+)
 
-def modality_scores(run: RunFolder) -> ModalityScores:
-    """The scores of a run's finished stages.
 
-    Raises:
-        UserError: no stage is finished yet.
+@dataclass(frozen=True)
+class ScoreRow:
+    """One data set of one modality.
+
+    Attributes:
+        score: what is measured, as exact_match.
+        values: after each stage, None before the modality arrived; one where all were learned at once.
     """
-    rows = [(folder.record("evaluate") or {})["scores"] for folder in takewhile(StageFolder.is_done, run.stages())]
-    if not rows:
-        raise UserError(f"{run.path}: no stage is finished yet; continue the run with `mcl run`")
-    return ModalityScores.from_rows([run.plan.class_names[number] for (number,) in run.plan.stages[: len(rows)]], rows)
+
+    modality: str
+    dataset: str
+    score: str
+    values: list[float | None]
 
 
-def modality_table(found: ModalityScores) -> Table:
-    """A row for each data set of each modality, a column for each stage, in hundredths; then T and F of the stages."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stage", no_wrap=True)
-    table.add_column("data set", no_wrap=True)
-    for number in range(1, len(found.order) + 1):
-        table.add_column(f"after {number}", justify="right", no_wrap=True)
-    for number, modality in enumerate(found.order, start=1):
+def score_rows(data: ModalityReport) -> Iterator[ScoreRow]:
+    """S, a row for each data set of each modality, in the order of their arrival."""
+    found = data.scores
+    stages = found.order[-1:] if data.is_joint else found.order
+    for modality in found.order:
         for dataset in found.scores[modality][modality]:
-            row = [found.scores[stage].get(modality, {}).get(dataset) for stage in found.order]
-            table.add_row(f"{number} {modality}", dataset, *("" if value is None else points(value) for value in row))
+            values = [found.scores[stage].get(modality, {}).get(dataset) for stage in stages]
+            yield ScoreRow(modality, dataset, main_score_name(data.details[modality][dataset]), values)
+
+
+def score_names(data: ModalityReport) -> list[str]:
+    """The names of all scores that any data set has."""
+    return list(dict.fromkeys(name for sets in data.details.values() for scores in sets.values() for name in scores))
+
+
+def modality_table(data: ModalityReport) -> Table:
+    """A row for each data set of each modality, a column for each stage, in hundredths; then T and F of the stages.
+
+    Where all modalities were learned at once, one column, and T of each.
+    """
+    found = data.scores
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("modality" if data.is_joint else "stage", no_wrap=True)
+    table.add_column("data set", no_wrap=True)
+    for name in ["joint"] if data.is_joint else [f"after\n{number + 1}" for number in range(len(found.order))]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in score_rows(data):
+        stage = row.modality if data.is_joint else f"{found.order.index(row.modality) + 1} {row.modality}"
+        table.add_row(stage, row.dataset, *("" if value is None else points(value) for value in row.values))
     table.add_section()
-    table.add_row("", "T, of the new one", *(points(found.transfer(stage)) for stage in found.order))
-    table.add_row("", "F, of all before", *(points(found.forgetting(stage)) for stage in found.order))
+    if data.is_joint:
+        for modality in found.order:
+            table.add_row(modality, "T", points(found.transfer(modality)))
+        return table
+    table.add_row("", "T, the new one", *(points(found.transfer(stage)) for stage in found.order))
+    table.add_row("", "F, all before", *(points(found.forgetting(stage)) for stage in found.order))
     return table
+
+
+def summary_line(data: ModalityReport) -> str:
+    """The run in one sentence."""
+    last, brought = points(data.scores.summary()["last_mean"]), len(data.modalities)
+    modalities = "modality" if brought == 1 else "modalities"
+    how = "learned at once" if data.is_joint else f"in {finished_of_planned(data)}"
+    return f"{brought} {modalities} {how}: mean score {last} on all of them."
+
+
+def score_figures(data: ModalityReport) -> list[Figure]:
+    """Mean T; where modalities were learned in turn, the mean score at the end and mean F."""
+    values = data.scores.summary()
+    if data.is_joint:
+        return [Figure("T, mean", points(values["mean_transfer"]), "over the modalities, all learned at once")]
+    forgotten = values["mean_forgetting"]
+    return [
+        Figure("T, mean", points(values["mean_transfer"]), "of each modality after its own stage, in hundredths"),
+        Figure("Last score", points(values["last_mean"]), "mean over all modalities after the last stage"),
+        Figure(
+            "F, mean",
+            points(forgotten),
+            "not defined after one stage" if forgotten is None else "what earlier modalities lost, over the stages",
+        ),
+    ]
+
+
+def cost_figures(data: ModalityReport) -> list[Figure]:
+    """What trained and how long; what is kept, where anything is."""
+    most = max(data.modalities, key=lambda record: record.parameters)
+    name = data.scores.order[data.modalities.index(most)]
+    when = "of all modalities" if data.is_joint else f"at most in one stage, that of {name}"
+    trained = Figure("Trained parameters", f"{most.parameters:,}", when)
+    if not data.budget:
+        return [trained, time_figure(data)]
+    exemplars = Figure("Exemplars", f"{data.exemplars:,}", exemplars_each(data.modalities, "of", "modality"))
+    return [trained, exemplars, store_figure(data), time_figure(data)]
+
+
+def limits(data: ModalityReport) -> list[str]:
+    """What a reader must not take from the report."""
+    tested = sum(record.tested for record in data.modalities)
+    return [
+        f"One run with one seed, tested with {tested:,} questions: nothing here says how much another seed would "
+        "change.",
+        "No comparison: what learning the modalities in turn loses takes a run of it."
+        if data.is_joint
+        else "No comparison: whether a modality gains from those before it takes a run of each by itself.",
+        *unfinished(data),
+    ]
+
+
+def metrics(data: ModalityReport) -> list[tuple[str, float | None, str]]:
+    """Key, value and rule of every number that is derived from S."""
+    values = data.scores.summary()
+    mean_transfer = ("mean_transfer", values["mean_transfer"], "mean over the modalities m of T_m")
+    if data.is_joint:
+        found = values["transfer"].items()
+        return [mean_transfer, *((f"T {name}", value, "mean over d of S[m][d]") for name, value in found)]
+    rows: list[tuple[str, float | None, str]] = [
+        mean_transfer,
+        ("mean_forgetting", values["mean_forgetting"], "mean over the modalities m but the first of F_m"),
+        ("last_mean", values["last_mean"], "mean over the modalities of their scores after the last stage"),
+    ]
+    rule = "mean over the modalities i before m, of the mean over d of S[i][i][d] - S[m][i][d]"
+    transferred = [(f"T {name}", value, "mean over d of S[m][m][d]") for name, value in values["transfer"].items()]
+    lost = [(f"F {name}", value, rule) for name, value in values["forgetting"].items() if value is not None]
+    return [*rows, *transferred, *lost]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from rich import box
 from rich.console import Group
@@ -9,17 +11,23 @@ from rich.table import Table
 from rich.text import Text
 
 from dist_mcl.evaluation import accuracy_pooled
-from dist_mcl.report.data import ReportData
-from dist_mcl.report.headline import accuracy_figures, memory_figures, summary_line
+from dist_mcl.report import headline, modalities
+from dist_mcl.report.data import ClassReport, ModalityReport
 from dist_mcl.units import duration, percent, size
 
 
-def summary_table(data: ReportData) -> Group:
-    """Accuracy stage by stage, then the headline figures; 80 columns are enough whatever the number of stages."""
-    return Group(Text(f"{data.name}: {summary_line(data)}"), _stages(data), _figures(data))
+def summary_table(data: ClassReport | ModalityReport) -> Group:
+    """What was learned stage by stage, then the headline figures; of classes, 80 columns are enough for any number."""
+    if isinstance(data, ClassReport):
+        line, stages = headline.summary_line(data), _stages(data)
+        figures = [*headline.accuracy_figures(data), *headline.memory_figures(data)]
+    else:
+        line, stages = modalities.summary_line(data), modalities.modality_table(data)
+        figures = [*modalities.score_figures(data), *modalities.cost_figures(data)]
+    return Group(Text(f"{data.name}: {line}"), stages, _figures(figures))
 
 
-def _stages(data: ReportData) -> Table:
+def _stages(data: ClassReport) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("stage", "new classes", "earlier", "all seen", "exemplars", "bytes", "time"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -39,11 +47,11 @@ def _stages(data: ReportData) -> Table:
     return table
 
 
-def _figures(data: ReportData) -> Table:
+def _figures(figures: Sequence[headline.Figure]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column(style="dim")
-    for figure in (*accuracy_figures(data), *memory_figures(data)):
+    for figure in figures:
         table.add_row(Text(figure.name), Text(figure.value), Text(figure.note))
     return table

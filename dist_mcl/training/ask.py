@@ -11,7 +11,7 @@ from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.answerer import Answerer
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch, of_all_ranks
 
 _ROWS = 64  # sequences, candidates counted each, that go through the language model together
 
@@ -37,11 +37,11 @@ def ask(
             said.update(zip(places, _answers(model, batch, how), strict=True))
         return [said[place] for place in range(len(chunk))]
 
-    mine: list[tuple[int, list[str]]] = []
+    mine: dict[int, list[str]] = {}
     for number, said in each_batch(answers, samples, group, in_step=False):
-        mine.append((number, said))
+        mine[number] = said
         progress.update("evaluate", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
-    return [text for _, said in sorted(chunk for rank in group.gather(mine) for chunk in rank) for text in said]
+    return [text for said in of_all_ranks(mine, group) for text in said]
 
 
 def _answers(model: Answerer, batch: Batch, how: Generation) -> list[str]:

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
-from dist_mcl.config import Distillation
 from dist_mcl.exemplars.replay import Entry, Replayed
+from dist_mcl.retention_config import Distillation
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.learner import Pool, Teacher
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import LazySamples
-from dist_mcl.training.sharding import each_batch
+from dist_mcl.training.sharding import each_batch, of_all_ranks
 from dist_mcl.training.zero3 import callable_in_parts, is_sharded
 
 
@@ -70,8 +70,8 @@ def _ask(model: Classifier, samples: Sequence[Sample], group: ProcessGroup) -> T
 
     with callable_in_parts(model):
         mine = dict(each_batch(answers, samples, group, is_sharded(model)))
-        chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
-    return torch.from_numpy(np.concatenate([chunks[number] for number in sorted(chunks)])).to(group.device)
+        chunks = of_all_ranks(mine, group)
+    return torch.from_numpy(np.concatenate(chunks)).to(group.device)
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,17 @@ class PreviousModel:
             logits: (B, classes) of the model in training.
         """
         teacher = self.logits[[self.places[entry] for entry in entries]]
-        student = log_softmax(logits[:, : teacher.shape[1]].float() / self.temperature, dim=1)
-        target = log_softmax(teacher / self.temperature, dim=1)
-        return self.temperature**2 * kl_div(student, target, reduction="batchmean", log_target=True)
+        return divergence(logits[:, : teacher.shape[1]].float(), teacher, self.temperature)
+
+
+def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 times the mean divergence, from teacher to student, of their probabilities at temperature T.
+
+    Args:
+        student, teacher: (n, classes) logits.
+    """
+    said, taught = (log_softmax(logits / temperature, dim=1) for logits in (student, teacher))
+    return temperature**2 * kl_div(said, taught, reduction="batchmean", log_target=True)
 
 
 @dataclass(frozen=True)

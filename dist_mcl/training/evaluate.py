@@ -11,7 +11,7 @@ from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import BATCH_SIZE, each_batch
+from dist_mcl.training.sharding import BATCH_SIZE, each_batch, of_all_ranks
 from dist_mcl.training.zero3 import is_sharded
 
 
@@ -40,11 +40,11 @@ def predict(
         batch = Batch.collate(model.backbone.prepare(chunk)).to(group.device)
         return rows[batch.targets.cpu()].tolist(), scores(model.backbone(batch)).argmax(dim=1).tolist()
 
-    mine: list[tuple[int, list[int], list[int]]] = []
+    mine: dict[int, tuple[list[int], list[int]]] = {}
     for number, found in each_batch(targets_and_predictions, samples, group, is_sharded(model)):
-        mine.append((number, *found))
+        mine[number] = found
         progress.update("evaluate", min((number + 1) * BATCH_SIZE, len(samples)), len(samples), number * BATCH_SIZE)
-    chunks = sorted(chunk for rank in group.gather(mine) for chunk in rank)
-    targets = [target for _, targets, _ in chunks for target in targets]
-    predictions = [prediction for _, _, predictions in chunks for prediction in predictions]
+    chunks = of_all_ranks(mine, group)
+    targets = [target for targets, _ in chunks for target in targets]
+    predictions = [prediction for _, predictions in chunks for prediction in predictions]
     return torch.tensor(targets), torch.tensor(predictions)

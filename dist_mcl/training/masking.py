@@ -14,7 +14,7 @@ from dist_mcl.tokens import Batch, Sample, TokenScores
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
 from dist_mcl.training.samples import LazySamples
-from dist_mcl.training.sharding import each_batch, prepare
+from dist_mcl.training.sharding import each_batch, of_all_ranks, prepare
 from dist_mcl.training.zero3 import is_sharded
 
 Kept = Mapping[str, NDArray[np.bool_]]
@@ -72,8 +72,7 @@ def mask_all(
         return [masking.decide(raw[number], its) for number, its in zip(numbers, scores, strict=True)]
 
     mine = dict(each_batch(decide, range(len(raw)), group, is_sharded(model)))
-    chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
-    kept = [one for number in sorted(chunks) for one in chunks[number]]
+    kept = [one for chunk in of_all_ranks(mine, group) for one in chunk]
     if masking.changes_pixels:
         return prepare(model.backbone, MaskedSamples(raw, kept, masking), group)
     return MaskedSamples(prepared, kept, masking)

@@ -14,7 +14,7 @@ from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.process_group import ProcessGroup
-from dist_mcl.training.sharding import each_batch
+from dist_mcl.training.sharding import each_batch, of_all_ranks
 from dist_mcl.training.zero3 import is_sharded
 
 
@@ -54,8 +54,7 @@ def class_means(
         return model.backbone(batch).float().cpu().numpy()
 
     mine = dict(each_batch(features_of, memory, group, is_sharded(model)))
-    chunks = {number: features for share in group.gather(mine) for number, features in share.items()}
-    features = torch.from_numpy(np.concatenate([chunks[number] for number in sorted(chunks)]))
+    features = torch.from_numpy(np.concatenate(of_all_ranks(mine, group)))
     targets = rows[torch.from_numpy(memory.targets)]
     means = means_of(features, targets, classes)
     return ClassMeans(means.vectors.to(group.device), means.absent.to(group.device))

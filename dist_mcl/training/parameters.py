@@ -18,6 +18,7 @@ from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import sketch
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
+from dist_mcl.media_rules import media_of
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.units import percent
@@ -108,9 +109,9 @@ def count(experiment: Experiment) -> Counts:
         raise UserError("model.adapter.sites: none are said; mcl params counts those that are")
     assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
     stages = [stage.modality for stage in experiment.scenario.stages]
-    base = [name for name in backbone_config.media if name not in stages]
+    base = [name for name in media_of(experiment) if name not in stages]
     with torch.device("meta"):
-        backbone = sketch(backbone_config)
+        backbone = sketch(backbone_config, media_of(experiment))
         frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
     try:
         with torch.device("meta"):

@@ -23,8 +23,7 @@ def prepare(backbone: FrozenModel, samples: Sequence[Sample], group: ProcessGrou
     if backbone.preparing is None:
         return samples
     mine = dict(each_batch(backbone.prepare, samples, group, in_step=False))
-    chunks = {number: chunk for share in group.gather(mine) for number, chunk in share.items()}
-    return [sample for number in sorted(chunks) for sample in chunks[number]]
+    return [sample for chunk in of_all_ranks(mine, group) for sample in chunk]
 
 
 def each_batch(
@@ -46,3 +45,13 @@ def each_batch(
             yield number, work(list(samples[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]))
         elif in_step:
             work(list(samples[:BATCH_SIZE]))
+
+
+def of_all_ranks(mine: dict[int, T], group: ProcessGroup) -> list[T]:
+    """What all ranks made with `each_batch`, in the batches' order, on every rank.
+
+    Args:
+        mine: by the batch's number.
+    """
+    made = {number: one for share in group.gather(mine) for number, one in share.items()}
+    return [made[number] for number in sorted(made)]

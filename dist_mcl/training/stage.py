@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.backbones import Backbone
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 from dist_mcl.evaluation import confusion_counts, matrix_row
 from dist_mcl.exemplars import Masking
 from dist_mcl.exemplars.codecs import codecs_for
@@ -26,7 +27,7 @@ from dist_mcl.training.evaluate import predict
 from dist_mcl.training.learner import Pool
 from dist_mcl.training.load import load_backbone
 from dist_mcl.training.masking import mask_all
-from dist_mcl.training.memorise import memorise
+from dist_mcl.training.memorise import NOTHING_KEPT, memorise
 from dist_mcl.training.nearest_mean import ClassMeans, class_means
 from dist_mcl.training.optimizer_state import OptimizerState
 from dist_mcl.training.samples import StageSamples
@@ -89,7 +90,7 @@ class ClassStageRun(StageRun):
     def memorise(self) -> dict[str, object]:
         self.progress.begin("memorise")
         if not self._experiment.exemplars.budget:
-            return {"exemplars": 0, "bytes": 0, "whole_image_bytes": None, "classes": {}}
+            return NOTHING_KEPT
         model, number = self._trained(), self.folder.number
         with callable_in_parts(model):
             return memorise(model, self._fresh, self.run, number, self._masking, self.group, self.progress)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_tiny import tiny_causal
-from dist_mcl.causal_config import TinyCausalBackbone
+from dist_mcl.encoder_config import MediumEntry, PictureFeatures, PointFeatures, SoundFeatures
 from dist_mcl.tokens import QuestionAnswer, Sample, Tokens
 
 MODALITIES = ("image", "video", "audio", "depth", "point_cloud")
 # Small pictures, as the encoder runs on this machine's processor.
-_PICTURES = {"encoder": {"side": 32, "cells": 2}}
-_MEDIA = {
-    "image": _PICTURES,
-    "video": {"encoder": {"side": 32, "cells": 1}},
-    "audio": {"encoder": {"seconds": 0.2, "pool": 2}},
-    "depth": _PICTURES,
-    "point_cloud": {"encoder": {"features": 16}},
+_ENCODERS = {
+    "image": PictureFeatures(side=32, cells=2),
+    "video": PictureFeatures(side=32, cells=1),
+    "audio": SoundFeatures(seconds=0.2, pool=2),
+    "depth": PictureFeatures(side=32, cells=2),
+    "point_cloud": PointFeatures(features=16),
 }
 _FORMS = {
     "image": (np.uint8, (2, 2), (16, 16, 3)),
@@ -31,19 +29,7 @@ _FORMS = {
 
 def tiny(seed: int = 0) -> CausalBackbone:
     """A backbone of five modalities with random weights."""
-    kinds = {name: {"kind": kind} for name, kind in _KINDS.items()}
-    media = {name: {"encoder": {**kinds[name], **given["encoder"]}} for name, given in _MEDIA.items()}
-    config = TypeAdapter(TinyCausalBackbone).validate_python({"kind": "causal-tiny", "media": media})
-    return tiny_causal(config.media, seed)
-
-
-_KINDS = {
-    "image": "efficientnet-lite0",
-    "video": "efficientnet-lite0",
-    "audio": "whisper-tiny.en",
-    "depth": "efficientnet-lite0",
-    "point_cloud": "points",
-}
+    return tiny_causal({name: MediumEntry(modality=name).medium(encoder) for name, encoder in _ENCODERS.items()}, seed)
 
 
 def random_sample(

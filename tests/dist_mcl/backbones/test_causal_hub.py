@@ -14,12 +14,14 @@ from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokeniz
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.causal_config import CausalBackbone, Generation
+from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import read_settings
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
 SIDE, PATCH, PLACEHOLDER = 32, 8, 258
 PROMPT = "USER: {media}\n{question} ASSISTANT:"
+MEDIA = {"image": Medium(encoder=PictureFeatures(), cue="")}
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +42,13 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(**changes: object) -> CausalBackbone:
-    given = {"kind": "causal", "path": "x", "prompt": PROMPT, "media": {"image": {"cue": ""}}, **changes}
+    given = {"kind": "causal", "path": "x", "prompt": PROMPT, **changes}
     return TypeAdapter(CausalBackbone).validate_python(given)
 
 
 @pytest.fixture(scope="module")
 def backbone(llava: Path) -> HubCausalBackbone:
-    return open_multimodal_model(llava, open_tokenizer(llava), config())
+    return open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA)
 
 
 def picture(seed: int) -> Sample:
@@ -117,11 +119,11 @@ def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalB
 
 def test_what_it_cannot_do_is_refused(llava: Path) -> None:
     tokenizer = open_tokenizer(llava)
-    with pytest.raises(UserError, match="media is image alone, and layers is left out"):
-        open_multimodal_model(llava, tokenizer, config(layers=1))
+    with pytest.raises(UserError, match=r"scenario\.stages bring image alone, and layers"):
+        open_multimodal_model(llava, tokenizer, config(layers=1), MEDIA)
     with pytest.raises(UserError, match="the language model's tokenizer has no chat template"):
-        open_multimodal_model(llava, tokenizer, config(prompt=None))
+        open_multimodal_model(llava, tokenizer, config(prompt=None), MEDIA)
     with pytest.raises(UserError, match=r"prompt 'what\?': write \{media\} once"):
-        open_multimodal_model(llava, tokenizer, config(prompt="what?"))
+        open_multimodal_model(llava, tokenizer, config(prompt="what?"), MEDIA)
     with pytest.raises(UserError, match="holds no model like LLaVA that can be read"):
-        open_multimodal_model(llava / "nowhere", tokenizer, config())
+        open_multimodal_model(llava / "nowhere", tokenizer, config(), MEDIA)

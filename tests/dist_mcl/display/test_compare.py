@@ -9,11 +9,20 @@ from rich.console import Console
 from dist_mcl.display import compare, comparison_table
 from dist_mcl.display.compare import Outcome
 from dist_mcl.errors import UserError
+from dist_mcl.units import UNDEFINED
 
 
 def outcome(run: str, last: float, seed: int = 0, exemplars: int = 40, **settings: Any) -> Outcome:
     common = {"name": run, "seed": seed, "launcher.processes": 2, "data.dataset": "emoji"}
-    return Outcome(run, {**common, **settings}, seed, last + 0.1, last, 0.12, exemplars, 4096, 75.0)
+    results = {"average": last + 0.1, "last": last, "forgetting": 0.12}
+    return Outcome(run, {**common, **settings}, seed, results, exemplars, 4096, 75.0)
+
+
+def of_modalities(
+    run: str, transfer: float, seed: int, order: str, forgotten: float | None = 0.0, **settings: Any
+) -> Outcome:
+    results = {"T": transfer, "last score": transfer, "F": forgotten}
+    return Outcome(run, {"seed": seed, "scenario.order": order, **settings}, seed, results, 0, 0, 75.0)
 
 
 def lines(*outcomes: Outcome) -> list[list[str]]:
@@ -53,3 +62,28 @@ def test_one_run_alone_is_called_by_its_folder() -> None:
 def test_the_same_run_twice_is_no_second_measurement() -> None:
     with pytest.raises(UserError, match="a and b are the same experiment with the same seed; name one"):
         compare([outcome("a", 0.6), outcome("b", 0.6)])
+
+
+def test_modalities_are_compared_by_their_scores_and_without_a_memory_that_is_not_there() -> None:
+    head, _, first, second = lines(
+        of_modalities("a", 0.30, 0, "image, video"),
+        of_modalities("b", 0.40, 1, "image, video"),
+        of_modalities("c", 0.25, 0, "video, image"),
+    )
+    assert head == ["scenario.order", "seeds", "T", "last score", "F", "time"]
+    assert first == ["image, video", "0, 1", "35.0 ± 7.1", "35.0 ± 7.1", "0.0 ± 0.0", "1 min 15 s"]
+    assert second == ["video, image", "0", "25.0", "25.0", "0.0", "1 min 15 s"]
+
+
+def test_what_was_learned_at_once_has_no_forgetting_beside_what_was_learned_in_turn() -> None:
+    joint = of_modalities("a", 0.50, 0, "image, video", forgotten=None, **{"scenario.joint": True})
+    in_turn = of_modalities("b", 0.25, 0, "image, video", **{"scenario.joint": False})
+    head, _, first, second = lines(joint, in_turn)
+    assert head == ["scenario.joint", "seeds", "T", "last score", "F", "time"]
+    assert first == ["True", "0", "50.0", "50.0", UNDEFINED, "1 min 15 s"]
+    assert second == ["False", "0", "25.0", "25.0", "0.0", "1 min 15 s"]
+
+
+def test_runs_over_classes_and_over_modalities_have_nothing_to_compare() -> None:
+    with pytest.raises(UserError, match="a and b: one learns classes and the other modalities; compare runs of one"):
+        compare([outcome("a", 0.6), of_modalities("b", 0.3, 0, "image")])

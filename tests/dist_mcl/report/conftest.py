@@ -8,7 +8,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dist_mcl.evaluation import AccuracyMatrix
-from dist_mcl.report import ClassRecord, ExemplarPicture, LossCurve, ReportData, StageRecord, Word
+from dist_mcl.evaluation.modalities import ModalityScores
+from dist_mcl.report import (
+    ClassRecord,
+    ClassReport,
+    ExemplarPicture,
+    LossCurve,
+    ModalityRecord,
+    ModalityReport,
+    StageRecord,
+    Word,
+)
 
 CLASSES = [
     *("animal-bird", "animal-bug", "animal-mammal", "animal-marine", "animal-reptile", "arrow", "award-medal"),
@@ -82,14 +92,14 @@ def make_exemplar(name: str, rank: int, rng: np.random.Generator) -> ExemplarPic
     return ExemplarPicture(name, rank, picture, kept, words, int(120 * kept.sum() + 60))
 
 
-def make_report(stages: int = 5, budget: int = BUDGET, shown: int = 3) -> ReportData:
+def make_report(stages: int = 5, budget: int = BUDGET, shown: int = 3) -> ClassReport:
     rng = np.random.default_rng(0)
     parts = np.array_split(np.array(CLASSES), stages)
     arrival = {str(name): stage for stage, part in enumerate(parts, start=1) for name in part}
     kept = {name: int(rng.integers(8, 13)) if budget else 0 for name in CLASSES}
     records = [
         StageRecord(
-            classes=[str(name) for name in part],
+            brings=[str(name) for name in part],
             seconds={"expand": 0.4, "train": 31.0 + 9 * i, "memorise": 8.5, "evaluate": 2.0 + i, "commit": 0.1},
             exemplars=sum(kept.values()) * (i + 1) // stages,
             store_bytes=int(budget * 0.994 * (i + 1) / stages),
@@ -97,7 +107,7 @@ def make_report(stages: int = 5, budget: int = BUDGET, shown: int = 3) -> Report
         )
         for i, part in enumerate(parts)
     ]
-    return ReportData(
+    return ClassReport(
         name="quickstart",
         planned_stages=stages,
         matrix=make_matrix(stages, 0.93 if budget else 0.45, rng),
@@ -115,6 +125,43 @@ def make_report(stages: int = 5, budget: int = BUDGET, shown: int = 3) -> Report
     )
 
 
+def make_modality_report(stages: int = 3, budget: int = 0, joint: bool = False) -> ModalityReport:
+    tests = {"image": ("shapes/category", "shapes/name"), "audio": ("clotho/caption",), "depth": ("shapes/nearer",)}
+    order = tuple(tests)[:stages]
+    scores = {
+        after: {name: dict.fromkeys(tests[name], 0.3 + 0.1 * number) for name in order[: number + 1]}
+        for number, after in enumerate(order)
+    }
+    found = ModalityScores.of_joint(order, scores[order[-1]]) if joint else ModalityScores(order, scores)
+    seconds = {"train": 31.0, "memorise": 0.0, "evaluate": 2.0}
+    kept = [7 + number if budget else 0 for number in range(stages)]
+    return ModalityReport(
+        name="five",
+        planned_stages=1 if joint else 3,
+        stages=[
+            StageRecord(brings, seconds, sum(kept[: number + 1]), budget // 2)
+            for number, brings in enumerate([order] if joint else [[name] for name in order])
+        ],
+        budget=budget,
+        config=CONFIG,
+        versions=VERSIONS,
+        scores=found,
+        modalities=[
+            ModalityRecord(400 + number, 80, 583_390 - number, kept[number], 100 * kept[number])
+            for number in range(stages)
+        ],
+        details={
+            name: {test: {"exact_match": 0.4, **({"CIDEr": 0.9} if "caption" in test else {})} for test in sets}
+            for name, sets in scores[order[-1]].items()
+        },
+    )
+
+
 @pytest.fixture
-def make_report_data() -> Callable[..., ReportData]:
+def make_modality_data() -> Callable[..., ModalityReport]:
+    return make_modality_report
+
+
+@pytest.fixture
+def make_report_data() -> Callable[..., ClassReport]:
     return make_report

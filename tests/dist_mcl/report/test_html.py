@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dist_mcl.evaluation import summarise
-from dist_mcl.report import ReportData, Word, render_html, write_report
+from dist_mcl.report import ClassReport, Word, render_html, write_report
 from dist_mcl.units import percent, points
 
-MakeReport = Callable[..., ReportData]
+MakeReport = Callable[..., ClassReport]
 VOID = {"meta", "br", "img", "path", "use", "rect"}
 LOADS = {"src", "href", "xlink:href", "action", "data", "poster", "srcset", "background"}
 
@@ -72,7 +72,7 @@ def test_every_number_of_every_stage_is_there(make_report_data: MakeReport) -> N
         assert {points(value) for value in row if not np.isnan(value)} <= set(texts)
     for stage in data.stages:
         assert f"{stage.exemplars:,}" in texts
-        assert ", ".join(stage.classes) in texts
+        assert ", ".join(stage.brings) in texts
     for record in data.classes:
         assert {record.name, percent(record.accuracy), f"{record.coded_bytes:,} B"} <= set(texts)
     for key, value in summarise(data.matrix).items():
@@ -89,7 +89,7 @@ def test_hostile_names_are_shown_not_obeyed(make_report_data: MakeReport) -> Non
         data.gallery[0], class_name=hostile, words=[Word(hostile, True), Word(hostile, False), Word(None, False)]
     )
     gallery = [shown, *(item for item in data.gallery if item.class_name != data.classes[0].name)]
-    stages = [dataclasses.replace(data.stages[0], classes=[hostile]), *data.stages[1:]]
+    stages = [dataclasses.replace(data.stages[0], brings=[hostile]), *data.stages[1:]]
     data = dataclasses.replace(
         data, name=hostile, config=hostile, versions={hostile: hostile}, stages=stages, gallery=gallery,
         classes=[first, *data.classes[1:]],

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from dist_mcl.report import ReportData, summary_table
+from dist_mcl.report import ClassReport, summary_table
 from dist_mcl.units import MINUS, UNDEFINED, count_bytes, duration, percent, points, size
 
-MakeReport = Callable[..., ReportData]
+MakeReport = Callable[..., ClassReport]
 
 
-def printed(data: ReportData) -> list[str]:
+def printed(data: ClassReport) -> list[str]:
     console = Console(file=io.StringIO(), width=80)
     console.print(summary_table(data))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined]

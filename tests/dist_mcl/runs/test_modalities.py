@@ -17,22 +17,17 @@ from .conftest import mcl
 
 pytestmark = pytest.mark.xdist_group("runs")
 
+ENCODER = {"kind": "efficientnet-lite0", "side": 32, "cells": 1}
 CONFIG = {
     "name": "two",
     "scenario": {
         "kind": "modality_incremental",
         "stages": [
-            {"modality": "image", "tokens": {"kind": "image", "side": 32}},
-            {"modality": "depth", "tokens": {"kind": "depth", "side": 32}},
+            {"modality": name, "tokens": {"kind": name, "side": 32}, "encoder": ENCODER} for name in ("image", "depth")
         ],
     },
     "model": {
-        "backbone": {
-            "kind": "causal-tiny",
-            "media": {
-                name: {"encoder": {"kind": "efficientnet-lite0", "side": 32, "cells": 1}} for name in ("image", "depth")
-            },
-        },
+        "backbone": "causal-tiny",
         "adapter": {
             "kind": "adapter_in_adapter",
             "rank": 2,
@@ -93,4 +88,8 @@ def test_what_was_learned_first_is_not_forgotten(config: Path, tmp_path: Path) -
         "manifest.json",
     ]
     assert "2 modalities in 2 stages, begins with stage 1" in done.stdout
-    assert "F, of all before" in done.stdout
+    assert "F, all before" in done.stdout
+    assert "Trained parameters" in done.stdout and "exemplars" not in done.stdout
+    assert "S[a][b][d]" in begun.report.read_text()
+    compared = subprocess.run(mcl("compare", begun.path), capture_output=True, text=True, check=True).stdout
+    assert "last score" in compared and "exemplars" not in compared

@@ -49,7 +49,7 @@ def test_check_reads_every_stage(tmp_path: Path) -> None:
         "name": "five",
         "exemplars": {"budget": 0},
         "model": {
-            "backbone": {"kind": "causal-tiny", "media": dict.fromkeys(modalities)},
+            "backbone": "causal-tiny",
             "adapter": {"kind": "adapter_in_adapter"},
         },
         "scenario": {"kind": "modality_incremental", "stages": stages},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import NotesData, ShapesData
@@ -27,9 +28,10 @@ def read(config: ShapesData | NotesData, modality: str, split: Split) -> list[Qu
     questions, info = read_info(folder)
     media = read_media(folder, modality).combine_chunks()
     items = []
-    for number, row in enumerate(questions.to_pylist()):
-        if (row["modality"], row["split"]) != (modality, split):
-            continue
+    # Of a table that has all modalities' questions these rows alone become Python's objects.
+    is_asked = pc.and_(pc.equal(questions["modality"], modality), pc.equal(questions["split"], split))
+    numbers, rows = pc.indices_nonzero(is_asked), questions.filter(is_asked)
+    for number, row in zip(numbers.to_pylist(), rows.to_pylist(), strict=True):
         place = row["media"]
         if not 0 <= place < len(media):
             raise UserError(f"{folder / QUESTIONS}: row {number} asks of what is not there; {mend(folder / QUESTIONS)}")

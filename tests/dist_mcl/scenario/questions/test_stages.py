@@ -23,9 +23,7 @@ STAGES = """
 name: modalities
 exemplars: {budget: 0}
 model:
-  backbone:
-    kind: causal-tiny
-    media: {video: , audio: , depth: , point_cloud: , imu: {encoder: {kind: vectors, features: 3}}}
+  backbone: causal-tiny
   adapter: {kind: adapter_in_adapter}
 scenario:
   kind: modality_incremental
@@ -45,6 +43,7 @@ scenario:
       data: {dataset: objaverse, folder: clouds}
     - modality: imu
       tokens: features
+      encoder: {kind: vectors, features: 3}
       data: {dataset: manifest, folder: own}
 """
 
