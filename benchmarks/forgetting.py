@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 
 import torch
@@ -52,18 +52,21 @@ class Row:
 
 
 @torch.no_grad()
-def compare(model: Answerer, learned: Mapping[str, Path], asked: Mapping[str, Sequence[Sample]]) -> list[Row]:
-    """Put a model together and watch what it says.
+def compare(
+    new: Callable[[], Answerer], learned: Mapping[str, Path], asked: Mapping[str, Sequence[Sample]]
+) -> list[Row]:
+    """Put a model together as it was after each stage, and watch what it says.
 
     Args:
-        model: that has learned nothing yet.
+        new: a model that has learned nothing yet.
         learned: folder of each modality, in the order of the stages.
         asked: for each of them the same number of samples.
     """
     first: dict[str, Tensor] = {}
     rows: dict[str, Row] = {}
-    for modality, folder in track(learned.items(), "stages"):
-        model.load(modality, folder)
+    for count, modality in enumerate(track(learned, "stages"), start=1):
+        model = new()
+        model.load([([name], folder) for name, folder in islice(learned.items(), count)])
         model.eval()
         for old, before in first.items():
             if not torch.equal(_losses(model, asked[old]), before):
@@ -79,8 +82,8 @@ def compare(model: Answerer, learned: Mapping[str, Path], asked: Mapping[str, Se
 
 
 def _losses(model: Answerer, samples: Sequence[Sample]) -> Tensor:
-    sums, _ = model(Batch.collate(samples))
-    return sums
+    surprise: Tensor = model(Batch.collate(samples)).surprise
+    return surprise
 
 
 def main() -> None:
@@ -95,15 +98,19 @@ def main() -> None:
     if not isinstance(scenario, ModalityIncremental):
         parser.error(f"{options.run} is over classes; name a run over modalities")
     done = list(takewhile(StageFolder.is_done, run.stages()))
-    model = Answerer(load_language_backbone(run.experiment))
+    backbone = load_language_backbone(run.experiment)
     asked = {}
     for stage in modality_stages(scenario)[: len(done)]:
         questions = next(iter(stage.tests.values()))
         samples = [questions.sample(index, stage.number) for index in range(min(options.questions, len(questions)))]
-        asked[stage.modality] = model.backbone.prepare(samples)
+        asked[stage.modality] = backbone.prepare(samples)
     fewest = min(map(len, asked.values()))
     learned = {name: folder.adapter for name, folder in zip(asked, done, strict=True)}
-    rows = compare(model, learned, {name: samples[:fewest] for name, samples in asked.items()})
+    rows = compare(
+        lambda: Answerer(load_language_backbone(run.experiment)),
+        learned,
+        {name: samples[:fewest] for name, samples in asked.items()},
+    )
     Console().print(_table(rows))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")

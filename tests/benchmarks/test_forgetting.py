@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from dist_mcl.adapter_config import AdapterInAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, ModalityAdapter, NoAdapter
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.scenario.questions.stages import StageQuestions, modality_stages
 from dist_mcl.tokens import Batch, Sample
@@ -43,17 +43,17 @@ def stages() -> list[StageQuestions]:
     return modality_stages(ModalityIncremental.model_validate({"kind": "modality_incremental", "stages": entries}))
 
 
-def learn(stages: Sequence[StageQuestions], adapter: AdapterInAdapter | None, root: Path) -> dict[str, Path]:
+def learn(stages: Sequence[StageQuestions], adapter: ModalityAdapter, root: Path) -> dict[str, Path]:
     """A folder of each modality, after a few steps on its training questions."""
     model = Answerer(tiny())
     for stage in stages:
-        model.begin(stage.modality, adapter, seed=stage.number)
+        model.begin([stage.modality], adapter, seed=stage.number)
         optimizer = torch.optim.AdamW(model.trainable(), lr=0.05)
         model.train()
         for _ in range(STEPS):
-            sums, counts = model(Batch.collate([stage.train.sample(index, stage.number) for index in range(ASKED)]))
+            found = model(Batch.collate([stage.train.sample(index, stage.number) for index in range(ASKED)]))
             optimizer.zero_grad()
-            (sums.sum() / counts.sum()).backward()
+            (found.surprise.sum() / found.counts.sum()).backward()
             optimizer.step()
         model.save(root / stage.modality)
     return {stage.modality: root / stage.modality for stage in stages}
@@ -67,7 +67,7 @@ def asked(stages: Sequence[StageQuestions]) -> dict[str, list[Sample]]:
 def test_five_stages_forget_nothing_and_do_not_mind_each_other(
     compare: Any, stages: list[StageQuestions], tmp_path: Path
 ) -> None:
-    rows = compare(Answerer(tiny()), learn(stages, ADAPTER, tmp_path), asked(stages))
+    rows = compare(lambda: Answerer(tiny()), learn(stages, ADAPTER, tmp_path), asked(stages))
     assert [(row.modality, row.questions, row.differs_after) for row in rows] == [(name, ASKED, []) for name in FIVE]
     assert all(row.mixed < 1e-4 for row in rows)
 
@@ -76,5 +76,5 @@ def test_without_adapters_every_stage_is_seen_to_change_those_before(
     compare: Any, stages: list[StageQuestions], tmp_path: Path
 ) -> None:
     two = stages[:2]
-    rows = compare(Answerer(tiny()), learn(two, None, tmp_path), asked(two))
+    rows = compare(lambda: Answerer(tiny()), learn(two, NoAdapter(kind="none"), tmp_path), asked(two))
     assert [row.differs_after for row in rows] == [["video"], []]

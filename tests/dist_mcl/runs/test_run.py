@@ -168,7 +168,7 @@ def test_a_finished_run_compared(finished_run: Path) -> None:
     memory = RunFolder.open(finished_run).stage(3).record("memorise")
     assert (found["exemplars"], found["store_bytes"]) == (memory["exemplars"], memory["bytes"])
     confusion = np.array(RunFolder.open(finished_run).stage(3).record("evaluate")["confusion"])
-    assert found["last_accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
+    assert found["results"]["last"] == pytest.approx(np.trace(confusion) / confusion.sum())
 
 
 def test_lora_without_memory_in_another_seed(tmp_path: Path) -> None:
