@@ -1,4 +1,4 @@
-"""The section `model.adapter` where it is adapter-in-adapter; see docs/adapters.md."""
+"""The section `model.adapter` where modalities are learned; see docs/adapters.md and docs/baselines.md."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class AdapterForm(Section):
     gate_noise: bool = Field(True, description="learned noise on the gate while training, arXiv 1701.06538")
 
 
-class AdapterSites(Section):
-    """Linear layers of one part of the backbone that get adapters of one form."""
+class Sites(Section):
+    """Linear layers of one part of the backbone."""
 
     role: str = Field(
         description="part of the backbone that they are in, such as qformer, connector or decoder, wherever the "
@@ -51,6 +51,11 @@ class AdapterSites(Section):
     )
     suffixes: tuple[str, ...] = Field(min_length=1, description="what their names end in, in whole words between dots")
     count: int = Field(ge=1, description="how many there must be; another number is refused")
+
+
+class AdapterSites(Sites):
+    """Linear layers of one part of the backbone that get adapters of one form."""
+
     rank: int | None = Field(None, ge=1, description="as the adapter says when left out")
     up: UpInit | None = Field(None, description="as the adapter says when left out")
     in_adapter: InAdapter | None = Field(None, description="as the adapter says when left out")
@@ -111,7 +116,30 @@ class AdapterInAdapter(AdapterForm):
         return parents
 
 
+class LoRAAdapter(Section):
+    """Low-rank adaptation, arXiv 2106.09685, as PEFT implements it. One, on which every stage trains on."""
+
+    kind: Literal["lora"] = "lora"
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(16, gt=0)
+    sites: tuple[Sites, ...] = Field(
+        (), description="where modalities are learned: the layers that get it, the connector's when left out"
+    )
+
+
+class FullFineTuning(Section):
+    """No adapters: every modality trains the weights themselves again. The control that forgets."""
+
+    kind: Literal["full"]
+    roles: tuple[str, ...] = Field(
+        ("connector", "decoder"), min_length=1, description="parts of the backbone whose weights train"
+    )
+
+
 class NoAdapter(Section):
-    """No adapters: every modality trains the connector again. The control that forgets."""
+    """No adapters: every modality trains the connector again, which is `full` with that one role."""
 
     kind: Literal["none"]
+
+
+ModalityAdapter = AdapterInAdapter | LoRAAdapter | FullFineTuning | NoAdapter

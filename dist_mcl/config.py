@@ -20,14 +20,15 @@ from pydantic import (
 )
 
 from dist_mcl import config_file, deepspeed_json
-from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, NoAdapter
 from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
-from dist_mcl.modality_rules import check_fits_scenario
+from dist_mcl.modality_rules import check_fits_scenario, with_usual_replay
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.retention_config import Consolidation, Distillation
 from dist_mcl.section import Section, named_kind
 from dist_mcl.store_config import ImageCodec, JpegCodec, StoreRules, loses_by_recoding
 from stage_launchers import launcher_kinds
@@ -54,14 +55,6 @@ class SSFAdapter(Section):
     """Scale and shift of features, arXiv 2210.08823."""
 
     kind: Literal["ssf"] = "ssf"
-
-
-class LoRAAdapter(Section):
-    """Low-rank adaptation, arXiv 2106.09685, as PEFT implements it."""
-
-    kind: Literal["lora"] = "lora"
-    rank: int = Field(8, ge=1)
-    alpha: float = Field(16, gt=0)
 
 
 class SmallBackbone(Section):
@@ -97,25 +90,13 @@ class Model(Section):
         BeforeValidator(named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")
     adapter: Annotated[
-        SSFAdapter | LoRAAdapter | AdapterInAdapter | NoAdapter,
+        SSFAdapter | LoRAAdapter | AdapterInAdapter | FullFineTuning | NoAdapter,
         Field(discriminator="kind"),
         BeforeValidator(named_kind),
     ] = Field(SSFAdapter(), description="a section with its kind, or the kind alone")
     head: Literal["linear", "cosine"] = Field(
         "linear", description="of the classifier: logits by weight and bias, or by cosine and one learned factor"
     )
-
-
-class Distillation(Section):
-    """An earlier model's answers, to which the one in training is held besides the classes."""
-
-    teacher: Literal["none", "previous", "stored"] = Field(
-        "none",
-        description="none; previous: the model of the stage before, on all that is learned, arXiv 1606.09282; stored: "
-        "logits kept with each exemplar, in its bytes, since its own stage, arXiv 2004.07211",
-    )
-    weight: float = Field(1.0, gt=0, description="factor of this loss; that of the classes has 1")
-    temperature: float = Field(2.0, gt=0, description="divides both models' logits, where the teacher is previous")
 
 
 class Checkpointing(Section):
@@ -158,6 +139,7 @@ class Training(Section):
         True, description="with a memory: even out that fresh classes come more often, arXiv 2007.10740"
     )
     distillation: Distillation = Distillation()
+    consolidation: Annotated[Consolidation, BeforeValidator(named_kind)] = Consolidation()
     bias_correction: Literal["none", "weight_aligning"] = Field(
         "none",
         description="weight_aligning: after training, new classes' rows of the head are shortened, all by one factor, "
@@ -481,6 +463,11 @@ class Experiment(Section):
     exemplars: Exemplars = Exemplars()
     evaluation: Evaluation = Evaluation()
     launcher: Launcher = Launcher()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _augmentations_are_of_classes(cls, values: object) -> object:
+        return with_usual_replay(values)
 
     @model_validator(mode="after")
     def _stages_of_modalities_have_their_own_data(self) -> Experiment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dist_mcl.adapter_config import AdapterInAdapter, NoAdapter
+from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
 from dist_mcl.causal_config import CausalBackbone, Encoder, SoundFeatures, TinyCausalBackbone
 from dist_mcl.modality_config import AudioTokens
 from dist_mcl.qformer_config import HuggingFaceFeatures, InstructBlipFeatures, QFormerBackbone
@@ -21,6 +21,7 @@ def check_fits_scenario(experiment: Experiment) -> None:
         ValueError: one does not; says which and the mend.
     """
     backbone, adapter = experiment.model.backbone, experiment.model.adapter
+    holding = experiment.training.consolidation.kind
     if isinstance(experiment.scenario, ModalityIncremental):
         _check_modalities(experiment)
     elif isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone):
@@ -28,22 +29,29 @@ def check_fits_scenario(experiment: Experiment) -> None:
             f"model.backbone.kind: {backbone.kind} answers questions, which scenario.kind: class_incremental does not "
             "ask; choose another of the two"
         )
-    elif isinstance(adapter, AdapterInAdapter | NoAdapter):
+    elif isinstance(adapter, LoRAAdapter) and adapter.sites:
+        raise ValueError("model.adapter.sites: a backbone of classes has its own for lora; remove them")
+    elif isinstance(adapter, AdapterInAdapter | FullFineTuning | NoAdapter):
         raise ValueError(f"model.adapter.kind: {adapter.kind} is for scenario.kind: modality_incremental; choose ssf")
+    elif holding != "none":
+        raise ValueError(f"training.consolidation.kind: {holding} is for scenario.kind: modality_incremental; set none")
 
 
 def _check_modalities(experiment: Experiment) -> None:
+    assert isinstance(experiment.scenario, ModalityIncremental)
     backbone, adapter, training = experiment.model.backbone, experiment.model.adapter, experiment.training
     refused = {
         f"model.backbone.kind: {backbone.kind} does not answer questions; choose causal or qformer": not isinstance(
             backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone
         ),
-        f"model.adapter.kind: {adapter.kind} is not for modalities; choose adapter_in_adapter or none": not isinstance(
-            adapter, AdapterInAdapter | NoAdapter
+        f"model.adapter.kind: {adapter.kind} is not for modalities; choose adapter_in_adapter, lora, full or none": (
+            not isinstance(adapter, ModalityAdapter)
         ),
-        "exemplars.budget: exemplars are of classes; set 0 for modalities": experiment.exemplars.budget > 0,
-        "training.distillation.teacher: there is none for modalities; set none": training.distillation.teacher
-        != "none",
+        "scenario.joint: adapter_in_adapter has adapters for each modality, learned in turn; choose model.adapter.kind "
+        "lora, full or none": experiment.scenario.joint and isinstance(adapter, AdapterInAdapter),
+        "training.distillation.teacher: stored logits are of classes; choose previous or none": (
+            training.distillation.teacher == "stored"
+        ),
         "training.bias_correction: answers have no head; set none": training.bias_correction != "none",
         "training.optimizer_state: each modality trains its own; set reset": training.optimizer_state != "reset",
         "training.zero_stage: 3 is not for modalities; set 2 or less": training.zero_stage == 3,
@@ -53,12 +61,73 @@ def _check_modalities(experiment: Experiment) -> None:
     }
     if wrong := [line for line, is_so in refused.items() if is_so]:
         raise ValueError(wrong[0])
-    assert isinstance(experiment.scenario, ModalityIncremental)
+    _check_retention(experiment, experiment.scenario)
+    if experiment.exemplars.budget:
+        _check_replay(experiment)
     media = backbone.media if isinstance(backbone, CausalBackbone | TinyCausalBackbone | QFormerBackbone) else {}
     if unknown := [stage.modality for stage in experiment.scenario.stages if stage.modality not in media]:
         raise ValueError(f"model.backbone.media: has no {unknown[0]}, which scenario.stages bring; add it")
     for stage in experiment.scenario.stages:
         _check_encoder_takes(stage, media[stage.modality].encoder)
+
+
+def _check_retention(experiment: Experiment, scenario: ModalityIncremental) -> None:
+    """What holds a model to earlier stages needs something that they share, and stages."""
+    asked = {
+        f"training.consolidation.kind: {experiment.training.consolidation.kind}": "none",
+        f"training.distillation.teacher: {experiment.training.distillation.teacher}": "none",
+        f"exemplars.budget: {experiment.exemplars.budget}": "0",
+    }
+    for setting, off in asked.items():
+        if setting.endswith(f": {off}"):
+            continue
+        if isinstance(experiment.model.adapter, AdapterInAdapter):
+            raise ValueError(
+                f"{setting} is for what modalities share, and adapter_in_adapter forgets nothing; set {off}, or choose "
+                "model.adapter.kind lora, full or none"
+            )
+        if scenario.joint:
+            raise ValueError(f"{setting} is of earlier stages, and with scenario.joint there are none; set {off}")
+
+
+def _check_replay(experiment: Experiment) -> None:
+    """Of what exemplars of classes can be, those of questions have a part."""
+    config = experiment.exemplars
+    refused = {
+        "model.backbone.kind: a Q-Former's tokens are none of the medium; choose causal, or exemplars.budget 0": (
+            isinstance(experiment.model.backbone, QFormerBackbone)
+        ),
+        f"exemplars.masker.kind: {config.masker.kind} is of pictures; choose another one": (
+            config.masker.kind in ("box", "low_res")
+        ),
+        f"exemplars.scores.kind: {config.scores.kind} is of encoders; choose attention": (
+            config.scores.kind != "attention"
+        ),
+        "exemplars.selection: entropy is of classes; choose another one": config.selection == "entropy",
+        "exemplars.swap_probability: questions are not of a class whose texts could be swapped; set 0": (
+            config.swap_probability > 0
+        ),
+        "exemplars.fresh_masking: new questions come whole; set 0": config.fresh_masking > 0,
+        "exemplars.dropped: black is of pictures; choose absent": config.dropped != "absent",
+        "exemplars.remask: exemplars of questions are masked once; set 1": config.remask < 1,
+        "evaluation.classifier: nearest_mean is of classes; choose head": (experiment.evaluation.classifier != "head"),
+    }
+    if wrong := [line for line, is_so in refused.items() if is_so]:
+        raise ValueError(wrong[0])
+
+
+def with_usual_replay(values: object) -> object:
+    """An experiment's raw sections, those of modalities without the augmentations of classes where nothing is said."""
+    if not (isinstance(values, dict) and _is_of_modalities(values.get("scenario"))):
+        return values
+    exemplars = values.get("exemplars", {})
+    if not isinstance(exemplars, dict):
+        return values
+    return {**values, "exemplars": {"swap_probability": 0.0, "fresh_masking": 0.0, **exemplars}}
+
+
+def _is_of_modalities(scenario: object) -> bool:
+    return isinstance(scenario, dict) and scenario.get("kind") == "modality_incremental"
 
 
 _FORMS = {"efficientnet-lite0": ("image", "video", "depth"), "whisper-tiny.en": ("audio",), "points": ("point_cloud",)}

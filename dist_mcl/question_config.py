@@ -207,6 +207,9 @@ class ModalityIncremental(Section):
 
     kind: Literal["modality_incremental"]
     stages: tuple[ModalityStage, ...] = Field(min_length=1, description="modalities in the order in which they arrive")
+    joint: bool = Field(
+        False, description="learn all of them at once, in one stage: no continual learning, but its upper bound"
+    )
 
     @model_validator(mode="after")
     def _each_once(self) -> ModalityIncremental:

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dist_mcl.config import LoRAAdapter
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.tokens import Batch
 from dist_mcl.training.classifier import Classifier
 from training_bench.diary import Diary

@@ -11,8 +11,9 @@ from peft import LoraConfig, LoraModel, PeftConfig
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import nn
 
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.adapters.ssf import SSFConfig, SSFModel
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 
 ADAPTER_NAME = "default"  # PEFT's; it is not part of the names in a folder
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
+from dist_mcl.backbones.answer_attention import Tap, attention_layer, tapped
 from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.prompts import MediaTokens, PaddedSequences, Prompter
 from dist_mcl.causal_config import Generation
+from dist_mcl.config import AttentionScores
+from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch
 
 
@@ -44,6 +47,31 @@ class OnePath:
 
     def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         return nullcontext()
+
+
+class Answered(NamedTuple):
+    """How B answers were found.
+
+    Attributes:
+        surprise, counts: (B,) each, as of `LanguageBackbone.forward`.
+        logits: (n, words) fp32, at each of the n tokens of all answers, row after row.
+    """
+
+    surprise: Tensor
+    counts: Tensor
+    logits: Tensor
+
+
+class Attended(NamedTuple):
+    """What a decoder knows of B samples where their answers begin.
+
+    Attributes:
+        features: (B, width) fp32: the last layer's state at the place that predicts an answer's first token.
+        scores: of each sample, by modality, (n,) fp32: how much its answer attends to each of its n media tokens.
+    """
+
+    features: Tensor
+    scores: list[dict[str, Tensor]]
 
 
 class LanguageBackbone(FrozenModel):
@@ -104,6 +132,11 @@ class LanguageBackbone(FrozenModel):
             (B,) negative log-likelihood of each answer in nats, summed over its tokens and the one that ends it; and
             (B,) how many tokens these are.
         """
+        found = self.answered(batch, answers)
+        return found.surprise, found.counts
+
+    def answered(self, batch: Batch, answers: Sequence[str]) -> Answered:
+        """As `forward`, with what was said of every word at each token."""
         with self.autocast():
             embeddings, sequences = self._embed(batch, answers)
             with self._reading(sequences):
@@ -113,11 +146,41 @@ class LanguageBackbone(FrozenModel):
                     position_ids=sequences.positions,
                     logits_to_keep=sequences.predicts,
                     use_cache=False,
-                ).logits
-        each = nn.functional.cross_entropy(logits.float(), sequences.answers, reduction="none")
+                ).logits.float()
+        logits = logits.view(-1, logits.shape[-1])
+        each = nn.functional.cross_entropy(logits, sequences.answers, reduction="none")
         counts = sequences.predicts.sum(1)
         owners = torch.repeat_interleave(counts)
-        return each.new_zeros(len(counts)).index_add(0, owners, each), counts
+        return Answered(each.new_zeros(len(counts)).index_add(0, owners, each), counts, logits)
+
+    @torch.no_grad()
+    def attended(self, batch: Batch, answers: Sequence[str], how: AttentionScores) -> Attended:
+        """What masks are made from: attention of the places that predict each token of an answer, their mean.
+
+        Raises:
+            UserError: the decoder has no such layer.
+        """
+        decoder = cast(nn.Module, self.model.get_decoder())
+        try:
+            layer = attention_layer(decoder, how.layer)
+        except IndexError as error:
+            raise UserError(f"exemplars.scores.layer: the language model has no layer {how.layer}") from error
+        with self.autocast():
+            embeddings, sequences = self._embed(batch, answers)
+            tap = Tap(layer, sequences.predicts, sequences.mask.bool(), how)
+            with self._reading(sequences), tapped(self.model, tap):
+                states = decoder(
+                    inputs_embeds=embeddings,
+                    attention_mask=sequences.mask,
+                    position_ids=sequences.positions,
+                    use_cache=False,
+                ).last_hidden_state
+        begins = sequences.predicts.int().argmax(1)
+        scores = [
+            {name: its[where[row]] for name, where in sequences.media.items() if where[row].any()}
+            for row, its in enumerate(tap.found)
+        ]
+        return Attended(states[torch.arange(len(begins)), begins].float(), scores)
 
     @torch.no_grad()
     def rank(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:

@@ -15,6 +15,7 @@ from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
+from dist_mcl.exemplars.questions import media_codecs, question_exemplar
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.packages.causal import checkpoint_files
 from dist_mcl.packages.hub import checkpoint_folder
@@ -23,7 +24,7 @@ from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.scenario.dataset import Dataset
-from dist_mcl.scenario.questions.stages import check_data, modality_stages
+from dist_mcl.scenario.questions.stages import StageQuestions, check_data, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from dist_mcl.store_config import StoreRules
@@ -103,7 +104,7 @@ def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
 
 
 def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
-    """Modalities take the place of classes: one in each stage."""
+    """Modalities take the place of classes: one in each stage, or all in one."""
     backbone = experiment.model.backbone
     if isinstance(backbone, CausalBackbone):
         checkpoint_files(backbone)
@@ -111,8 +112,11 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
         _check_has_weights(backbone)
     stages = modality_stages(scenario)
     check_data(scenario, stages)
+    if experiment.exemplars.budget:
+        _check_modality_budget(experiment, stages)
     names = [stage.modality for stage in stages]
-    return RunFolder(path, experiment, Plan.chain(names, [[number] for number in range(len(names))]))
+    numbers = list(range(len(names)))
+    return RunFolder(path, experiment, Plan.chain(names, [numbers] if scenario.joint else [[one] for one in numbers]))
 
 
 def _check_has_weights(backbone: QFormerBackbone) -> None:
@@ -133,14 +137,29 @@ def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers
         tokens[LOGITS] = Tokens.full(logits, logits.shape)
     whole = Exemplar(sample.id, sample.class_id, stage=1, rank=0, score=0.0, tokens=tokens)
     codecs = codecs_for(experiment.exemplars, tokenizers.text.vocabulary_size, tokenizers.image.patch)
+    _check_holds(experiment, whole, codecs, stages, train.classes)
+
+
+def _check_modality_budget(experiment: Experiment, stages: Sequence[StageQuestions]) -> None:
+    names = [stage.modality for stage in stages]
+    for number, stage in enumerate(stages):
+        sample = stage.train.sample(0, stage.number)
+        whole = question_exemplar(sample, number, 0, 0.0, sample, experiment.exemplars)
+        _check_holds(experiment, whole, media_codecs(sample, experiment.exemplars), len(stages), names)
+
+
+def _check_holds(
+    experiment: Experiment, whole: Exemplar, codecs: Mapping[str, Codec], stages: int, class_names: Sequence[str]
+) -> None:
+    """See that a store of the budget has room for one exemplar."""
     rules = experiment.exemplars.store
     needed = minimum_bytes(
         _encoded(whole, codecs),
         run_id=uuid.uuid4().hex,
         budget_bytes=experiment.exemplars.budget,
         stages=range(1, stages + 1),
-        class_names={sample.class_id: train.classes[sample.class_id]},
-        policy=_policy(rules, train.classes),
+        class_names={whole.label: class_names[whole.label]},
+        policy=_policy(rules, class_names),
         keep_generations=rules.keep_generations,
     )
     if experiment.exemplars.budget < needed:

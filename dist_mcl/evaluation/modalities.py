@@ -7,6 +7,9 @@ S[a][b][d] is the score on data set d of modality b of the model after stage a; 
     F_m = mean over the modalities i before m, of the mean over d of S[i][i][d] - S[m][i][d]    what was lost
 
 Its printed formulas are not at hand; these follow its captions. F may be negative, lower is better.
+
+Where all modalities were learned at once, the one model stands after every stage: T_m is its score on m, an upper
+bound, and there is no F.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class ModalityScores:
     Attributes:
         order: modalities as they arrived.
         scores: S, by stage's modality, modality and data set. Each stage is scored on its own and all earlier ones'.
+        is_joint: whether all were learned at once.
 
     Raises:
         ValueError: a score is missing, or a stage was scored on other data sets than its modality has.
@@ -32,6 +36,7 @@ class ModalityScores:
 
     order: tuple[str, ...]
     scores: Scores
+    is_joint: bool = False
 
     def __post_init__(self) -> None:
         for number, stage in enumerate(self.order):
@@ -45,8 +50,8 @@ class ModalityScores:
         return self.mean(modality, modality)
 
     def forgetting(self, modality: str) -> float | None:
-        """F of a modality; None of the first one, before which there is nothing to forget."""
-        earlier = self.order[: self.order.index(modality)]
+        """F of a modality; None where none was learned before it, so that there is nothing to forget."""
+        earlier = () if self.is_joint else self.order[: self.order.index(modality)]
         lost = [self.transfer(old) - self.mean(modality, old) for old in earlier]
         return sum(lost) / len(lost) if lost else None
 
@@ -70,14 +75,20 @@ class ModalityScores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dump`."""
-        return {"order": list(self.order), "scores": self.scores}
+        return {"order": list(self.order), "scores": self.scores, "joint": self.is_joint}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModalityScores:
         """The inverse of `to_json`."""
-        return cls(tuple(data["order"]), data["scores"])
+        return cls(tuple(data["order"]), data["scores"], data.get("joint", False))
 
     @classmethod
     def from_rows(cls, order: Sequence[str], rows: Sequence[Mapping[str, Mapping[str, float]]]) -> ModalityScores:
         """Build it from what each finished stage was scored, modality by modality."""
         return cls(tuple(order), dict(zip(order, rows, strict=True)))
+
+    @classmethod
+    def of_joint(cls, order: Sequence[str], row: Mapping[str, Mapping[str, float]]) -> ModalityScores:
+        """Build it from what the model that learned all at once was scored, modality by modality."""
+        until = {name: order[:number] for number, name in enumerate(order, start=1)}
+        return cls(tuple(order), {name: {one: row[one] for one in seen} for name, seen in until.items()}, is_joint=True)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from dist_mcl.exemplars.codecs import LOGITS
 from dist_mcl.exemplars.resolution import replay_form
-from dist_mcl.tokens import Sample
+from dist_mcl.tokens import QuestionAnswer, Sample
 from exemplar_store import Exemplar, StoreReader
 
 
@@ -34,7 +34,7 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
         dropped: whether patches that an exemplar lacks are absent, or black.
 
     Attributes:
-        targets: int64 (n,), class ids.
+        targets: int64 (n,), class ids; of questions, the modality's number.
         generation: number of the generation that it reads.
 
     Raises:
@@ -81,5 +81,10 @@ class ExemplarDataset(Dataset[Sample], Sequence[Sample]):
     def _sample(self, exemplar: Exemplar) -> Sample:
         tokens = {name: its for name, its in exemplar.tokens.items() if name != LOGITS}
         logits = exemplar.tokens[LOGITS].values if LOGITS in exemplar.tokens else None
-        stored = Sample(tokens, exemplar.label, exemplar.sample_id, exemplar.stage, logits)
+        stored = Sample(tokens, _target(exemplar), exemplar.sample_id, exemplar.stage, logits)
         return replay_form(stored, exemplar.source_hw, self._dropped)
+
+
+def _target(exemplar: Exemplar) -> int | QuestionAnswer:
+    asked = exemplar.target
+    return QuestionAnswer(asked.question, (asked.answer,)) if asked.question or asked.answer else exemplar.label

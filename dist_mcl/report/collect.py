@@ -69,7 +69,8 @@ def _accuracies(metrics: dict[str, Any]) -> NDArray[np.float64]:
     """Of each class; of each modality where modalities are what stages bring."""
     if "confusion" in metrics:
         return per_class_accuracy(np.array(metrics["confusion"]))
-    return np.array(metrics["accuracy"])
+    details = metrics["details"].values()
+    return np.array([np.mean([test["exact_match"] for test in tests.values()]) for tests in details])
 
 
 def _classes(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict[str, int]]) -> list[ClassRecord]:
@@ -88,7 +89,9 @@ def _classes(run: RunFolder, accuracy: NDArray[np.float64], kept: dict[str, dict
 
 
 def _has_pictures(run: RunFolder) -> bool:
-    return "image" in run.experiment.data.modalities
+    """Whether the gallery shows what the store holds; where modalities are learned, `exemplar-store show` does."""
+    is_of_classes = run.experiment.scenario.kind == "class_incremental"
+    return is_of_classes and "image" in run.experiment.data.modalities
 
 
 def _gallery(run: RunFolder, stages: int) -> list[ExemplarPicture]:

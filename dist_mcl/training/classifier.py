@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dist_mcl import adapters
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.backbones import Backbone
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 from dist_mcl.tokens import Batch
 from dist_mcl.training.heads import HEADS, CosineHead, GrowingHead, LinearHead
 from dist_mcl.training.trainable import TrainableModel

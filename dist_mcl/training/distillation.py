@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax
 
-from dist_mcl.config import Distillation
 from dist_mcl.exemplars.replay import Entry, Replayed
+from dist_mcl.retention_config import Distillation
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.classifier import Classifier
 from dist_mcl.training.learner import Pool, Teacher

@@ -50,12 +50,30 @@ def batch_gradient(
         PeerLostError: another process is gone or did not come in time.
     """
 
-    def computed(branch: Branch) -> Tensor | None:
-        return _vector(loss_of(branch.start), parameters) if len(branch) == 1 else None
+    def taught(number: int) -> Tensor:
+        loss = loss_of(number)
+        return torch.cat([gradient_vector(loss, parameters), loss.detach().float().reshape(1)])
 
-    branches = [
-        _branches(share(micro_batches, rank, group.world_size), micro_batches) for rank in range(group.world_size)
-    ]
+    mean = tree_sum(taught, micro_batches, group) / micro_batches
+    return BatchGradient(mean[:-1], float(mean[-1]))
+
+
+def tree_sum(vector_of: Callable[[int], Tensor], count: int, group: ProcessGroup) -> Tensor:
+    """The sum of `count` vectors of one size, equal on every rank; each computes its `share` of them.
+
+    Args:
+        vector_of: by its number. Where there are fewer than ranks, every rank asks for all.
+
+    Raises:
+        PeerLostError: another process is gone or did not come in time.
+    """
+
+    def computed(branch: Branch) -> Tensor | None:
+        return vector_of(branch.start) if len(branch) == 1 else None
+
+    if count < group.world_size:
+        return _sum(range(count), computed)
+    branches = [_branches(share(count, rank, group.world_size), count) for rank in range(group.world_size)]
     mine = [_sum(branch, computed) for branch in branches[group.rank]]
     mine += [torch.zeros_like(mine[0])] * (max(map(len, branches)) - len(mine))  # all ranks exchange equally many
     sums = {
@@ -63,8 +81,7 @@ def batch_gradient(
         for its, vectors in zip(branches, group.exchange(torch.stack(mine)).finish(), strict=True)
         for branch, vector in zip(its, vectors, strict=False)
     }
-    mean = _sum(range(micro_batches), sums.get) / micro_batches
-    return BatchGradient(mean[:-1], float(mean[-1]))
+    return _sum(range(count), sums.get)
 
 
 def share(micro_batches: int, rank: int, world_size: int) -> Branch:
@@ -99,11 +116,11 @@ def _sum(branch: Branch, known: Callable[[Branch], Tensor | None]) -> Tensor:
     return left + right
 
 
-def _vector(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """(P + 1,) fp32: the gradient of a loss, and the loss itself."""
+def gradient_vector(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """(P,) fp32: the gradient of a loss, of all parameters one after the other."""
     # Not .backward(): that would set off DeepSpeed's own reduction. A parameter that took no part gets zeros.
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-    return torch.cat([*(gradient.float().flatten() for gradient in gradients), loss.detach().float().reshape(1)])
+    return torch.cat([gradient.float().flatten() for gradient in gradients])
 
 
 def clipped(gradient: Tensor, limit: float) -> Tensor:

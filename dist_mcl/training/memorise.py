@@ -65,7 +65,7 @@ def memorise(
         smaller = shrink_older(model, store, run.experiment, group)
         admission = store.plan(stage, mine, dict(enumerate(run.plan.class_names)), smaller)
         store.commit(admission, evict_first=run.experiment.exemplars.store.evict_first)
-    return on_first(group, lambda: _describe_memory(store))
+    return on_first(group, lambda: describe_memory(store))
 
 
 def _choose(
@@ -84,8 +84,8 @@ def _choose(
     masked, known = _look(model, samples, masking, group, progress)
     targets = targets_of(samples)
     ranks = rank_samples(experiment.exemplars.selection, known, targets, experiment.seed)
-    scores = _closeness(known.features, targets)
-    check_agreement({"exemplars of class": _choice(known.ids, targets, ranks)}, group)
+    scores = closeness(known.features, targets)
+    check_agreement({"exemplars of class": choice(known.ids, targets, ranks)}, group)
     if experiment.training.distillation.teacher == "stored":
         masked = {index: _with_logits(sample, known.logits[index]) for index, sample in masked.items()}
     return (
@@ -98,7 +98,7 @@ def _with_logits(sample: Sample, logits: NDArray[np.float32]) -> Sample:
     return replace(sample, tokens={**sample.tokens, LOGITS: Tokens.full(logits.astype(np.float16), logits.shape)})
 
 
-def _describe_memory(store: ExemplarStore) -> dict[str, object]:
+def describe_memory(store: ExemplarStore) -> dict[str, object]:
     """What the newest generation holds, and a digest over its ids, ranks and masks."""
     digest = hashlib.sha256()
     with closing(StoreReader(store.path)) as reader:
@@ -151,7 +151,7 @@ def _look(
     return masked, Candidates(ids_of(samples), features, logits)
 
 
-def _closeness(features: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+def closeness(features: NDArray[np.float32], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n,) cosine of each sample's features to the mean of its class."""
     scores = np.zeros(len(targets))
     for target in np.unique(targets):
@@ -161,7 +161,7 @@ def _closeness(features: NDArray[np.float32], targets: NDArray[np.int64]) -> NDA
     return scores
 
 
-def _choice(ids: NDArray[np.integer[Any]], targets: NDArray[np.int64], ranks: NDArray[np.int64]) -> dict[str, str]:
+def choice(ids: NDArray[np.integer[Any]], targets: NDArray[np.int64], ranks: NDArray[np.int64]) -> dict[str, str]:
     """For each class a digest of its samples in the order of their ranks."""
     best_first = np.argsort(ranks, kind="stable")
     order = {target: ids[best_first][targets[best_first] == target] for target in np.unique(targets).tolist()}

@@ -14,7 +14,7 @@ from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.modalities.tokenizers import Tokenizers
 from dist_mcl.scenario.absent import without_absent
 from dist_mcl.scenario.dataset import Dataset
-from dist_mcl.tokens import Sample
+from dist_mcl.tokens import QuestionAnswer, Sample
 
 # Of token values that a stage keeps, on each process: all of a small set, and so much of a large one.
 KEPT_BYTES = 2**29
@@ -88,12 +88,17 @@ class StageSamples(LazySamples):
 
 
 def targets_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
-    """Class ids, int64 (n,); no sample is read from disk for its class."""
+    """Class ids, int64 (n,), or the stages of questions; no sample is read from disk for its class."""
     if isinstance(samples, StageSamples | ExemplarDataset):
         return samples.targets
-    return np.array([sample.class_id for sample in samples], dtype=np.int64)
+    return np.array([_group(sample) for sample in samples], dtype=np.int64)
+
+
+def _group(sample: Sample) -> int:
+    return sample.stage if isinstance(sample.target, QuestionAnswer) else sample.target
 
 
 def ids_of(samples: Sequence[Sample]) -> NDArray[np.int64]:
     """Sample ids, int64 (n,), likewise."""
-    return samples.ids if isinstance(samples, StageSamples) else np.array([sample.id for sample in samples], np.int64)
+    known = getattr(samples, "ids", None)
+    return np.array([sample.id for sample in samples], np.int64) if known is None else known

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.backbones import Backbone
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 from dist_mcl.evaluation import confusion_counts, matrix_row
 from dist_mcl.exemplars import Masking
 from dist_mcl.exemplars.codecs import codecs_for

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dist_mcl import config
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.data_config import EmojiData
 from dist_mcl.errors import UserError
 
@@ -29,7 +30,7 @@ def test_sizes(file: Path, text: str, expected: int) -> None:
 
 def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
     experiment = config.load(file, ["model.adapter.kind=lora", "model.adapter.rank=4", "seed=3"])
-    assert experiment.model.adapter == config.LoRAAdapter(rank=4)
+    assert experiment.model.adapter == LoRAAdapter(rank=4)
     assert experiment.seed == 3
     assert experiment.exemplars.budget == 2 * 2**20
 
@@ -80,7 +81,10 @@ def test_overrides_reach_nested_fields_and_keep_the_rest(file: Path) -> None:
             "exemplars.store.weights.heart: Input should be greater than 0",
         ),
         ("exemplars.store.keep_generations=0", "exemplars.store.keep_generations: Input should be greater than or eq"),
-        ("model.adapter.kind=foo", "model.adapter.kind: choose one of ssf, lora, adapter_in_adapter, none, got 'foo'"),
+        (
+            "model.adapter.kind=foo",
+            "model.adapter.kind: choose one of ssf, lora, adapter_in_adapter, full, none, got 'foo'",
+        ),
         (
             "data.dataset=letters",
             "data.dataset: choose one of emoji, cdda, food101, imagenet_r, image_folder, mm_imdb,",

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
-from dist_mcl.adapter_config import AdapterInAdapter, AdapterSites
+from dist_mcl.adapter_config import AdapterInAdapter, Sites
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
 from dist_mcl.errors import UserError
 
 
-def find_sites(backbone: nn.Module, roles: Mapping[str, nn.Module], sites: AdapterSites) -> list[str]:
+def find_sites(backbone: nn.Module, roles: Mapping[str, nn.Module], sites: Sites) -> list[str]:
     """Full names of the layers that `sites` means, in the order of the backbone's modules.
 
     Args:

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.adapters import adapter_parameters, attach, load, save
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 from dist_mcl.errors import UserError
 
 KINDS = [SSFAdapter(), LoRAAdapter(rank=4, alpha=8)]

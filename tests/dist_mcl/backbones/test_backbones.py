@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.adapters import adapter_parameters, attach
 from dist_mcl.backbones import Backbone
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 from dist_mcl.tokens import Batch, Sample, Tokens
 
 from .samples import TINY, hidden_from_attention, ragged_samples, random_sample, run, thin

@@ -37,6 +37,14 @@ def test_they_survive_json() -> None:
     assert ModalityScores.from_json(json.loads(json.dumps(scores.to_json()))) == scores
 
 
+def test_what_was_learned_at_once_has_an_upper_bound_and_no_forgetting() -> None:
+    scores = ModalityScores.of_joint(ORDER, ROWS[-1])
+    assert [scores.transfer(name) for name in ORDER] == pytest.approx([0.5, 0.6, 0.9])
+    assert [scores.forgetting(name) for name in ORDER] == [None] * 3
+    assert scores.summary()["mean_forgetting"] is None
+    assert ModalityScores.from_json(json.loads(json.dumps(scores.to_json()))) == scores
+
+
 def test_a_missing_score_is_refused() -> None:
     with pytest.raises(ValueError, match=r"after video, image has scores on \['a'\] and not \['a', 'b'\]"):
         ModalityScores.from_rows(ORDER[:2], [ROWS[0], {"image": {"a": 0.5}, "video": {"c": 0.4}}])

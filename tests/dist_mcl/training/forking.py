@@ -24,7 +24,8 @@ from stage_launchers.rendezvous import free_port
 def fork_server() -> ForkServerContext:
     """What `torch.multiprocessing` knows as the start method "forkserver", with the imports done."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tests.dist_mcl.training.small_stage"])
+    stages = [f"tests.dist_mcl.training.{name}" for name in ("small_stage", "modality_stages")]
+    context.set_forkserver_preload(["pytest", *stages])
     with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
         forkserver.ensure_running()
     return context

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dist_mcl.adapter_config import LoRAAdapter
 from dist_mcl.backbones import SmallBackbone
-from dist_mcl.config import LoRAAdapter, SSFAdapter
+from dist_mcl.config import SSFAdapter
 from dist_mcl.tokens import Batch
 from dist_mcl.training.classifier import Classifier
 

@@ -1,0 +1,46 @@
+"""What answers attend to is what the language model itself attends to, and asking changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dist_mcl.config import AttentionScores
+from dist_mcl.errors import UserError
+from dist_mcl.tokens import Batch
+
+from .causal_samples import one_of_each, tiny
+
+ANSWERS = ["yes", "no", "a chair", "y", "left"]
+
+
+@pytest.mark.parametrize(("layer", "heads"), [(-1, "mean"), (0, "max")])
+def test_it_is_the_models_own_attention_in_a_padded_batch(layer: int, heads: str) -> None:
+    backbone = tiny()
+    samples = backbone.prepare(one_of_each())
+    how = AttentionScores.model_validate({"layer": layer, "heads": heads})
+    found = backbone.attended(Batch.collate(samples), ANSWERS, how)
+    assert backbone.model.config._attn_implementation == "sdpa"
+    backbone.model.set_attn_implementation("eager")  # which returns its weights
+    for sample, answer, scores, features in zip(samples, ANSWERS, found.scores, found.features, strict=True):
+        embeddings, sequences = backbone._embed(Batch.collate([sample]), [answer])
+        with torch.no_grad():
+            whole = backbone.model.get_decoder()(
+                inputs_embeds=embeddings, position_ids=sequences.positions, output_attentions=True
+            )
+        weights = whole.attentions[layer][0]
+        over_heads = weights.mean(0) if heads == "mean" else weights.amax(0)
+        rows = over_heads[sequences.predicts[0]].mean(0)
+        ((name, own),) = scores.items()
+        torch.testing.assert_close(own, rows[sequences.media[name][0]], atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(features, whole.last_hidden_state[0][sequences.predicts[0]][0], atol=1e-4, rtol=1e-4)
+
+
+def test_values_may_weigh_and_a_missing_layer_is_named() -> None:
+    backbone = tiny()
+    batch = Batch.collate(backbone.prepare(one_of_each())[:1])
+    plain = backbone.attended(batch, ["yes"], AttentionScores())
+    weighed = backbone.attended(batch, ["yes"], AttentionScores(value_norms=True))
+    assert not torch.equal(plain.scores[0]["image"], weighed.scores[0]["image"])
+    with pytest.raises(UserError, match=r"exemplars\.scores\.layer: the language model has no layer 2"):
+        backbone.attended(batch, ["yes"], AttentionScores(layer=2))
