@@ -75,14 +75,15 @@ def saving(ours: Sequence[Group], whole: Sequence[Group]) -> tuple[int, float, b
         ours are better at their smallest budget already. None where ours reach none of them.
     """
     means = [group.average.mean for group in ours]
-    rising = np.maximum.accumulate(means)
-    logs = np.log([group.budget for group in ours])
+    rises = np.diff(np.maximum.accumulate(means), prepend=-np.inf) > 0  # where more bytes do no better, fewer will do
+    rising = np.asarray(means)[rises]
+    logs = np.log([group.budget for group in ours])[rises]
     found = []
     for group in whole:
         target = group.average.mean
         if target > rising[-1]:
             continue
-        is_bound = target <= rising[0]
+        is_bound = bool(target <= rising[0])
         needed = ours[0].budget if is_bound else math.exp(float(np.interp(target, rising, logs)))
         found.append((group.budget, group.budget / needed, is_bound))
     return max(found, key=lambda one: one[1], default=None)
