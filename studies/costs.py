@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 import time
 from collections.abc import Iterator
@@ -16,8 +18,8 @@ _SELF = Path("/proc/self")
 def measured() -> Iterator[dict[str, float]]:
     """What happens inside. Filled at the end: `processor_seconds` of all threads, and `peak_bytes` of the process.
 
-    The peak is of memory that is resident, shared with earlier work where that is still held. Where the system cannot
-    forget an earlier peak, it is that of the process since its start.
+    The peak is of memory that is resident, with what other work still holds. Where the system cannot forget an earlier
+    peak, it is that of the process since its start.
     """
     cost: dict[str, float] = {}
     is_reset = _forget_peak()
@@ -28,7 +30,10 @@ def measured() -> Iterator[dict[str, float]]:
 
 
 def _forget_peak() -> bool:
+    """Begin a new peak, without what an earlier run in this process has left; whether the system can do so."""
+    gc.collect()
     try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
         (_SELF / "clear_refs").write_text(_RESET_PEAK)
     except OSError:
         return False
