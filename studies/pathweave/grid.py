@@ -1,6 +1,8 @@
 """Which runs the study consists of. Each is one `mcl run` of study.yaml; `Cell.command` says which.
 
-The full grid is estimated at four hours on two cores. {ESTIMATE}
+The full grid is estimated at 3.5 hours on two cores, from a run with 16 questions a task: with 8 layers one takes
+about 0.04 s of a core each time that an adapter learns from it, and 0.08 s to be tested. That makes 8 minutes for a run
+with adapters or LoRA; 12 with replay, some 16 with full fine-tuning, whose optimiser steps take over a second.
 """
 
 from __future__ import annotations
