@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all lint bench-adapters bench-replay bench-store bench-train study-masking setup models clean
+.PHONY: quickstart test test-all lint bench-adapters bench-replay bench-store bench-train study-masking study-pathweave setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
@@ -35,13 +35,19 @@ bench-store: setup models
 	$(BIN)/pip install --quiet --no-deps mosaicml-streaming==0.13.0
 	$(BIN)/python -W ignore benchmarks/store.py --json bench-store.json
 
-# What is missing of a study is run. SCALE=full: that of docs/results/exemplar_masking.md, hours.
+# What is missing of a study is run. SCALE=full: that of its page in docs/results, hours.
 SCALE ?= small
 study-masking: setup models
 ifeq ($(SCALE),full)
 	$(BIN)/mcl data prepare cdda
 endif
 	$(BIN)/python -W ignore -m studies.exemplar_masking --scale $(SCALE)
+
+study-pathweave: setup models
+	$(BIN)/mcl data prepare shapes
+	$(BIN)/mcl data prepare notes
+	$(BIN)/mcl models fetch smollm2-135m-instruct whisper-tiny.en
+	$(BIN)/python -W ignore -m studies.pathweave --scale $(SCALE)
 
 setup: $(VENV)/installed
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dist_mcl.adapter_config import ModalityAdapter
+from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.evaluation.answers import main_score, scores_by_task
 from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.question_config import ModalityIncremental
@@ -146,7 +147,7 @@ class ModalityStageRun(StageRun):
 
     def _learned(self, stages: int) -> Answerer:
         """The model with what the first stages have learned, each in its own folder."""
-        model = Answerer(load_language_backbone(self._experiment))
+        model = Answerer(self._backbone())
         new = self._arrivals[:stages]
         folders = [self.run.stage(number).adapter for number in range(1, stages + 1)]
         model.load([([one.modality for one in its], folder) for its, folder in zip(new, folders, strict=True)])
@@ -161,8 +162,14 @@ class ModalityStageRun(StageRun):
         """What each stage has brought, up to this one."""
         scenario = self._experiment.scenario
         assert isinstance(scenario, ModalityIncremental)
-        questions = modality_stages(scenario)
+        questions = self._questions(scenario)
         return [[questions[number] for number in new] for new in self.run.plan.stages[: self.folder.number]]
+
+    def _questions(self, scenario: ModalityIncremental) -> list[StageQuestions]:
+        return modality_stages(scenario)
+
+    def _backbone(self) -> LanguageBackbone:
+        return load_language_backbone(self._experiment)
 
     @property
     def _adapter(self) -> ModalityAdapter:

@@ -11,9 +11,10 @@ from typing import Any
 
 from dist_mcl.evaluation.metrics import AccuracyMatrix, accuracy_pooled, summarise
 from exemplar_store import StoreReader
+from studies.class_stages import ClassStudyStage
 from studies.exemplar_masking.diagnostics import masked_test_accuracy, outline_facts
 from studies.exemplar_masking.grid import Cell
-from studies.in_process import StudyStage, run_here
+from studies.in_process import record_of, run_here
 
 PACKAGES = ("torch", "deepspeed", "transformers", "peft", "zarr", "numpy", "pillow")
 
@@ -27,14 +28,14 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     """
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        stages = run_here(Path(folder) / "run", cell.experiment)
+        stages = run_here(Path(folder) / "run", cell.experiment, ClassStudyStage)
         result = {
             "cell": cell.name,
             "command": cell.command,
             "versions": {name: version(name) for name in PACKAGES},
             **_accuracy(stages),
             **(_memory(stages) if cell.budget else {}),
-            "train_seconds": sum(float(_record(stage, "train")["seconds"]) for stage in stages),
+            "train_seconds": sum(float(record_of(stage, "train")["seconds"]) for stage in stages),
         }
         if cell.budget:
             result["masked_test"] = masked_test_accuracy(stages[-1])
@@ -42,14 +43,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     return {**result, "processor_seconds": time.process_time() - began}
 
 
-def _record(stage: StudyStage, step: str) -> dict[str, Any]:
-    record = stage.folder.record(step)
-    assert record is not None  # the stage is finished
-    return record
-
-
-def _accuracy(stages: list[StudyStage]) -> dict[str, Any]:
-    records = [_record(stage, "evaluate") for stage in stages]
+def _accuracy(stages: list[ClassStudyStage]) -> dict[str, Any]:
+    records = [record_of(stage, "evaluate") for stage in stages]
     matrix = AccuracyMatrix.from_rows([record["accuracy"] for record in records], records[-1]["items"])
     metrics = summarise(matrix)
     pooled = accuracy_pooled(matrix)
@@ -62,8 +57,8 @@ def _accuracy(stages: list[StudyStage]) -> dict[str, Any]:
     }
 
 
-def _memory(stages: list[StudyStage]) -> dict[str, Any]:
-    record = _record(stages[-1], "memorise")
+def _memory(stages: list[ClassStudyStage]) -> dict[str, Any]:
+    record = record_of(stages[-1], "memorise")
     with closing(StoreReader(stages[-1].run.store)) as reader:
         payload = float(reader.payload_bytes.mean()) if len(reader) else 0.0
     return {

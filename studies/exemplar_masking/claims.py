@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from studies.exemplar_masking.grid import PHASES, middle
-from studies.exemplar_masking.summary import Group, Spread, better_jpeg, pooled_deviation, saving
+from studies.exemplar_masking.summary import Group, better_jpeg, saving
+from studies.spread import beside, does
 
 NAMES = {"photo": "photograph scenes", "cdda": "Cataclysm-DDA", "plain": "plain emoji"}
 
@@ -28,23 +29,14 @@ def claims(found: list[Group]) -> list[str]:
 def _against_whole(ours: Group, whole: Group) -> str:
     gain = ours.average.minus(whole.average)
     return (
-        f"`compact` {_is(gain)} than whole pictures as `{whole.method}`, the better of both qualities, by "
+        f"`compact` {does(gain)} than whole pictures as `{whole.method}`, the better of both qualities, by "
         f"**{abs(gain.mean):.1f} ± {gain.deviation:.1f} points** of average accuracy "
         f"({ours.average.mean:.1f} and {whole.average.mean:.1f} %)."
     )
 
 
 def _against_random(ours: Group, drawn: Group) -> str:
-    gain, pooled = ours.average.minus(drawn.average), pooled_deviation(ours.average, drawn.average)
-    relation = "more" if abs(gain.mean) > pooled else "no more"
-    return (
-        f"`compact` {_is(gain)} than `random` at the same bytes by **{abs(gain.mean):.1f} ± {gain.deviation:.1f} "
-        f"points**, which is {relation} than the pooled standard deviation of both, {pooled:.1f}."
-    )
-
-
-def _is(gain: Spread) -> str:
-    return "does better" if gain.mean > 0 else "does worse"
+    return beside("`compact`", "`random` at the same bytes", ours.average, drawn.average)
 
 
 def _bytes_saved(found: list[Group]) -> list[str]:

@@ -12,13 +12,13 @@ from dist_mcl.training.evaluate import predict
 from dist_mcl.training.masking import mask_all
 from dist_mcl.training.sharding import prepare
 from exemplar_store import StoreReader
-from studies.in_process import StudyStage
+from studies.class_stages import ClassStudyStage
 
 OBJECT_SHARE = 0.15
 """A patch shows the object if more than this share of its pixels lies inside the outline."""
 
 
-def masked_test_accuracy(stage: StudyStage) -> float | None:
+def masked_test_accuracy(stage: ClassStudyStage) -> float | None:
     """Accuracy after a stage on test samples that are masked as exemplars are, by the stage's own model.
 
     Near the accuracy on whole ones where masks keep what matters. None where masks drop nothing, or pixels have two
@@ -33,7 +33,7 @@ def masked_test_accuracy(stage: StudyStage) -> float | None:
     return float((targets == predictions).float().mean())
 
 
-def outline_facts(stage: StudyStage) -> dict[str, float] | None:
+def outline_facts(stage: ClassStudyStage) -> dict[str, float] | None:
     """Of the memory after a stage, against outlines that the method never sees; None where pixels have two sizes.
 
     Returns:

@@ -1,42 +1,31 @@
-"""The study's two pictures, as SVG files that look the same on light and dark pages."""
+"""The study's two pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from studies.exemplar_masking.grid import CURVE, PHASES, middle
-from studies.exemplar_masking.summary import Group, Spread
+from studies.exemplar_masking.summary import Group
+from studies.figures import BLACK, BLUE, GREEN, ORANGE, new_figure, save, styled
+from studies.spread import Spread
 
-# Okabe and Ito's colours, told apart by colour-blind readers too.
-COLOURS = {"jpeg_q75": "#000000", "random": "#E69F00", "compact": "#0072B2", "paper": "#009E73"}
+COLOURS = {"jpeg_q75": BLACK, "random": ORANGE, "compact": BLUE, "paper": GREEN}
 MASKS = ("random", "paper", "compact")
-STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "legend.frameon": False,
-    "svg.hashsalt": "exemplar masking",
-}
 
 
 def write_figures(found: list[Group], folder: Path) -> None:
     """Write accuracy_bytes.svg and masks.svg."""
     photo = [group for group in found if (group.data, group.phases) == ("photo", PHASES)]
     folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):
-        _save(_accuracy_against_bytes(photo), folder / "accuracy_bytes.svg")
-        _save(_masks([group for group in photo if group.budget == middle("photo")]), folder / "masks.svg")
+    with styled("exemplar masking"):
+        save(_accuracy_against_bytes(photo), folder / "accuracy_bytes.svg")
+        save(_masks([group for group in photo if group.budget == middle("photo")]), folder / "masks.svg")
 
 
 def _accuracy_against_bytes(photo: list[Group]) -> Figure:
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = new_figure()
     axes = figure.subplots()
     for method in CURVE:
         mine = sorted((group for group in photo if group.method == method), key=lambda group: group.budget)
@@ -63,7 +52,7 @@ def _accuracy_against_bytes(photo: list[Group]) -> Figure:
 
 def _masks(groups: list[Group]) -> Figure:
     """Of each method, how much of the object it keeps, against how much of the picture."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = new_figure()
     axes = figure.subplots()
     for group in groups:
         if group.method not in MASKS:
@@ -78,7 +67,3 @@ def _masks(groups: list[Group]) -> Figure:
     axes.set_ylabel("patches of the object kept, %")
     axes.set_xlim(0, 100)
     return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, facecolor="white", metadata={"Date": None})

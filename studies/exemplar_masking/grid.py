@@ -9,10 +9,10 @@ from typing import Literal
 
 from dist_mcl import config
 from dist_mcl.config import Experiment
+from studies.command import Scale
 
 STUDY = Path(__file__).parent / "study.yaml"
 
-Scale = Literal["full", "small"]
 DataName = Literal["photo", "plain", "cdda"]
 
 DATA: dict[str, tuple[str, ...]] = {

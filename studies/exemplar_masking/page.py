@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from dist_mcl.files import write_text
 from studies.exemplar_masking.claims import claims
 from studies.exemplar_masking.figures import write_figures
 from studies.exemplar_masking.grid import PHASES, Cell, cells, middle
-from studies.exemplar_masking.summary import Group, Results, Spread, better_jpeg, groups
+from studies.exemplar_masking.summary import Group, Results, better_jpeg, groups
+from studies.page import processor_hours, render, versions
+from studies.spread import Spread
+from studies.tables import Column, spread_text, table
 
 HERE = Path(__file__).parent
-Column = tuple[str, Callable[[Group], str]]
 
 
 def write_page(results: Results, wanted: Sequence[Cell], folder: Path) -> Path:
     """Write `exemplar_masking.md` and its pictures into a folder; returns the page."""
     found = groups(results)
-    page = Environment(
-        loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-    ).get_template("page.md.j2")
     write_figures(found, folder / "exemplar_masking")
-    path = folder / "exemplar_masking.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page.render(_content(results, wanted, found)) + "\n")
-    return path
+    return render(HERE / "page.md.j2", _content(results, wanted, found), folder / "exemplar_masking.md")
 
 
 def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> dict[str, object]:
@@ -36,18 +29,18 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
     return {
         "done": len(results),
         "wanted": len(wanted),
-        "hours": sum(result["processor_seconds"] for result in results.values()) / 3600,
+        "hours": processor_hours(results.values()),
         "seeds": len({cell.seed for cell in wanted}),
         "per_class": _per_class(wanted),
         "scale": " SCALE=full" if len(wanted) == len(cells("full")) else "",
-        "versions": _versions(results),
+        "versions": versions(results.values()),
         "claims": claims(found),
         "middle": middle("photo"),
         "photo": _compared(photo),
         "curve": _curve([group for group in found if (group.data, group.phases) == ("photo", PHASES) and group.budget]),
         "ten": _compared([group for group in at_middle if group.phases == 2 * PHASES]),
         "others": {data: _compared([group for group in at_middle if group.data == data]) for data in ("cdda", "plain")},
-        "masks": _table(_MASKS, [group for group in photo if group.results[0].get("outline")]),
+        "masks": table(_MASKS, [group for group in photo if group.results[0].get("outline")]),
     }
 
 
@@ -62,20 +55,15 @@ def _per_class(wanted: Sequence[Cell]) -> str:
     return ", ".join(parts)
 
 
-def _versions(results: Results) -> str:
-    found = sorted({f"{name} {number}" for result in results.values() for name, number in result["versions"].items()})
-    return ", ".join(found)
-
-
 def _compared(these: list[Group]) -> str:
     whole = better_jpeg(these)
 
     def gain(group: Group) -> str:
         if whole is None or not group.budget:
             return ""
-        return "" if group is whole else _spread(group.average.minus(whole.average), sign=True)
+        return "" if group is whole else spread_text(group.average.minus(whole.average), sign=True)
 
-    return _table([*_METHOD, *_RESULT, ("beside the better JPEG", gain)], these)
+    return table([*_METHOD, *_RESULT, ("beside the better JPEG", gain)], these)
 
 
 def _curve(these: list[Group]) -> str:
@@ -86,25 +74,11 @@ def _curve(these: list[Group]) -> str:
         for method in dict.fromkeys(group.method for group in these)
         if all((method, budget) in by_key for budget in budgets)
     ]
-    columns: list[Column] = [("method", lambda group: f"`{group.method}`")]
+    columns: list[Column[Group]] = [("method", lambda group: f"`{group.method}`")]
     for budget in budgets:
-        columns.append((f"{budget} KiB", lambda group, at=budget: _spread(by_key[group.method, at].average)))  # type: ignore[misc]
+        columns.append((f"{budget} KiB", lambda group, at=budget: spread_text(by_key[group.method, at].average)))  # type: ignore[misc]
         columns.append(("exemplars", lambda group, at=budget: _mean(by_key[group.method, at], "exemplars")))  # type: ignore[misc]
-    return _table(columns, [by_key[method, budgets[0]] for method in methods])
-
-
-def _table(columns: Sequence[Column], rows: Sequence[Group]) -> str:
-    if not rows:
-        return "*(not run yet)*"
-    head = [title for title, _ in columns]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *([text(group) for _, text in columns] for group in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _spread(found: Spread | None, sign: bool = False) -> str:
-    if found is None:
-        return ""
-    return f"{found.mean:+.1f} ± {found.deviation:.1f}" if sign else f"{found.mean:.1f} ± {found.deviation:.1f}"
+    return table(columns, [by_key[method, budgets[0]] for method in methods])
 
 
 def _mean(group: Group, key: str) -> str:
@@ -116,23 +90,23 @@ def _outline(group: Group, key: str) -> str:
     return f"{Spread(tuple(100 * result['outline'][key] for result in group.results)).mean:.0f} %"
 
 
-_METHOD: list[Column] = [
+_METHOD: list[Column[Group]] = [
     ("method", lambda group: f"`{group.method}`"),
     ("exemplars", lambda group: _mean(group, "exemplars")),
     ("bytes each", lambda group: _mean(group, "bytes_per_exemplar")),
     ("classes remembered", lambda group: _mean(group, "classes_remembered")),
 ]
-_RESULT: list[Column] = [
-    ("average %", lambda group: "" if group.method == "joint" else _spread(group.average)),
-    ("last %", lambda group: _spread(group.percent("last"))),
-    ("forgetting", lambda group: _spread(group.percent("forgetting"))),
+_RESULT: list[Column[Group]] = [
+    ("average %", lambda group: "" if group.method == "joint" else spread_text(group.average)),
+    ("last %", lambda group: spread_text(group.percent("last"))),
+    ("forgetting", lambda group: spread_text(group.percent("forgetting"))),
     ("training, s", lambda group: f"{found.mean:.0f}" if (found := group.of("train_seconds")) else ""),
 ]
-_MASKS: list[Column] = [
+_MASKS: list[Column[Group]] = [
     ("method", lambda group: f"`{group.method}`"),
     ("patches kept", lambda group: _outline(group, "kept")),
     ("object patches kept", lambda group: _outline(group, "recall")),
     ("background bytes", lambda group: _outline(group, "background_bytes")),
-    ("masked test %", lambda group: _spread(group.percent("masked_test"))),
-    ("whole test %", lambda group: _spread(group.percent("last"))),
+    ("masked test %", lambda group: spread_text(group.percent("masked_test"))),
+    ("whole test %", lambda group: spread_text(group.percent("last"))),
 ]

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
 from studies.exemplar_masking.grid import Cell
+from studies.spread import Spread
 
 Results = Mapping[Cell, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Of one quantity over seeds."""
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.values)
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of the sample; NaN of a single value."""
-        return stdev(self.values) if len(self.values) > 1 else math.nan
-
-    def minus(self, other: Spread) -> Spread:
-        """The differences, seed by seed; both hold the same seeds."""
-        return Spread(tuple(mine - its for mine, its in zip(self.values, other.values, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -79,10 +58,6 @@ def better_jpeg(these: Sequence[Group]) -> Group | None:
     """Of whole pictures the quality that does better."""
     whole = [group for group in these if group.method.startswith("jpeg")]
     return max(whole, key=lambda group: group.average.mean, default=None)
-
-
-def pooled_deviation(a: Spread, b: Spread) -> float:
-    return math.sqrt((a.deviation**2 + b.deviation**2) / 2)
 
 
 def saving(ours: Sequence[Group], whole: Sequence[Group]) -> tuple[int, float, bool] | None:

@@ -13,7 +13,7 @@ from dist_mcl.coordinator.start import open_or_begin
 from dist_mcl.run_folder import RunFolder
 from stage_launchers import LocalLauncher
 from studies.cells import results
-from studies.exemplar_masking.__main__ import PAGES, RESULTS
+from studies.exemplar_masking.__main__ import STUDY
 from studies.exemplar_masking.cell import run_cell
 from studies.exemplar_masking.grid import Cell, cells
 from studies.exemplar_masking.page import write_page
@@ -65,8 +65,8 @@ def test_a_cell_knows_its_masks_against_the_outlines(tiny: dict[str, Any]) -> No
 
 def test_the_page_is_made_of_the_results_that_lie_beside_it(tmp_path: Path) -> None:
     wanted = cells("full")
-    page = write_page(results(wanted, RESULTS["full"]), wanted, tmp_path)
-    assert page.read_text() == (PAGES["full"] / page.name).read_text()
+    page = write_page(results(wanted, STUDY.results_folder("full")), wanted, tmp_path)
+    assert page.read_text() == (STUDY.page_folder("full") / page.name).read_text()
 
 
 def test_the_page_can_be_written_before_all_has_run(tmp_path: Path) -> None:

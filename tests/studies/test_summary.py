@@ -5,7 +5,8 @@ import pytest
 
 from studies.exemplar_masking.claims import claims
 from studies.exemplar_masking.grid import Cell
-from studies.exemplar_masking.summary import Group, Spread, better_jpeg, groups, pooled_deviation, saving
+from studies.exemplar_masking.summary import Group, better_jpeg, groups, saving
+from studies.spread import Spread, pooled_deviation
 
 
 def group(method: str, budget: int, *averages: float, data: str = "photo") -> Group:

@@ -1,0 +1,67 @@
+"""What the study was made to find out, each as one sentence with its figures, whichever way they turned out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from studies.pathweave.summary import Group, by_method
+from studies.spread import beside
+
+_SHARE = 2  # % of full fine-tuning's parameters that adapter-in-adapter may train
+
+_PAIRS = {
+    ("ana", "independent"): "`independent`, which differs by one setting: modalities share nothing",
+    ("ana", "lora"): "sequential `lora`",
+    ("ana", "full"): "sequential `full` fine-tuning",
+    ("ana", "ana_official"): "`ana_official`, which begins as the authors' code does,",
+    ("lora_replay", "lora"): "`lora` without a memory",
+    ("lora_replay", "lora_replay_random"): "`lora_replay_random`, as many tokens drawn at random,",
+    ("lora_replay", "ana"): "`ana`",
+}
+
+
+def claims(found: list[Group]) -> list[str]:
+    """One sentence each; about what has not run yet there is none."""
+    usual, reverse = by_method(found), by_method(found, "reversed")
+    lines = _compared(usual)
+    lines += [f"With the modalities in reverse order: {line}" for line in _compared(reverse)]
+    if "ana" in usual:
+        lines += [_forgets(usual["ana"]), _trains(usual["ana"])]
+    return lines + _remembers_best(usual)
+
+
+def _compared(these: Mapping[str, Group]) -> list[str]:
+    return [
+        beside(f"`{ours}`", said, these[ours].mean_score, these[theirs].mean_score)
+        for (ours, theirs), said in _PAIRS.items()
+        if ours in these and theirs in these
+    ]
+
+
+def _forgets(ana: Group) -> str:
+    lost = ana.forgetting
+    assert lost is not None  # modalities arrive one by one
+    exactly = "F is exactly 0" if set(lost.values) == {0.0} else f"F is {lost.mean:.2f} ± {lost.deviation:.2f} points"
+    same = "the same to the last bit" if ana.is_unchanged else "**not** the same to the last bit"
+    return f"`ana`: {exactly}; what it answers about earlier modalities is {same} after every later stage."
+
+
+def _trains(ana: Group) -> str:
+    share = ana.trained_share.mean
+    relation = "within" if share <= _SHARE else "**not** within"
+    return (
+        f"`ana` trains {share:.1f} % of the parameters that full fine-tuning trains, {relation} the {_SHARE} % that it "
+        "is meant to need."
+    )
+
+
+def _remembers_best(these: Mapping[str, Group]) -> list[str]:
+    shared = [group for name, group in these.items() if name.startswith("lora") and group.forgetting]
+    if len(shared) < 2:
+        return []
+    best = max(shared, key=lambda group: group.mean_score.mean)
+    assert best.forgetting is not None
+    return [
+        f"Of all that train one LoRA in turn, `{best.method}` ends with the highest mean score, "
+        f"{best.mean_score.mean:.1f} %, and F {best.forgetting.mean:.1f}."
+    ]

@@ -1,0 +1,112 @@
+"""Which runs the study consists of. Each is one `mcl run` of study.yaml; `Cell.command` says which.
+
+The full grid is estimated at 3.5 hours on two cores, from a run with 16 questions a task: with 8 layers one takes
+about 0.04 s of a core each time that an adapter learns from it, and 0.08 s to be tested. That makes 8 minutes for a run
+with adapters or LoRA; 12 with replay, some 16 with full fine-tuning, whose optimiser steps take over a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from dist_mcl import config
+from dist_mcl.config import Experiment
+from dist_mcl.config_file import read_mapping
+from studies.command import Scale
+
+STUDY = Path(__file__).parent / "study.yaml"
+
+Order = Literal["usual", "reversed"]
+
+SEEDS = (0, 1, 2)
+METHODS = (
+    *("ana", "independent", "lora", "full"),
+    *("ana_official", "lora_replay", "lora_replay_random", "lora_ewc", "lora_l2", "lora_lwf"),
+    *("joint", "joint_full"),
+)
+"""Presets of study.yaml, as the page has them."""
+BOTH_ORDERS = ("ana", "independent", "lora")
+"""Compared in the reversed order of modalities, too."""
+SMALL_METHODS = ("ana", "independent", "lora")
+_SMALL_QUESTIONS = {"max_questions": 40, "max_test_questions": 20}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run.
+
+    Attributes:
+        method: preset of study.yaml.
+        seed: of all that trains, and of the batches.
+        order: in which the modalities arrive: that of study.yaml, or the last one first.
+        is_small: with few questions.
+    """
+
+    method: str
+    seed: int
+    order: Order = "usual"
+    is_small: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.order}-{self.method}-seed{self.seed}"
+
+    @property
+    def overrides(self) -> list[str]:
+        seed = f"seed={self.seed}"
+        if self.order == "usual" and not self.is_small:
+            return [seed]
+        stages = _stages() if self.order == "usual" else _stages()[::-1]
+        if self.is_small:
+            stages = [{**stage, "data": {**stage["data"], **_SMALL_QUESTIONS}} for stage in stages]
+        return [f"scenario.stages={_in_one_line(stages)}", seed]
+
+    @property
+    def experiment(self) -> Experiment:
+        return config.load(STUDY, self.overrides, self.method)
+
+    @property
+    def command(self) -> str:
+        settings = " ".join(f"--set '{one}'" for one in self.overrides)
+        return f"mcl run studies/pathweave/study.yaml --preset {self.method} {settings}"
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """All runs of a scale, those that say most first within a seed, since frozen models are made once a seed."""
+    if scale == "small":
+        return [Cell(method, seed, is_small=True) for seed in SEEDS[:2] for method in SMALL_METHODS]
+    usual = [Cell(method, seed) for seed in SEEDS for method in METHODS]
+    return usual + [Cell(method, seed, "reversed") for seed in SEEDS for method in BOTH_ORDERS]
+
+
+@lru_cache(maxsize=1)
+def stage_names() -> tuple[str, ...]:
+    """The modalities, in the usual order."""
+    return tuple(stage["modality"] for stage in _stages())
+
+
+def setting(path: str) -> Any:
+    """What study.yaml says of all methods, such as `training.epochs`."""
+    found: Any = read_mapping(STUDY)
+    for name in path.split("."):
+        found = found[name]
+    return found
+
+
+def methods_of(wanted: Sequence[Cell]) -> list[str]:
+    """In the page's order."""
+    return list(dict.fromkeys(cell.method for cell in wanted))
+
+
+def _stages() -> list[dict[str, Any]]:
+    return list(setting("scenario.stages"))
+
+
+def _in_one_line(values: object) -> str:
+    return yaml.safe_dump(values, default_flow_style=True, width=10**6, sort_keys=False).strip()

@@ -1,0 +1,110 @@
+"""The study's page and pictures, from its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dist_mcl.question_config import ModalityIncremental
+from studies.page import processor_hours, render, versions
+from studies.pathweave.claims import claims
+from studies.pathweave.figures import write_figures
+from studies.pathweave.grid import Cell, cells, setting, stage_names
+from studies.pathweave.summary import Group, Results, by_method, groups
+from studies.spread import Spread
+from studies.tables import Column, spread_text, table
+
+HERE = Path(__file__).parent
+
+
+def write_page(results: Results, wanted: Sequence[Cell], folder: Path) -> Path:
+    """Write `pathweave.md` and its pictures into a folder; returns the page."""
+    found = groups(results)
+    write_figures(found, folder / "pathweave")
+    return render(HERE / "page.md.j2", _content(results, wanted, found), folder / "pathweave.md")
+
+
+def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> dict[str, object]:
+    usual, reverse = by_method(found), by_method(found, "reversed")
+    first = wanted[0].experiment
+    return {
+        "done": len(results),
+        "wanted": len(wanted),
+        "hours": processor_hours(results.values()),
+        "seeds": len({cell.seed for cell in wanted}),
+        "scale": " SCALE=full" if len(wanted) == len(cells("full")) else "",
+        "versions": versions(results.values()),
+        "layers": setting("model.backbone.layers"),
+        "epochs": first.training.epochs,
+        "batch": first.training.batch_size,
+        "questions": _questions(wanted[0], "max_questions"),
+        "tests": _questions(wanted[0], "max_test_questions"),
+        "rates": _learning_rates(wanted),
+        "claims": claims(found),
+        "scores": table([*_METHOD, *_SCORES], list(usual.values())),
+        "costs": table([*_METHOD, *_COSTS], list(usual.values())),
+        "differences": _differences(usual),
+        "memory": table([*_METHOD, *_MEMORY], [group for group in usual.values() if group.stored("exemplars")]),
+        "reversed": table([*_METHOD, *_SCORES], list(reverse.values())),
+        "reversed_differences": _differences(reverse),
+    }
+
+
+def _questions(cell: Cell, field: str) -> int:
+    scenario = cell.experiment.scenario
+    assert isinstance(scenario, ModalityIncremental)
+    return int(getattr(scenario.stages[0].data[0], field))
+
+
+def _learning_rates(wanted: Sequence[Cell]) -> str:
+    rates: dict[float, list[str]] = {}
+    for cell in wanted:
+        methods = rates.setdefault(cell.experiment.training.learning_rate, [])
+        if cell.method not in methods:
+            methods.append(cell.method)
+    return "; ".join(f"{rate:g} for {', '.join(f'`{name}`' for name in names)}" for rate, names in rates.items())
+
+
+def _differences(these: dict[str, Group]) -> str:
+    controls = [name for name in ("independent", "lora") if name in these]
+    columns: list[Column[Group]] = [*_METHOD]
+    columns += [(f"mean score beside `{name}`", _gain_over(these[name])) for name in controls]
+    return table(columns, list(these.values()) if controls else [])
+
+
+def _gain_over(control: Group) -> Callable[[Group], str]:
+    def gain(group: Group) -> str:
+        return "" if group is control else spread_text(group.mean_score.minus(control.mean_score), sign=True)
+
+    return gain
+
+
+def _score_of(modality: str) -> Callable[[Group], str]:
+    return lambda group: spread_text(group.score_of(modality))
+
+
+def _yes(answer: bool | None) -> str:
+    return "" if answer is None else "yes" if answer else "no"
+
+
+def _thousands(found: Spread | None) -> str:
+    return "" if found is None else f"{found.mean:,.0f}"
+
+
+_METHOD: list[Column[Group]] = [("method", lambda group: f"`{group.method}`")]
+_SCORES: list[Column[Group]] = [
+    ("mean score %", lambda group: spread_text(group.mean_score)),
+    ("T", lambda group: spread_text(group.transfer)),
+    ("F", lambda group: spread_text(group.forgetting)),
+    *((name, _score_of(name)) for name in stage_names()),
+]
+_COSTS: list[Column[Group]] = [
+    ("trained, % of full", lambda group: f"{group.trained_share.mean:.2f}"),
+    ("training, s", lambda group: spread_text(group.train_seconds)),
+    ("peak memory, GiB", lambda group: spread_text(group.peak_gib)),
+    ("earlier answers the same bits", lambda group: _yes(group.is_unchanged)),
+]
+_MEMORY: list[Column[Group]] = [
+    ("exemplars", lambda group: _thousands(group.stored("exemplars"))),
+    ("bytes of the store", lambda group: _thousands(group.stored("store_bytes"))),
+]
