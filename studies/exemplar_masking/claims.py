@@ -23,6 +23,10 @@ def claims(found: list[Group]) -> list[str]:
             lines.append(f"{name}, {middle(data)} KiB: {_against_whole(these['compact'], whole)}")
         if {"compact", "random"} <= set(these):
             lines.append(f"{name}, {middle(data)} KiB: {_against_random(these['compact'], these['random'])}")
+            if whole:
+                lines.append(
+                    f"{name}, {middle(data)} KiB: {_share_of_random(these['compact'], these['random'], whole)}"
+                )
     return lines + _bytes_saved(found)
 
 
@@ -37,6 +41,15 @@ def _against_whole(ours: Group, whole: Group) -> str:
 
 def _against_random(ours: Group, drawn: Group) -> str:
     return beside("`compact`", "`random` at the same bytes", ours.average, drawn.average)
+
+
+def _share_of_random(ours: Group, drawn: Group, whole: Group) -> str:
+    """How much of the gain is that of many small exemplars, and how much that of where their patches lie."""
+    without_attention, gain = (group.average.minus(whole.average).mean for group in (drawn, ours))
+    return (
+        f"of the {gain:+.1f} points that `compact` has beside whole pictures, `random` has {without_attention:+.1f}: so "
+        "much comes of many small exemplars with all their words, and the rest of which patches they keep."
+    )
 
 
 def _bytes_saved(found: list[Group]) -> list[str]:

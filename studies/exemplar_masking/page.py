@@ -100,7 +100,6 @@ _RESULT: list[Column[Group]] = [
     ("average %", lambda group: "" if group.method == "joint" else spread_text(group.average)),
     ("last %", lambda group: spread_text(group.percent("last"))),
     ("forgetting", lambda group: spread_text(group.percent("forgetting"))),
-    ("training, s", lambda group: f"{found.mean:.0f}" if (found := group.of("train_seconds")) else ""),
 ]
 _MASKS: list[Column[Group]] = [
     ("method", lambda group: f"`{group.method}`"),
