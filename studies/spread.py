@@ -23,8 +23,8 @@ class Spread:
         return stdev(self.values) if len(self.values) > 1 else math.nan
 
     def minus(self, other: Spread) -> Spread:
-        """The differences, seed by seed; both hold the same seeds."""
-        return Spread(tuple(mine - its for mine, its in zip(self.values, other.values, strict=True)))
+        """The differences, seed by seed. Both begin with the same seeds; where one has more of them, these are left."""
+        return Spread(tuple(mine - its for mine, its in zip(self.values, other.values, strict=False)))
 
 
 def pooled_deviation(a: Spread, b: Spread) -> float:

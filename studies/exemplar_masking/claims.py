@@ -47,8 +47,8 @@ def _share_of_random(ours: Group, drawn: Group, whole: Group) -> str:
     """How much of the gain is that of many small exemplars, and how much that of where their patches lie."""
     without_attention, gain = (group.average.minus(whole.average).mean for group in (drawn, ours))
     return (
-        f"of the {gain:+.1f} points that `compact` has beside whole pictures, `random` has {without_attention:+.1f}: so "
-        "much comes of many small exemplars with all their words, and the rest of which patches they keep."
+        f"of the {gain:+.1f} points that `compact` has beside whole pictures, `random` has {without_attention:+.1f}: "
+        "so much comes of many small exemplars with all their words, and the rest of which patches they keep."
     )
 
 

@@ -21,6 +21,8 @@ DATA: dict[str, tuple[str, ...]] = {
     "cdda": ("data={dataset: cdda, text: hard, max_per_class: 30}",),
 }
 SEEDS = (0, 1, 2)
+MORE_SEEDS = (3, 4)
+"""Besides these, for the three methods between which the study is to decide, at the middle budget of `photo`."""
 PHASES = 5
 BUDGETS = {"photo": (40, 96, 240), "plain": (96,), "cdda": (96,)}  # KiB
 """Of each data set, in KiB; the middle one is where everything is compared."""
@@ -80,7 +82,7 @@ class Cell:
 def cells(scale: Scale) -> list[Cell]:
     """All runs of a scale, those that say most first."""
     per_class = {"photo": 30, "cdda": 20, "plain": 20} if scale == "full" else {"photo": 20}
-    return [
+    found = [
         Cell(data, phases, method, budget, seed, per_class[data])
         for blocks in (_FULL if scale == "full" else _SMALL)
         for seed in SEEDS
@@ -88,6 +90,9 @@ def cells(scale: Scale) -> list[Cell]:
         for budget in budgets
         for method in methods
     ]
+    if scale == "full":
+        found += [Cell("photo", PHASES, method, _PHOTO, seed, 30) for seed in MORE_SEEDS for method in CURVE]
+    return found
 
 
 def middle(data: str) -> int:

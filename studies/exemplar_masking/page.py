@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studies.exemplar_masking.claims import claims
 from studies.exemplar_masking.figures import write_figures
-from studies.exemplar_masking.grid import PHASES, Cell, cells, middle
+from studies.exemplar_masking.grid import PHASES, SEEDS, Cell, cells, middle
 from studies.exemplar_masking.summary import Group, Results, better_jpeg, groups
 from studies.page import processor_hours, render, versions
 from studies.spread import Spread
@@ -30,7 +30,8 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "done": len(results),
         "wanted": len(wanted),
         "hours": processor_hours(results.values()),
-        "seeds": len({cell.seed for cell in wanted}),
+        "seeds": len(SEEDS),
+        "most_seeds": len({cell.seed for cell in wanted}),
         "per_class": _per_class(wanted),
         "scale": " SCALE=full" if len(wanted) == len(cells("full")) else "",
         "versions": versions(results.values()),
@@ -92,6 +93,7 @@ def _outline(group: Group, key: str) -> str:
 
 _METHOD: list[Column[Group]] = [
     ("method", lambda group: f"`{group.method}`"),
+    ("seeds", lambda group: str(len(group.results))),
     ("exemplars", lambda group: _mean(group, "exemplars")),
     ("bytes each", lambda group: _mean(group, "bytes_per_exemplar")),
     ("classes remembered", lambda group: _mean(group, "classes_remembered")),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from studies.exemplar_masking.grid import Cell
+from studies.exemplar_masking.grid import SEEDS, Cell
 from studies.spread import Spread
 
 Results = Mapping[Cell, dict[str, Any]]
@@ -42,15 +42,14 @@ class Group:
 
 
 def groups(results: Results) -> list[Group]:
-    """The results by method, those of complete sets of seeds alone, so that differences can be taken seed by seed."""
+    """The results by method, ascending by seed; of methods alone that have all of `SEEDS`, and perhaps more."""
     found: dict[tuple[str, int, str, int], dict[int, dict[str, Any]]] = {}
     for cell, result in results.items():
         found.setdefault((cell.data, cell.phases, cell.method, cell.budget), {})[cell.seed] = result
-    seeds = {cell.seed for cell in results}
     return [
-        Group(*key, tuple(by_seed[seed] for seed in sorted(seeds)))
+        Group(*key, tuple(by_seed[seed] for seed in sorted(by_seed)))
         for key, by_seed in found.items()
-        if set(by_seed) == seeds
+        if by_seed.keys() >= set(SEEDS)
     ]
 
 

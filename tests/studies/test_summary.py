@@ -37,9 +37,10 @@ def test_only_whole_sets_of_seeds_are_compared() -> None:
     def cell(method: str, seed: int) -> Cell:
         return Cell("photo", 5, method, 96, seed, 30)
 
-    results: dict[Cell, dict[str, Any]] = {cell("compact", 0): {"average": 0.1}, cell("compact", 1): {"average": 0.2}}
-    results[cell("random", 0)] = {"average": 0.1}
-    assert [found.method for found in groups(results)] == ["compact"]
+    results: dict[Cell, dict[str, Any]] = {cell("compact", seed): {"average": seed / 10} for seed in (3, 2, 0, 1)}
+    results |= {cell("random", seed): {"average": 0.1} for seed in (0, 1, 3)}
+    (found,) = groups(results)
+    assert (found.method, found.average.values) == ("compact", pytest.approx((0, 10, 20, 30)))
 
 
 def test_the_better_quality_is_the_one_to_beat() -> None:
