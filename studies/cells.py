@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,22 +14,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dist_mcl.files import write_json
 
-
-class Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-C = TypeVar("C", bound=Named)
 Result = dict[str, Any]
 
 
-def run_missing(cells: Sequence[C], run: Callable[[C], Result], folder: Path, processes: int) -> None:
-    """Run every cell that has no result in `folder` yet, in `processes` processes of one thread each.
+class Cell(Protocol):
+    """One of the runs; its class is at the top of a module, since it is sent to other processes."""
 
-    Args:
-        run: a function of a module, since it is called in other processes.
-    """
+    @property
+    def name(self) -> str:
+        """Of the file with its result."""
+
+    def run(self) -> Result:
+        """Do it; the result is plain values."""
+
+
+C = TypeVar("C", bound=Cell)
+
+
+def run_missing(cells: Sequence[Cell], folder: Path, processes: int) -> None:
+    """Run every cell that has no result in `folder` yet, in `processes` processes of one thread each."""
     missing = [cell for cell in cells if not _file(folder, cell).exists()]
     if not missing:
         return
@@ -41,7 +44,7 @@ def run_missing(cells: Sequence[C], run: Callable[[C], Result], folder: Path, pr
         ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
     ):
         task = bar.add_task("runs", total=len(cells), completed=len(cells) - len(missing))
-        running = {pool.submit(run, cell): cell for cell in missing}
+        running = {pool.submit(cell.run): cell for cell in missing}
         try:
             for done in as_completed(running):
                 write_json(_file(folder, running[done]), done.result())
@@ -60,5 +63,5 @@ def results(cells: Sequence[C], folder: Path) -> dict[C, Result]:
     }
 
 
-def _file(folder: Path, cell: Named) -> Path:
+def _file(folder: Path, cell: Cell) -> Path:
     return folder / f"{cell.name}.json"

@@ -21,13 +21,11 @@ class Study(Generic[C]):
     Attributes:
         home: its folder.
         cells: all runs of a scale, those that say most first.
-        run: makes the result of one; a function of a module, since it is called in other processes.
         write_page: from the results that there are and all runs that are wanted, into a folder; returns the page.
     """
 
     home: Path
     cells: Callable[[Scale], Sequence[C]]
-    run: Callable[[C], Result]
     write_page: Callable[[Mapping[C, Result], Sequence[C], Path], Path]
 
     def page_folder(self, scale: Scale) -> Path:
@@ -45,6 +43,6 @@ class Study(Generic[C]):
         arguments = parser.parse_args()
         wanted, folder = self.cells(arguments.scale), self.results_folder(arguments.scale)
         if not arguments.page_only:
-            run_missing(wanted, self.run, folder, arguments.processes)
+            run_missing(wanted, folder, arguments.processes)
         page = self.write_page(results(wanted, folder), wanted, self.page_folder(arguments.scale))
         print(f"{page} is written")

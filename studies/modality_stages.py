@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
@@ -77,7 +76,7 @@ class RememberedFeatures(MediaEncoder):
     def __init__(self, encoder: MediaEncoder) -> None:
         super().__init__()
         self.encoder, self.features = encoder, encoder.features
-        self._identity = blake2b(pickle.dumps(encoder)).digest()
+        self._identity = _tensor_digest(repr(encoder).encode(), *map(Tensor.float, encoder.state_dict().values()))
 
     def forward(self, tokens: PackedTokens) -> PackedTokens:
         """As the encoder, in half precision, which is what a backbone keeps of it."""

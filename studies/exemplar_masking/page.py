@@ -31,7 +31,6 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "wanted": len(wanted),
         "hours": processor_hours(results.values()),
         "seeds": len(SEEDS),
-        "most_seeds": len({cell.seed for cell in wanted}),
         "per_class": _per_class(wanted),
         "scale": " SCALE=full" if len(wanted) == len(cells("full")) else "",
         "versions": versions(results.values()),

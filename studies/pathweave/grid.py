@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import yaml
 
-from dist_mcl import config
-from dist_mcl.config import Experiment
 from dist_mcl.config_file import read_mapping
+from studies.cells import Result
 from studies.command import Scale
+from studies.preset_run import PresetRun
 
 STUDY = Path(__file__).parent / "study.yaml"
 
@@ -38,7 +38,7 @@ _SMALL_QUESTIONS = {"max_questions": 40, "max_test_questions": 20}
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(PresetRun):
     """One run.
 
     Attributes:
@@ -47,6 +47,8 @@ class Cell:
         order: in which the modalities arrive: that of study.yaml, or the last one first.
         is_small: with few questions.
     """
+
+    study = STUDY
 
     method: str
     seed: int
@@ -67,14 +69,10 @@ class Cell:
             stages = [{**stage, "data": {**stage["data"], **_SMALL_QUESTIONS}} for stage in stages]
         return [f"scenario.stages={_in_one_line(stages)}", seed]
 
-    @property
-    def experiment(self) -> Experiment:
-        return config.load(STUDY, self.overrides, self.method)
+    def run(self) -> Result:
+        from studies.pathweave.cell import run_cell  # loads torch; writing the page does without
 
-    @property
-    def command(self) -> str:
-        settings = " ".join(f"--set '{one}'" for one in self.overrides)
-        return f"mcl run studies/pathweave/study.yaml --preset {self.method} {settings}"
+        return run_cell(self)
 
 
 def cells(scale: Scale) -> list[Cell]:

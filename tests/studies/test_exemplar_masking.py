@@ -36,6 +36,12 @@ def test_every_run_is_a_valid_experiment_of_its_own() -> None:
         assert len({json.dumps(cell.experiment.result_fields(), sort_keys=True) for cell in wanted}) == len(wanted)
 
 
+def test_all_seeds_see_the_same_pictures_and_words_and_classes_in_the_same_order() -> None:
+    for cell in (*cells("full"), *cells("small")):
+        fixed = cell.experiment
+        assert (fixed.data.scene_seed, fixed.scenario.class_seed) == (0, 1993)  # type: ignore[union-attr]
+
+
 def test_random_is_ours_but_for_the_order_of_patches() -> None:
     ours, drawn = (Cell("photo", 5, method, 96, 0, 30).experiment.result_fields() for method in ("compact", "random"))
     assert drawn["exemplars"]["masker"].pop("order") == "random"

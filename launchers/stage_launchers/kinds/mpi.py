@@ -33,8 +33,8 @@ class MpiLauncher:
     hostfile: Path | None = None
     arguments: tuple[str, ...] = ()
 
-    # SIGUSR1 since Open MPI passes SIGTERM on and kills a second later. It keeps exit codes; MPICH, about once in
-    # six times, ends with 0 after a signal at which all ranks ended with 85.
+    # SIGUSR1 since Open MPI passes SIGTERM on and kills a second later. It keeps exit codes; MPICH at
+    # times ends with 0 after a signal at which all ranks ended with 85.
     capabilities: ClassVar[Capabilities] = Capabilities(
         stop_signal=signal.SIGUSR1,
         stop_target="launcher",
