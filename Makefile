@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test test-all lint bench-adapters bench-replay bench-store bench-train study-masking study-pathweave setup models clean
+.PHONY: quickstart test test-all lint bench-adapters bench-attention bench-replay bench-store bench-train study-masking study-pathweave setup models clean
 
 quickstart: setup models
 	$(BIN)/mcl run configs/quickstart.yaml
@@ -26,6 +26,9 @@ bench-train: setup models
 
 bench-adapters: setup
 	$(BIN)/python -W ignore benchmarks/adapters.py --json bench-adapters.json
+
+bench-attention: setup
+	$(BIN)/python -W ignore benchmarks/attention.py --json bench-attention.json
 
 bench-replay: setup
 	$(BIN)/python -W ignore benchmarks/replay.py --json bench-replay.json

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +121,12 @@ class LanguageBackbone(FrozenModel):
 
     def keeps_fp32(self, name: str) -> bool:
         return not name.startswith("model.")
+
+    def use_bf16(self) -> Self:
+        if not torch.cuda.is_available():
+            # Fused attention is slow backwards there: steps take 1.4 times as long (benchmarks/attention.py).
+            self.model.set_attn_implementation("eager")
+        return super().use_bf16()
 
     def forward(self, batch: Batch, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
         """How surprising answers are.
