@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.question_config import AnyQuestions, ModalityIncremental, ModalityStage
 from studies.page import processor_hours, render, versions
 from studies.pathweave.claims import claims
 from studies.pathweave.figures import write_figures
@@ -36,10 +36,12 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "versions": versions(results.values()),
         "layers": setting("model.backbone.layers"),
         "epochs": first.training.epochs,
-        "batch": first.training.batch_size,
-        "questions": _questions(wanted[0], "max_questions"),
-        "tests": _questions(wanted[0], "max_test_questions"),
-        "rates": _learning_rates(wanted),
+        "tasks": ", ".join(
+            f"{stage.modality}: {' and '.join(_data(stage).tasks or ())}" for stage in _stages(wanted[0])
+        ),
+        "questions": _data(_stages(wanted[0])[0]).max_questions,
+        "tests": _data(_stages(wanted[0])[0]).max_test_questions,
+        "rates": _rates(wanted),
         "claims": claims(found),
         "scores": table([*_METHOD, *_SCORES], list(usual.values())),
         "costs": table([*_METHOD, *_COSTS], list(usual.values())),
@@ -50,19 +52,27 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
     }
 
 
-def _questions(cell: Cell, field: str) -> int:
+def _stages(cell: Cell) -> tuple[ModalityStage, ...]:
     scenario = cell.experiment.scenario
     assert isinstance(scenario, ModalityIncremental)
-    return int(getattr(scenario.stages[0].data[0], field))
+    return scenario.stages
 
 
-def _learning_rates(wanted: Sequence[Cell]) -> str:
-    rates: dict[float, list[str]] = {}
+def _data(stage: ModalityStage) -> AnyQuestions:
+    return stage.data[0]
+
+
+def _rates(wanted: Sequence[Cell]) -> str:
+    rates: dict[tuple[float, int], list[str]] = {}
     for cell in wanted:
-        methods = rates.setdefault(cell.experiment.training.learning_rate, [])
+        training = cell.experiment.training
+        methods = rates.setdefault((training.learning_rate, training.batch_size), [])
         if cell.method not in methods:
             methods.append(cell.method)
-    return "; ".join(f"{rate:g} for {', '.join(f'`{name}`' for name in names)}" for rate, names in rates.items())
+    return "; ".join(
+        f"{rate:g} and batches of {batch} for {', '.join(f'`{name}`' for name in names)}"
+        for (rate, batch), names in rates.items()
+    )
 
 
 def _differences(these: dict[str, Group]) -> str:
