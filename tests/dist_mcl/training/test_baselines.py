@@ -71,11 +71,11 @@ def test_one_process_and_two_train_the_same(
     assert found.forgetting("sensor") is not None
 
 
-@pytest.mark.parametrize("name", ["ewc", "l2-lwf"])
+@pytest.mark.parametrize("name", ["ewc", "l2-lwf", "replay"])
 def test_killed_and_continued_it_ends_with_the_same_bytes(
     alone: Alone, configs: dict[str, Experiment], tmp_path: Path, name: str
 ) -> None:
-    """Anchors, importance and the teacher are those of the stage before, not of the one half trained."""
+    """Anchors, importance, teacher and exemplars are those of the stage before, not of the one half trained."""
     undisturbed = alone(name)
     checkpoint = configs[name].training.checkpoint.model_copy(update={"every_steps": 1})
     training = configs[name].training.model_copy(update={"checkpoint": checkpoint})
@@ -86,6 +86,8 @@ def test_killed_and_continued_it_ends_with_the_same_bytes(
     handle.stop(grace=0)
     again = finish(run.path, run.experiment, processes=2)
     assert [digests(stage) for stage in again.stages()] == [digests(stage) for stage in undisturbed.stages()]
+    kept = [[(stage.record("memorise") or {}).get("digest") for stage in run.stages()] for run in (again, undisturbed)]
+    assert kept[0] == kept[1]
 
 
 def test_ewc_moves_less_where_it_matters(alone: Alone) -> None:
