@@ -22,8 +22,9 @@ _PAIRS = {
 
 def claims(found: list[Group]) -> list[str]:
     """One sentence each; about what has not run yet there is none."""
-    usual, reverse = by_method(found), by_method(found, "reversed")
+    usual, few, reverse = by_method(found), by_method(found, "few"), by_method(found, "reversed")
     lines = _compared(usual)
+    lines += [f"With few questions about later modalities: {line}" for line in _compared(few)]
     lines += [f"With the modalities in reverse order: {line}" for line in _compared(reverse)]
     if "ana" in usual:
         lines += [_forgets(usual["ana"]), _trains(usual["ana"])]

@@ -9,7 +9,7 @@ from dist_mcl.question_config import AnyQuestions, ModalityIncremental, Modality
 from studies.page import processor_hours, render, versions
 from studies.pathweave.claims import claims
 from studies.pathweave.figures import write_figures
-from studies.pathweave.grid import Cell, cells, setting, stage_names
+from studies.pathweave.grid import FEW, Cell, cells, setting, stage_names
 from studies.pathweave.summary import Group, Results, by_method, groups
 from studies.spread import Spread
 from studies.tables import Column, spread_text, table
@@ -25,7 +25,7 @@ def write_page(results: Results, wanted: Sequence[Cell], folder: Path) -> Path:
 
 
 def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> dict[str, object]:
-    usual, reverse = by_method(found), by_method(found, "reversed")
+    usual, few, reverse = by_method(found), by_method(found, "few"), by_method(found, "reversed")
     first = wanted[0].experiment
     return {
         "done": len(results),
@@ -47,6 +47,9 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "costs": table([*_METHOD, *_COSTS], list(usual.values())),
         "differences": _differences(usual),
         "memory": table([*_METHOD, *_MEMORY], [group for group in usual.values() if group.stored("exemplars")]),
+        "few": table([*_METHOD, *_SCORES], list(few.values())),
+        "few_questions": FEW,
+        "few_differences": _differences(few),
         "reversed": table([*_METHOD, *_SCORES], list(reverse.values())),
         "reversed_differences": _differences(reverse),
     }

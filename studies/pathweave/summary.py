@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dist_mcl.evaluation.modalities import ModalityScores
-from studies.pathweave.grid import Cell, Order
+from studies.pathweave.grid import Cell, Setting
 from studies.spread import Spread
 
 Result = dict[str, Any]
@@ -17,10 +17,10 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one method in one order of the modalities, over seeds. Scores are in hundredths."""
+    """The runs of one method in one setting, over seeds. Scores are in hundredths."""
 
     method: str
-    order: Order
+    setting: Setting
     results: tuple[Result, ...]
 
     @property
@@ -87,10 +87,10 @@ class Group:
 
 
 def groups(results: Results) -> list[Group]:
-    """The results by method and order, those of complete sets of seeds alone, so that differences go seed by seed."""
-    found: dict[tuple[str, Order], dict[int, Result]] = {}
+    """The results by method and setting, those of complete sets of seeds alone, so that differences go seed by seed."""
+    found: dict[tuple[str, Setting], dict[int, Result]] = {}
     for cell, result in results.items():
-        found.setdefault((cell.method, cell.order), {})[cell.seed] = result
+        found.setdefault((cell.method, cell.setting), {})[cell.seed] = result
     seeds = {cell.seed for cell in results}
     return [
         Group(*key, tuple(by_seed[seed] for seed in sorted(seeds)))
@@ -99,8 +99,8 @@ def groups(results: Results) -> list[Group]:
     ]
 
 
-def by_method(found: list[Group], order: Order = "usual") -> dict[str, Group]:
-    return {group.method: group for group in found if group.order == order}
+def by_method(found: list[Group], setting: Setting = "usual") -> dict[str, Group]:
+    return {group.method: group for group in found if group.setting == setting}
 
 
 def _mean_of_seen(scores: ModalityScores, stages: int) -> float:

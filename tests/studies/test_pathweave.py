@@ -15,7 +15,7 @@ from dist_mcl.run_folder import RunFolder
 from stage_launchers import LocalLauncher
 from studies.pathweave.__main__ import STUDY
 from studies.pathweave.cell import run_cell, unchanged
-from studies.pathweave.grid import BOTH_ORDERS, METHODS, Cell, cells, stage_names
+from studies.pathweave.grid import DECISIVE, FEW, METHODS, Cell, cells, stage_names
 from studies.pathweave.page import write_page
 
 DATA = Path(__file__).parents[1] / "data"
@@ -64,11 +64,22 @@ def test_the_random_mask_is_all_that_its_control_differs_in() -> None:
 
 def test_the_other_order_has_the_same_stages_the_last_one_first() -> None:
     usual, reverse = (
-        Cell("ana", 0, order).experiment.result_fields()["scenario"]["stages"]
-        for order in ("usual", "reversed")  # type: ignore[arg-type]
+        Cell("ana", 0, setting).experiment.result_fields()["scenario"]["stages"]
+        for setting in ("usual", "reversed")  # type: ignore[arg-type]
     )
     assert reverse == usual[::-1]
     assert tuple(stage["modality"] for stage in usual) == stage_names()
+
+
+def test_few_questions_are_those_of_later_modalities() -> None:
+    usual, few = (
+        Cell("ana", 0, setting).experiment.result_fields()["scenario"]["stages"]
+        for setting in ("usual", "few")  # type: ignore[arg-type]
+    )
+    assert usual[0] == few[0]
+    for full, less in zip(usual[1:], few[1:], strict=True):
+        assert full["data"][0].pop("max_questions") > less["data"][0].pop("max_questions") == FEW
+        assert full == less
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +121,7 @@ def test_a_bit_that_a_later_stage_changed_is_seen() -> None:
 
 def made_up(cell: Cell, last: float, lost: float, share: float, same: bool) -> dict[str, Any]:
     """A result in which every modality scores `last + lost` at first and `last` ever after."""
-    names = stage_names() if cell.order == "usual" else stage_names()[::-1]
+    names = stage_names() if cell.setting != "reversed" else stage_names()[::-1]
     is_joint = cell.method.startswith("joint")
     scores = {
         stage: {name: {"set": last + (lost if name == stage else 0)} for name in names[: place + 1]}
@@ -151,6 +162,7 @@ def test_claims_say_what_was_won(tmp_path: Path) -> None:
     assert "F is exactly 0; what it answers about earlier modalities is the same to the last bit" in page
     assert "`ana` trains 1.0 % of the parameters that full fine-tuning trains, within the 2 %" in page
     assert "With the modalities in reverse order: `ana` does better" in page
+    assert "With few questions about later modalities: `ana` does better" in page
 
 
 def test_claims_say_what_was_lost(tmp_path: Path) -> None:
@@ -162,7 +174,7 @@ def test_claims_say_what_was_lost(tmp_path: Path) -> None:
 def test_the_page_shows_every_method_and_its_pictures(tmp_path: Path) -> None:
     page = page_of(tmp_path, ana=0.5, other=0.3, lost=0.0, same=True)
     assert all(f"| `{method}` | " in page for method in METHODS)
-    assert f"of {3 * len(METHODS) + 3 * len(BOTH_ORDERS)} runs are here" in page
+    assert f"of {3 * len(METHODS) + 2 * 3 * len(DECISIVE)} runs are here" in page
     for name in ("stages", "forgetting"):
         assert (tmp_path / "pathweave" / f"{name}.svg").stat().st_size > 1000
 
