@@ -10,7 +10,7 @@ from studies.spread import beside
 _SHARE = 2  # % of full fine-tuning's parameters that adapter-in-adapter may train
 
 _PAIRS = {
-    ("ana", "independent"): "`independent`, which differs by one setting: modalities share nothing",
+    ("ana", "independent"): "`independent`, in which modalities share nothing and nothing else differs,",
     ("ana", "lora"): "sequential `lora`",
     ("ana", "full"): "sequential `full` fine-tuning",
     ("ana", "ana_official"): "`ana_official`, which begins as the authors' code does,",
