@@ -157,7 +157,7 @@ def page_of(folder: Path, ana: float, other: float, lost: float, same: bool) -> 
 
 def test_claims_say_what_was_won(tmp_path: Path) -> None:
     page = page_of(tmp_path, ana=0.5, other=0.3, lost=0.0, same=True)
-    assert "`ana` does better than `independent`, in which modalities share nothing and nothing else differs, by" in page
+    assert "`ana` does better than `independent`, in which modalities share nothing and" in page
     assert "**21.0 ± 1.0 points**, which is more than the pooled standard deviation of both, 0.7." in page
     assert "F is exactly 0; what it answers about earlier modalities is the same to the last bit" in page
     assert "`ana` trains 1.0 % of the parameters that full fine-tuning trains, within the 2 %" in page
