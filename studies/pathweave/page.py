@@ -65,17 +65,15 @@ def _data(stage: ModalityStage) -> AnyQuestions:
     return stage.data[0]
 
 
-def _rates(wanted: Sequence[Cell]) -> str:
-    rates: dict[tuple[float, int], list[str]] = {}
+def _rates(wanted: Sequence[Cell]) -> list[dict[str, str]]:
+    methods: dict[tuple[float, int], dict[str, None]] = {}
     for cell in wanted:
         training = cell.experiment.training
-        methods = rates.setdefault((training.learning_rate, training.batch_size), [])
-        if cell.method not in methods:
-            methods.append(cell.method)
-    return "; ".join(
-        f"{rate:g} and batches of {batch} for {', '.join(f'`{name}`' for name in names)}"
-        for (rate, batch), names in rates.items()
-    )
+        methods.setdefault((training.learning_rate, training.batch_size), {})[f"`{cell.method}`"] = None
+    return [
+        {"rate": f"{rate:g}", "batch": str(batch), "methods": ", ".join(names)}
+        for (rate, batch), names in methods.items()
+    ]
 
 
 def _differences(these: dict[str, Group]) -> str:
