@@ -10,12 +10,12 @@ from studies.spread import beside
 _SHARE = 2  # % of full fine-tuning's parameters that adapter-in-adapter may train
 
 _PAIRS = {
-    ("ana", "independent"): "`independent`, in which modalities share nothing and nothing else differs,",
+    ("ana", "independent"): "`independent`, whose adapters build on none and which is the same but for that,",
+    ("ana", "independent_wider"): "`independent_wider`, which trains as many parameters,",
     ("ana", "lora"): "sequential `lora`",
     ("ana", "full"): "sequential `full` fine-tuning",
     ("ana", "ana_official"): "`ana_official`, which begins as the authors' code does,",
     ("lora_replay", "lora"): "`lora` without a memory",
-    ("lora_replay", "lora_replay_random"): "`lora_replay_random`, as many tokens drawn at random,",
     ("lora_replay", "ana"): "`ana`",
 }
 
@@ -34,9 +34,19 @@ def claims(found: list[Group]) -> list[str]:
 def _compared(these: Mapping[str, Group]) -> list[str]:
     return [
         beside(f"`{ours}`", said, these[ours].mean_score, these[theirs].mean_score)
+        + (_where_they_differ(these[ours], these[theirs]) if theirs == "independent" else "")
         for (ours, theirs), said in _PAIRS.items()
         if ours in these and theirs in these
     ]
+
+
+def _where_they_differ(ana: Group, independent: Group) -> str:
+    base, first, *later = ana.order
+    gain = ana.mean_score_of(later).minus(independent.mean_score_of(later))
+    return (
+        f" It is made by {', '.join(later)}, on which it is {gain.mean:+.1f} ± {gain.deviation:.1f}: {base} is the "
+        f"base and {first} has no older adapters to build on, so on these both are the same."
+    )
 
 
 def _forgets(ana: Group) -> str:

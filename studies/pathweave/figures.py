@@ -14,15 +14,14 @@ COLOURS = {
     "ana": BLUE,
     "ana_official": SKY,
     "independent": ORANGE,
+    "independent_wider": ORANGE,
     "lora": BLACK,
     "lora_ewc": GREY,
-    "lora_l2": GREY,
     "lora_lwf": PURPLE,
     "lora_replay": GREEN,
-    "lora_replay_random": GREEN,
     "full": VERMILION,
 }
-DASHED = ("lora_l2", "lora_replay_random")  # beside another one of the same colour
+DASHED = ("independent_wider",)  # beside another one of the same colour
 
 
 def write_figures(found: list[Group], folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from dist_mcl.evaluation.modalities import ModalityScores
@@ -42,9 +43,20 @@ class Group:
         """F, the mean over stages; None where there is nothing to forget."""
         return None if self.is_joint else self._spread(lambda result: 100 * result["summary"]["mean_forgetting"])
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The modalities, as they were learned."""
+        return tuple(self._scores[0].order)
+
     def score_of(self, modality: str) -> Spread:
         """After the last stage."""
-        return Spread(tuple(100 * its.mean(its.order[-1], modality) for its in self._scores))
+        return self.mean_score_of([modality])
+
+    def mean_score_of(self, modalities: Sequence[str]) -> Spread:
+        """Over some modalities, after the last stage."""
+        return Spread(
+            tuple(100 * fmean(its.mean(its.order[-1], modality) for modality in modalities) for its in self._scores)
+        )
 
     def over_stages(self) -> list[Spread]:
         """After each stage, the mean over all modalities seen so far."""

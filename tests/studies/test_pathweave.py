@@ -56,12 +56,6 @@ def test_the_control_is_ana_but_for_its_parents() -> None:
     assert ana == alone
 
 
-def test_the_random_mask_is_all_that_its_control_differs_in() -> None:
-    ours, drawn = (Cell(name, 0).experiment.result_fields() for name in ("lora_replay", "lora_replay_random"))
-    assert (ours["exemplars"].pop("masker")["kind"], drawn["exemplars"].pop("masker")["kind"]) == ("mean", "random")
-    assert ours == drawn
-
-
 def test_the_other_order_has_the_same_stages_the_last_one_first() -> None:
     usual, reverse = (
         Cell("ana", 0, setting).experiment.result_fields()["scenario"]["stages"]
@@ -157,11 +151,13 @@ def page_of(folder: Path, ana: float, other: float, lost: float, same: bool) -> 
 
 def test_claims_say_what_was_won(tmp_path: Path) -> None:
     page = page_of(tmp_path, ana=0.5, other=0.3, lost=0.0, same=True)
-    assert "`ana` does better than `independent`, in which modalities share nothing and" in page
+    assert "`ana` does better than `independent`, whose adapters build on none and" in page
+    assert "made by audio, depth, point_cloud, on which it is +17.7 ± 1.0: image is the base and video has" in page
     assert "**21.0 ± 1.0 points**, which is more than the pooled standard deviation of both, 0.7." in page
     assert "F is exactly 0; what it answers about earlier modalities is the same to the last bit" in page
     assert "`ana` trains 1.0 % of the parameters that full fine-tuning trains, within the 2 %" in page
     assert "With the modalities in reverse order: `ana` does better" in page
+    assert "made by audio, video, image, on which" in page
     assert "With few questions about later modalities: `ana` does better" in page
 
 
