@@ -3,8 +3,8 @@
 The model is put together stage by stage from a run's folder. After each stage every modality learned so far is asked
 its first test questions again, and the losses of their right answers are compared, bit for bit, with those after its
 own stage. At the end all modalities go through the model in one batch, and each by itself: `mixed` is the largest
-difference of a sample's loss, relative to that; it is rounding alone where paths do not meet, less than 1e-4 in fp32
-and some 1e-3 in bf16. Ends with 1 where a bit differs.
+difference of a sample's loss, relative to that where it is more than a nat; it is rounding alone where paths do not
+meet. Ends with 1 where a bit differs, or `mixed` is more than rounding: 1e-4 in fp32, 2e-2 in bf16.
 
     python benchmarks/forgetting.py runs/mcl_five_modalities --questions 16 --json forgetting.json
 """
@@ -32,6 +32,10 @@ from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.answerer import Answerer
 from dist_mcl.training.load_language import load_language_backbone
 
+# Of `mixed`, by the precision of a run: other batches are added up in another order. In bf16, whose numbers are 2^-8
+# apart, some 1e-3 was measured on whole language models; a token that sees another modality's path changes more.
+ROUNDING = {"fp32": 1e-4, "bf16": 2e-2}
+
 
 @dataclass
 class Row:
@@ -41,7 +45,7 @@ class Row:
         questions: how many were asked.
         loss: mean of their answers' losses after its own stage, in nats.
         differs_after: the later modalities after which any of these losses had another bit.
-        mixed: largest relative difference of a loss in a batch of all modalities.
+        mixed: largest difference of a loss in a batch of all modalities, relative to it or to a nat.
     """
 
     modality: str
@@ -73,12 +77,16 @@ def compare(
                 rows[old].differs_after.append(modality)
         first[modality] = _losses(model, asked[modality])
         rows[modality] = Row(modality, len(asked[modality]), float(first[modality].mean()), [])
-    for together in zip(*asked.values(), strict=True):
-        mixed = _losses(model, together)
-        for place, (row, sample) in enumerate(zip(rows.values(), together, strict=True)):
-            alone = _losses(model, [sample])[0]
-            row.mixed = max(row.mixed, float((mixed[place] - alone).abs() / alone))
+    mixed = torch.stack([_losses(model, together) for together in zip(*asked.values(), strict=True)], dim=1)
+    for row, among_others in zip(rows.values(), mixed, strict=True):
+        alone = torch.cat([_losses(model, [sample]) for sample in asked[row.modality]])
+        row.mixed = float(((among_others - alone).abs() / alone.clamp(min=1)).max())
     return list(rows.values())
+
+
+def forgets_nothing(rows: Sequence[Row], precision: str) -> bool:
+    """Whether no bit differs, and batches of all modalities differ from each by itself by rounding alone."""
+    return all(not row.differs_after and row.mixed <= ROUNDING[precision] for row in rows)
 
 
 def _losses(model: Answerer, samples: Sequence[Sample]) -> Tensor:
@@ -114,7 +122,7 @@ def main() -> None:
     Console().print(_table(rows))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", "utf-8")
-    sys.exit(1 if any(row.differs_after for row in rows) else 0)
+    sys.exit(0 if forgets_nothing(rows, run.experiment.training.precision) else 1)
 
 
 def _table(rows: Sequence[Row]) -> Table:

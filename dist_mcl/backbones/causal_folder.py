@@ -38,7 +38,7 @@ from dist_mcl.encoder_config import (
 )
 from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
-from dist_mcl.packages.hub import read_settings
+from dist_mcl.packages.hub import WEIGHT_ERRORS, read_preprocessing, why_unreadable
 
 _POSITIONS_PER_SECOND = 50  # of Whisper's encoder
 
@@ -81,8 +81,8 @@ def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
         config.num_hidden_layers = layers or available
         config.attention_dropout = 0.0
         return AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32).eval()
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    except WEIGHT_ERRORS as error:
+        reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
 
 
@@ -99,15 +99,15 @@ def open_multimodal_model(
         raise UserError(
             f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, and layers is left out"
         )
-    preprocessing = read_settings(folder, "preprocessor_config")
+    preprocessing = read_preprocessing(folder)
     try:
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         side = int(model.config.vision_config.image_size)
         prompter = Prompter(tokenizer, config.prompt, {"image": media["image"].cue})
         mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
         return HubCausalBackbone(model, prompter, side, mean, deviation).eval()
-    except (AttributeError, OSError, TypeError, ValueError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    except (AttributeError, TypeError, *WEIGHT_ERRORS) as error:
+        reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no model like LLaVA that can be read ({reason}); choose another") from error
 
 

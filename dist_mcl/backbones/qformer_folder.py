@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -31,7 +30,13 @@ from dist_mcl.backbones.vision_encoder import VisionEncoder
 from dist_mcl.encoder_config import CustomFeatures, HuggingFaceFeatures, InstructBlipFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.imports import load_object
-from dist_mcl.packages.hub import checkpoint_folder, read_settings
+from dist_mcl.packages.hub import (
+    WEIGHT_ERRORS,
+    checkpoint_folder,
+    read_preprocessing,
+    read_settings,
+    why_unreadable,
+)
 from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 
 Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
@@ -90,8 +95,8 @@ def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, Pre
         config = _without_dropout(AutoConfig.from_pretrained(folder))
         model = _MODELS[config.model_type].from_pretrained(folder, config=config, dtype=torch.float32)
         reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    except WEIGHT_ERRORS as error:
+        reason = why_unreadable(error)
         raise UserError(f"{folder}: the checkpoint cannot be read ({reason}); get it again") from error
     return model, open_tokenizer(folder), reader
 
@@ -160,13 +165,13 @@ def _encoder(medium: Medium, mine: VisionEncoder) -> MediaEncoder:
 def _picture_encoder(folder: Path) -> VisionEncoder:
     try:
         model = AutoModel.from_pretrained(folder, dtype=torch.float32)
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    except WEIGHT_ERRORS as error:
+        reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no encoder that can be read ({reason}); get it again") from error
     network = getattr(model, "vision_model", model)  # CLIP and its like read texts too
     if not {"image_size", "patch_size"} <= set(network.config.to_dict()):
         raise UserError(f"{folder}: {network.config.model_type} is no encoder of pictures in patches; choose another")
-    settings = read_settings(folder, "preprocessor_config")
+    settings = read_preprocessing(folder)
     return VisionEncoder(network, settings.get("image_mean", _MEAN), settings.get("image_std", _DEVIATION))
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 from transformers import ViltConfig
 
 from dist_mcl.backbones.vilt import ViltBackbone
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages.hub import read_settings
+from dist_mcl.packages.hub import WEIGHT_ERRORS, read_preprocessing, read_settings, why_unreadable
 
 Reader = Callable[[str], Tensor]
 
@@ -51,7 +50,7 @@ class ViltFolder:
         if max_text_tokens is not None:
             self._config.max_position_embeddings = max_text_tokens + 2
         self._special = (tokenizer.id_of("[CLS]"), tokenizer.id_of("[SEP]"))
-        preprocessing = read_settings(path, "preprocessor_config")
+        preprocessing = read_preprocessing(path)
         self._mean = tuple(preprocessing.get("image_mean", (0.5, 0.5, 0.5)))
         self._deviation = tuple(preprocessing.get("image_std", (0.5, 0.5, 0.5)))
 
@@ -110,6 +109,6 @@ def _open_weights(path: Path) -> tuple[set[str], Reader]:
         return set(state), state.__getitem__
     except FileNotFoundError as error:
         raise UserError(f"{path}: has neither model.safetensors nor pytorch_model.bin; get the checkpoint") from error
-    except (OSError, SafetensorError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
+    except WEIGHT_ERRORS as error:
+        reason = why_unreadable(error)
         raise UserError(f"{path}: the weights cannot be read ({reason}); get the checkpoint again") from error

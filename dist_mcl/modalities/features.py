@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dist_mcl.modalities.media import MediaError, decoding
+from dist_mcl.modalities.media import ARRAY_ERRORS, MediaError, decoding
 from dist_mcl.tokens import Tokens
 
 _NPY = b"\x93NUMPY"
@@ -24,7 +24,7 @@ class Vectors:
         Raises:
             MediaError: it is neither, is empty, or has something else than numbers.
         """
-        with decoding("table", OSError, ValueError, EOFError):
+        with decoding("table", *ARRAY_ERRORS):
             head = file.read(len(_NPY))
             file.seek(0)
             rows = np.load(file, allow_pickle=False) if head == _NPY else _numbers(file, head)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Protocol
@@ -23,7 +27,15 @@ from dist_mcl.modality_config import (
 from dist_mcl.tokens import Tokens
 
 # What Pillow's decoders raise on damaged, foreign and monstrous files.
-PICTURE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+PICTURE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError),
+    *(struct.error, Image.DecompressionBombError),
+)
+# What numpy raises on such .npy and .npz files: RuntimeError for an encrypted one, MemoryError for a monstrous head.
+ARRAY_ERRORS = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 class MediaError(Exception):

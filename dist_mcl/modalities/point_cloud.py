@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dist_mcl.modalities.media import MediaError, decoding
+from dist_mcl.modalities.media import ARRAY_ERRORS, MediaError, decoding
 from dist_mcl.tokens import Tokens
 
 
@@ -34,7 +34,7 @@ class PointGroups:
         Raises:
             MediaError: it is no such file, or holds something else than finite numbers in rows.
         """
-        with decoding("point cloud", OSError, ValueError, EOFError, KeyError):
+        with decoding("point cloud", *ARRAY_ERRORS):
             loaded = np.load(file, allow_pickle=False)
             points = loaded if isinstance(loaded, np.ndarray) else loaded["arr_0"]
         if points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind not in "fiu" or not len(points):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dist_mcl.config import Model, ViltBackbone
 from dist_mcl.modalities.image import ShortSidePatches, SquarePatches
 from dist_mcl.modalities.text import TextTokenizer
-from dist_mcl.packages.hub import checkpoint_folder, read_settings
+from dist_mcl.packages.hub import checkpoint_folder, read_preprocessing, read_settings
 from dist_mcl.packages.models import model_dir
 from dist_mcl.tokens import Tokens
 
@@ -63,7 +63,7 @@ def open_tokenizers(model: Model) -> Tokenizers:
 
 def _of_vilt(config: ViltBackbone) -> Tokenizers:
     folder = checkpoint_folder(config.path)
-    settings, preprocessing = (read_settings(folder, name) for name in ("config", "preprocessor_config"))
+    settings, preprocessing = read_settings(folder, "config"), read_preprocessing(folder)
     size = preprocessing.get("size", settings.get("image_size", 384))
     side = size["shortest_edge"] if isinstance(size, dict) else size  # a number in old files, a mapping in new ones
     longest = config.max_text_tokens or settings.get("max_position_embeddings", 40) - _SPECIAL

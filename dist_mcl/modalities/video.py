@@ -70,7 +70,7 @@ class Tubelets:
         return [(2 * part + 1) * available // (2 * self.frames) for part in range(self.frames)]
 
     def _read_animation(self, file: BinaryIO) -> NDArray[np.uint8]:
-        with decoding("clip", *PICTURE_ERRORS, EOFError), Image.open(file) as animation:
+        with decoding("clip", *PICTURE_ERRORS), Image.open(file) as animation:
             wanted = set(self.taken(getattr(animation, "n_frames", 1)))
             found = {
                 number: np.asarray(frame.convert("RGB"))

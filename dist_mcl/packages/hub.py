@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
-from itertools import chain
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from dist_mcl.errors import UserError
+
+# What reading damaged weights raises, and weights that are pickles of more than tensors.
+WEIGHT_ERRORS = (EOFError, OSError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError)
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _FILES = (
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "chat_template.jinja",
     "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "qformer_tokenizer/*",
 )
-# Whole, or in parts with an index of them.
+# Whole, or in parts with an index of them. A checkpoint that has several has the same in each; the first one is taken.
 _WEIGHTS = (
     ("model.safetensors",),
     ("model.safetensors.index.json", "model-*-of-*.safetensors"),
     ("pytorch_model.bin",),
+    ("pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
 )
 
 
@@ -41,7 +54,7 @@ def checkpoint_folder(path_or_id: str) -> Path:
         UserError: there is no such folder, and no checkpoint of this id was fetched.
     """
     from huggingface_hub import snapshot_download  # a second to import
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     folder = Path(path_or_id).expanduser()
     if folder.is_dir():
@@ -49,11 +62,20 @@ def checkpoint_folder(path_or_id: str) -> Path:
     if not is_hub_id(path_or_id):
         raise UserError(f"{path_or_id}: no such folder; name a folder, or a checkpoint of the hub as owner/model")
     try:
-        return Path(snapshot_download(path_or_id, allow_patterns=[*_FILES, *chain(*_WEIGHTS)], local_files_only=True))
-    except LocalEntryNotFoundError as error:
-        raise UserError(
-            f"{path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`"
-        ) from error
+        # The client knows what the hub has, and refuses a checkpoint that lacks one of the files which are asked for.
+        there = Path(snapshot_download(path_or_id, allow_patterns=[*_FILES], local_files_only=True))
+        if needed := _needed(path.name for path in there.iterdir()):
+            return Path(snapshot_download(path_or_id, allow_patterns=needed, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        pass  # as if there were no weights
+    raise UserError(f"{path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`")
+
+
+def why_unreadable(error: Exception) -> str:
+    """In one line, why weights cannot be read: for one of `WEIGHT_ERRORS`."""
+    if isinstance(error, pickle.UnpicklingError):  # whose own text tells how to load it all the same
+        return "they are damaged, or hold something else than tensors"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def read_settings(folder: Path, name: str) -> dict[str, Any]:
@@ -74,19 +96,42 @@ def read_settings(folder: Path, name: str) -> dict[str, Any]:
     return values
 
 
+def read_preprocessing(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of the pictures that it takes; nothing if it says nothing.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if settings := read_settings(folder, "preprocessor_config"):
+        return settings
+    of_pictures = read_settings(folder, "processor_config").get("image_processor")  # where transformers 5 writes it
+    return of_pictures if isinstance(of_pictures, dict) else {}
+
+
 def fetch_checkpoint(hub_id: str) -> Path:
     """Download what a backbone needs of a checkpoint, unless that is done; returns its folder.
 
     Raises:
-        UserError: the hub cannot be reached, or has no such checkpoint.
+        UserError: the hub cannot be reached, or has no such checkpoint, or one without weights that can be read.
     """
-    from huggingface_hub import list_repo_files, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the HTTP library, which changes
 
     try:
-        there = set(list_repo_files(hub_id))
-        weights = next((names for names in _WEIGHTS if names[0] in there), ())
-        return Path(snapshot_download(hub_id, allow_patterns=[*_FILES, *weights]))
-    except (HfHubHTTPError, OSError) as error:
+        needed = _needed(HfApi().list_repo_files(hub_id))
+        if not needed:
+            raise UserError(
+                f"{hub_id}: has neither model.safetensors nor pytorch_model.bin, whole or in parts; choose a "
+                "checkpoint that transformers loads"
+            )
+        return Path(snapshot_download(hub_id, allow_patterns=needed))
+    except (HTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{hub_id}: cannot be fetched from the hub ({reason}); check the id and the network") from error
+
+
+def _needed(names: Iterable[str]) -> list[str]:
+    """Patterns of what a checkpoint of such files is used for; none where there are no weights among them."""
+    there = set(names)
+    weights = next((patterns for patterns in _WEIGHTS if patterns[0] in there), None)
+    return [*_FILES, *weights] if weights else []

@@ -29,8 +29,13 @@ STEPS, ASKED = 3, 2
 
 
 @pytest.fixture(scope="module")
-def compare() -> Any:
-    return runpy.run_path(str(ROOT / "benchmarks" / "forgetting.py"))["compare"]
+def program() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "benchmarks" / "forgetting.py"))
+
+
+@pytest.fixture(scope="module")
+def compare(program: dict[str, Any]) -> Any:
+    return program["compare"]
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +69,42 @@ def asked(stages: Sequence[StageQuestions]) -> dict[str, list[Sample]]:
     return {name: [questions.sample(index, 1) for index in range(ASKED)] for name, questions in tests.items()}
 
 
+class Mixing(Answerer):
+    """Says something else of a sample when others are in its batch."""
+
+    def forward(self, batch: Batch) -> Any:
+        found = super().forward(batch)
+        return found._replace(surprise=found.surprise * (1 + 0.05 * (len(found.surprise) > ASKED)))
+
+
 def test_five_stages_forget_nothing_and_do_not_mind_each_other(
-    compare: Any, stages: list[StageQuestions], tmp_path: Path
+    program: dict[str, Any], stages: list[StageQuestions], tmp_path: Path
 ) -> None:
-    rows = compare(lambda: Answerer(tiny()), learn(stages, ADAPTER, tmp_path), asked(stages))
+    rows = program["compare"](lambda: Answerer(tiny()), learn(stages, ADAPTER, tmp_path), asked(stages))
     assert [(row.modality, row.questions, row.differs_after) for row in rows] == [(name, ASKED, []) for name in FIVE]
-    assert all(row.mixed < 1e-4 for row in rows)
+    assert program["forgets_nothing"](rows, "fp32")
+    rows = program["compare"](lambda: Mixing(tiny()), {"image": tmp_path / "image"}, asked(stages[:1]))
+    assert program["forgets_nothing"](rows, "fp32")  # one modality is a batch by itself
+    rows = program["compare"](lambda: Mixing(tiny()), {n: tmp_path / n for n in FIVE}, asked(stages))
+    assert not any(row.differs_after for row in rows) and all(0.04 < row.mixed < 0.06 for row in rows)
+    assert not any(program["forgets_nothing"](rows, precision) for precision in ("fp32", "bf16"))
+
+
+@pytest.mark.parametrize(
+    ("mixed", "differs_after", "passes"),
+    [
+        (5e-5, [], ("fp32", "bf16")),
+        (5e-3, [], ("bf16",)),
+        (5e-2, [], ()),
+        (float("nan"), [], ()),
+        (0.0, ["video"], ()),
+    ],
+)
+def test_more_than_rounding_is_a_failure(
+    program: dict[str, Any], mixed: float, differs_after: list[str], passes: Sequence[str]
+) -> None:
+    row = program["Row"]("image", ASKED, 1.0, differs_after, mixed)
+    assert [one for one in ("fp32", "bf16") if program["forgets_nothing"]([row], one)] == list(passes)
 
 
 def test_without_adapters_every_stage_is_seen_to_change_those_before(

@@ -22,6 +22,7 @@ from dist_mcl.scenario.builders.attribution import (
 )
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.builders.questions import QuestionTables
+from dist_mcl.scenario.builders.shapes.media import forget
 from dist_mcl.scenario.questions.tables import QuestionsInfo, write_questions, write_sums
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, shipped_folder, write_objects, write_photographs
 
@@ -82,8 +83,8 @@ def prepare_cdda(output: Path, track: Track) -> None:
 def prepare_shapes(output: Path, track: Track, most: int | None = None) -> None:
     """Build the set of 3-D models in the folder `output`.
 
-    Needs apt-get on Debian 12. Downloads are checked and kept, and what is made of a model is kept until all is made:
-    a call that was interrupted goes on from there. Existing files are replaced at the very end.
+    Needs apt-get on Debian 12. Downloads are checked and kept, and what is made of a model is kept until the whole set
+    is: a call that was interrupted goes on from there. Existing files are replaced at the very end.
 
     Args:
         most: models of each class; all when left out.
@@ -101,7 +102,8 @@ def prepare_shapes(output: Path, track: Track, most: int | None = None) -> None:
         _write_questions(folder, made.tables, made.info, text, archives)
 
     _replace(output, write)
-    shutil.rmtree(work)
+    if most is None:
+        forget(work)
 
 
 def prepare_notes(output: Path, track: Track, most: int | None = None) -> None:

@@ -29,7 +29,11 @@ def test_npy_and_csv_files_are_read() -> None:
     assert Vectors().read(io.BytesIO(b"1,2,3")).shape == (1, 3)
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n", b"1,2\n3\n", b"1,nan\n", b"\x93NUMPY damaged"])
+# A .npy file whose head has a bracket that is not closed.
+OPEN_HEAD = b"\x93NUMPY\x01\x00\x26\x00{'descr': '<f4', 'shape': (2, 3        \n"
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n", b"1,2\n3\n", b"1,nan\n", b"\x93NUMPY damaged", OPEN_HEAD])
 def test_other_files_are_refused(content: bytes) -> None:
     with pytest.raises(MediaError, match="the table"):
         Vectors().read(io.BytesIO(content))

@@ -84,6 +84,31 @@ def test_other_files_are_refused(file: io.BytesIO, message: str) -> None:
         PointGroups(4, 8).read(file)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_damaged_archives_are_refused_in_one_line(compressed: bool) -> None:
+    file = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(file, cloud(300))
+    whole = file.getvalue()
+    for length in range(0, len(whole), 97):
+        with pytest.raises(MediaError, match=r"^the point cloud cannot be read \(.+\)$"):
+            PointGroups(4, 8).read(io.BytesIO(whole[:length]))
+    for place in range(100, len(whole) - 200, 97):  # of the numbers
+        damaged = whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :]
+        with pytest.raises(MediaError, match=r"^the point cloud cannot be read \(.+\)$"):
+            PointGroups(4, 8).read(io.BytesIO(damaged))
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [(b"(20, 3)", b"(20, 3 "), (b"False", b"Fal\0\0"), (b"(20, 3), }      ", b"(9999999999, 3)}")],
+    ids=["open bracket", "no value", "monstrous"],
+)
+def test_a_damaged_head_is_refused_in_one_line(written: bytes, instead: bytes) -> None:
+    damaged = saved(cloud(20)).getvalue().replace(written, instead)
+    with pytest.raises(MediaError, match=r"^the point cloud cannot be read \(.+\)$"):
+        PointGroups(4, 8).read(io.BytesIO(damaged))
+
+
 def test_other_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match="a point cloud is float32"):
         PointGroups(4, 8).encode(np.zeros((4, 6), np.float32))

@@ -93,6 +93,19 @@ def test_other_files_are_refused(content: bytes) -> None:
         Tubelets(4, 2, 32, 16).read(io.BytesIO(content))
 
 
+def test_an_animation_that_was_cut_off_is_refused_or_read_and_no_more() -> None:
+    file = io.BytesIO()
+    pictures = [Image.new("RGB", (24, 24), (10 * number, 0, 0)) for number in range(5)]
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:])
+    refused = 0
+    for length in range(len(file.getvalue())):
+        try:
+            Tubelets(4, 2, 32, 16).read(io.BytesIO(file.getvalue()[:length]))
+        except MediaError:
+            refused += 1
+    assert refused
+
+
 def test_other_arrays_are_refused() -> None:
     tokenizer = Tubelets(4, 2, 32, 16)
     with pytest.raises(ValueError, match="a clip is uint8"):

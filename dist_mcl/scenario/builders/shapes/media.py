@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -14,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dist_mcl.files import write_bytes
 from dist_mcl.scenario.builders.shapes.camera import MOTIONS, SIDE, View, film, shoot
 from dist_mcl.scenario.builders.shapes.catalogue import Entry
 from dist_mcl.scenario.builders.shapes.surface import NoSurfaceError, Surface, read_surface
 
 VIEWS, CLIPS, CLOUD = 8, 3, 2048
 RECIPE = 1  # of everything here and below; another recipe makes another set, and finds no files of this one
+_SUFFIX = ".zip"
+# What reading a file raises that is not there, or not what was written.
+_NOT_WHOLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile)
 _FEWEST_PIXELS = 60  # of a half that has a distance
 _CLEARLY = 47  # thousandths of a radius by which one half is nearer
 
@@ -47,18 +52,24 @@ class ModelMedia:
 
 
 def made_or_make(entry: Entry, files: Mapping[str, bytes], folder: Path) -> ModelMedia:
-    """A model's media, from its file in `folder` if it is there.
+    """A model's media, from its file in `folder` if it is there and whole.
 
     What is random depends on the model alone, so the order in which models are made, and how often it is interrupted,
     does not matter.
     """
     key = hashlib.sha256(f"{RECIPE} {entry.catalogue} {entry.path}".encode()).hexdigest()
-    path = folder / f"{key[:20]}.zip"
-    if path.exists():
+    path = folder / f"{key[:20]}{_SUFFIX}"
+    with contextlib.suppress(*_NOT_WHOLE):
         return _load(path)
     made = _make(entry, files, np.random.default_rng(int(key[:16], 16)))
-    _save(path, made)
+    write_bytes(path, _packed(made))
     return made
+
+
+def forget(folder: Path) -> None:
+    """Remove the models' files. Another build in the same folder, which misses them, makes them again."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 def _make(entry: Entry, files: Mapping[str, bytes], random: np.random.Generator) -> ModelMedia:
@@ -117,17 +128,17 @@ def _png(depth: NDArray[np.uint16]) -> bytes:
     return file.getvalue()
 
 
-def _save(path: Path, made: ModelMedia) -> None:
+def _packed(made: ModelMedia) -> bytes:
     files = {name: value for name, value in vars(made).items() if name in ("pictures", "depths", "clips")}
     facts = {name: value for name, value in vars(made).items() if name in ("geometry", "nearer", "motions")}
-    temporary = path.with_suffix(".part")
-    with zipfile.ZipFile(temporary, "w") as archive:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("facts.json", json.dumps(facts))
         archive.writestr("cloud", made.cloud)
         for name, contents in files.items():
             for number, content in enumerate(contents):
                 archive.writestr(f"{name}/{number}", content)
-    temporary.replace(path)
+    return file.getvalue()
 
 
 def _load(path: Path) -> ModelMedia:

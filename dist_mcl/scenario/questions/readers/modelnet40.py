@@ -9,7 +9,6 @@ modelnet40_train.txt modelnet40_test.txt          an id a line
 from __future__ import annotations
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,20 +18,9 @@ from numpy.typing import NDArray
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ModelNet40Data
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers.pickled_arrays import PICKLE_ERRORS, PickledArray, load_arrays
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
-
-# What a pickle of numpy arrays needs, under numpy's old and new names. Nothing else is ever looked up.
-_ALLOWED = frozenset(
-    {
-        *(("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")),
-        *(
-            (f"numpy.{core}.{module}", name)
-            for core in ("core", "_core")
-            for module, name in (("multiarray", "_reconstruct"), ("numeric", "_frombuffer"))
-        ),
-    }
-)
 
 
 def read(config: ModelNet40Data, modality: str, split: Split) -> list[QuestionItem]:
@@ -53,8 +41,7 @@ def read(config: ModelNet40Data, modality: str, split: Split) -> list[QuestionIt
         )
     candidates = tuple(f"a 3d model of a {name.replace('_', ' ')}." for name in names)
     items = []
-    for name, cloud, label in zip(ids, points, labels, strict=True):
-        number = int(np.asarray(label).reshape(-1)[0])
+    for name, cloud, number in zip(ids, points, labels, strict=True):
         if not 0 <= number < len(candidates):
             raise UserError(f"{path}: {name}: label {number} is none of {len(candidates)} classes; get the files again")
         asked = QuestionAnswer("describe the 3d model.", (candidates[number],), candidates, task="classification")
@@ -75,26 +62,33 @@ class _Coded:
         return file
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """A pickle can run any code; this one makes numpy arrays and refuses everything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
-        return super().find_class(module, name)
-
-
-def _arrays(path: Path) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+def _arrays(path: Path) -> tuple[list[NDArray[Any]], list[int]]:
+    """Points, each float (N, 3 or more), and numbers of classes."""
     try:
         with path.open("rb") as file:
-            points, labels = _ArraysOnly(file, encoding="latin1").load()
+            points, labels = load_arrays(file)
+        return [_cloud(one) for one in points], [_number(one) for one in labels]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; docs/data.md shows the layout") from error
-    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, ImportError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a file of points and labels ({error}); get it again") from error
-    if not all(isinstance(cloud, np.ndarray) and cloud.dtype.kind == "f" for cloud in points):
-        raise UserError(f"{path}: not a file of points and labels; get it again")
-    return list(points), list(labels)
+    except PICKLE_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a file of points and labels ({reason}); get it again") from error
+
+
+def _cloud(found: Any) -> NDArray[Any]:
+    points = found.numbers if isinstance(found, PickledArray) else None
+    if points is None or points.ndim != 2 or points.shape[1] < 3 or points.dtype.kind != "f":
+        what = type(found).__name__ if points is None else f"{points.dtype} {points.shape}"
+        raise ValueError(f"a cloud is {what}, not floats (N, 3)")
+    return points
+
+
+def _number(label: Any) -> int:
+    """Of one class: an int32 (1,) array, or a number by itself."""
+    (number,) = label.numbers.flat if isinstance(label, PickledArray) else (label,)
+    if not isinstance(number, int | np.integer):
+        raise ValueError(f"a label is {number!r}, no number of a class")
+    return int(number)
 
 
 def _lines(path: Path) -> list[str]:

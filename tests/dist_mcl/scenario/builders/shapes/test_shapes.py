@@ -10,7 +10,7 @@ from dist_mcl.modalities.media import open_media_tokenizer
 from dist_mcl.modality_config import TOKENS, VideoTokens
 from dist_mcl.packages.download import Package
 from dist_mcl.packages.shapes import CATALOGUES, PACKAGES
-from dist_mcl.scenario.builders import shapes
+from dist_mcl.scenario.builders import prepare, shapes
 from dist_mcl.scenario.builders.progress import Item
 from dist_mcl.scenario.builders.shapes.camera import DISTANCE, SIDE, UNITS, View, film, shoot
 from dist_mcl.scenario.builders.shapes.catalogue import read_entries
@@ -229,6 +229,62 @@ def test_a_build_that_was_interrupted_goes_on(tmp_path: Path, monkeypatch: pytes
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in kept} == kept
     whole = shapes.build(archives, (tmp_path / "other").absolute().parent, 2, quiet)
     assert whole.tables.media == again.tables.media
+
+
+def test_a_file_of_an_interrupted_build_that_is_damaged_is_made_again(tmp_path: Path) -> None:
+    archives = packages(tmp_path)
+    whole = shapes.build(archives, tmp_path, 2, quiet)
+    files = sorted(tmp_path.glob("*.zip"))
+    contents = [path.read_bytes() for path in files]
+    files[0].write_bytes(contents[0][: len(contents[0]) // 2])
+    files[1].write_bytes(b"")
+    files[2].write_bytes(contents[2].replace(b"geometry", b"geomeTRY"))
+    again = shapes.build(archives, tmp_path, 2, quiet)
+    assert again.tables.media == whole.tables.media
+    assert [path.read_bytes()[:4] for path in files] == [b"PK\3\4"] * 4
+
+
+def test_two_builds_at_once_do_not_share_what_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one build writes a model's file another one writes the same, whole, and is done with all of them."""
+    archives = packages(tmp_path)
+    alone = shapes.build(archives, tmp_path, 1, quiet)
+    shapes.media.forget(tmp_path)
+    replace = Path.replace
+    begun: list[Path] = []
+
+    def overtaken(path: Path, target: Path) -> Path:
+        if not begun:
+            begun.append(path)
+            shapes.build(archives, tmp_path, 1, quiet)
+            shapes.media.forget(tmp_path)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    assert shapes.build(archives, tmp_path, 1, quiet).tables.media == alone.tables.media
+    assert begun and len(list(tmp_path.glob("*.zip"))) == 2 and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(("most", "left"), [(1, 3), (None, 0)])
+def test_what_was_made_is_kept_until_the_whole_set_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int | None, left: int
+) -> None:
+    archives = packages(tmp_path)
+    monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(prepare, "_downloaded", lambda packages, track: archives)
+    monkeypatch.setattr(prepare, "_write_questions", lambda folder, *rest: (folder / "made").touch())
+    work = tmp_path / "cache" / "building" / "shapes"
+    work.mkdir(parents=True)
+
+    def stops(sequence: Sequence[Item], description: str) -> Iterable[Item]:
+        yield from sequence[:3]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare_shapes(tmp_path / "whole", stops)
+    assert len(list(work.iterdir())) == 3
+    prepare.prepare_shapes(tmp_path / "output", quiet, most)
+    assert (tmp_path / "output" / "made").exists()
+    assert len(list(work.iterdir())) == left + (most or 0)
 
 
 def test_another_package_is_named(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -16,6 +20,7 @@ from dist_mcl.modalities.media import open_media_tokenizer
 from dist_mcl.modality_config import TOKENS
 from dist_mcl.question_config import AnyQuestions
 from dist_mcl.scenario.questions.readers import _READERS, read_questions
+from dist_mcl.scenario.questions.readers.pickled_arrays import load_arrays
 from dist_mcl.scenario.questions.splits import Questions
 from dist_mcl.tokens import QuestionAnswer
 
@@ -266,13 +271,59 @@ class _Attack:
         return os.system, ("echo attacked > attacked",)
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class _Codec:
+    """numpy's own way to bytes, put to another use."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
+        return codecs.encode, ("x", "idna")
+
+
+class _ForeignFlags:
+    """A data type that says of itself that it holds references; numpy believes it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return np.dtype, ("i4", False, True), (3, "<", None, None, None, -1, -1, 63)
+
+
+CLOUD = np.zeros((4, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (([_Attack()], [0]), "system, which is no array"),
+        (([_Codec()], [0]), "it asks for bytes in 'idna'"),
+        (([np.array([_Attack()], object)], [0]), "an array of object, not of numbers"),
+        ((1, [0]), "'int' object is not iterable"),
+        (([CLOUD], None), "'NoneType' object is not iterable"),
+        (([CLOUD], [None]), "a label is None, no number"),
+        (([CLOUD], [np.array([0.5])]), "a label is .*0.5.*, no number"),
+        (([CLOUD], [np.array([], np.int32)]), "not enough values"),
+        (([CLOUD], [_ForeignFlags()]), "a label is .*, no number"),
+        (([1], [0]), "a cloud is int, not floats"),
+        (([CLOUD[0]], [0]), r"a cloud is float32 \(3,\), not floats"),
+        (([CLOUD], [0], 1), "too many values"),
+        (7, "cannot unpack"),
+    ],
+)
+def test_a_pickle_of_something_else_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: object, says: str
+) -> None:
     layouts.modelnet40(tmp_path)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "modelnet40_test_8192pts_fps.dat").write_bytes(pickle.dumps(([_Attack()], [0])))
-    with pytest.raises(UserError, match="system, which is no array"):
+    (tmp_path / "modelnet40_test_8192pts_fps.dat").write_bytes(pickle.dumps(held))
+    with pytest.raises(UserError, match=rf"^[^\n]*\.dat: not a file of points and labels \([^\n]*{says}[^\n]*$"):
         read_questions(config_of("modelnet40", tmp_path), "point_cloud", "test")
     assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("dtype", ["<f4", ">f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_read_as_they_were_pickled(protocol: int, dtype: str, order: Literal["C", "F"]) -> None:
+    written = np.asarray(np.random.default_rng(0).normal(size=(5, 6)), dtype, order=order)
+    (read,) = load_arrays(io.BytesIO(pickle.dumps([written], protocol)))
+    np.testing.assert_array_equal(read.numbers, written)
 
 
 def test_a_set_for_testing_needs_no_training_files(tmp_path: Path) -> None:
