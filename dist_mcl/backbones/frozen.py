@@ -33,6 +33,12 @@ class FrozenModel(nn.Module, ABC):
         self._is_bf16 = True
         return self
 
+    def use_fp32(self) -> Self:
+        """From now on compute in fp32, with all weights as they are."""
+        self.float()
+        self._is_bf16 = False
+        return self
+
     @property
     def preparing(self) -> nn.Module | None:
         """The frozen part that `prepare` runs on each sample by itself; None if samples need no preparation."""
