@@ -18,6 +18,7 @@ from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
 from dist_mcl.media_rules import media_of
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
+from dist_mcl.packages import qformer
 from dist_mcl.packages.causal import checkpoint_files
 from dist_mcl.packages.hub import checkpoint_folder
 from dist_mcl.qformer_config import QFormerBackbone
@@ -111,6 +112,8 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
         checkpoint_files(backbone, media_of(experiment))
     elif isinstance(backbone, QFormerBackbone):
         _check_has_weights(backbone)
+        for name in qformer.checkpoint_names(backbone, media_of(experiment)):
+            checkpoint_folder(name)
     stages = modality_stages(scenario)
     check_data(scenario, stages)
     if experiment.exemplars.budget:
@@ -121,9 +124,7 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
 
 
 def _check_has_weights(backbone: QFormerBackbone) -> None:
-    if backbone.path is not None:
-        checkpoint_folder(backbone.path)
-    elif backbone.layout != "tiny":
+    if backbone.path is None and backbone.layout != "tiny":
         raise UserError(
             f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
             "checkpoint, or choose layout: tiny to try out"

@@ -10,6 +10,7 @@ from dist_mcl.config import Experiment, ViltBackbone
 from dist_mcl.doctor.finding import Finding
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import media_of
+from dist_mcl.packages import qformer
 from dist_mcl.packages.causal import checkpoint_names
 from dist_mcl.packages.hub import checkpoint_folder
 from dist_mcl.packages.models import MODELS, model_dir, model_folder
@@ -36,7 +37,7 @@ def _needed(experiment: Experiment) -> list[str]:
     if isinstance(backbone, CausalBackbone):
         return list(checkpoint_names(backbone, media_of(experiment)).values())
     if isinstance(backbone, QFormerBackbone):
-        return [backbone.path] if backbone.path else []
+        return qformer.checkpoint_names(backbone, media_of(experiment))
     if isinstance(backbone, TinyCausalBackbone):
         return []
     return [backbone.path if isinstance(backbone, ViltBackbone) else "all-minilm-l6-v2"]

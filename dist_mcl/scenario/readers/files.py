@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
@@ -11,6 +12,7 @@ from dist_mcl.errors import UserError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 CAPTIONS = "captions.jsonl"
+_LONGEST_NAME = 255  # bytes, on Linux's file systems
 
 
 def read_json(path: Path, kind: type) -> Any:
@@ -23,7 +25,7 @@ def read_json(path: Path, kind: type) -> Any:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; docs/data.md shows the layout") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file ({error}); get it again") from error
     if not isinstance(value, kind):
         raise UserError(f"{path}: holds no JSON {kind.__name__}; docs/data.md shows the layout")
@@ -47,12 +49,12 @@ def inside(folder: Path, name: object, told_by: str) -> Path:
     """The path of a file that another file names.
 
     Raises:
-        UserError: the name is none, or leads out of the folder.
+        UserError: the name is none, leads out of the folder, or is none that a file can have.
     """
-    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    if not parts or ".." in parts or parts[0] == "/":
-        raise UserError(f"{told_by}: {name!r} is no path within {folder}; mend the file")
-    return folder.joinpath(*parts)
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    if not path.parts or path.is_absolute() or not all(map(_is_name, path.parts)):
+        raise UserError(f"{told_by}: {_short(name)} is no path within {folder}; mend the file")
+    return folder.joinpath(*path.parts)
 
 
 def read_captions(folder: Path) -> dict[str, list[str]]:
@@ -76,6 +78,18 @@ def read_captions(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+def _is_name(part: str) -> bool:
+    try:
+        return part != ".." and "\0" not in part and len(os.fsencode(part)) <= _LONGEST_NAME
+    except UnicodeEncodeError:  # half of a character, which JSON can write
+        return False
+
+
+def _short(name: object) -> str:
+    said = repr(name)
+    return said if len(said) <= 80 else f"{said[:80]}..."
+
+
 def _is_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
 
@@ -83,7 +97,7 @@ def _is_texts(value: object) -> TypeGuard[list[str]]:
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: line {number}: not JSON ({error}); mend or remove the line") from error
     if not isinstance(row, dict):
         raise UserError(f"{path}: line {number}: not a JSON object; mend or remove the line")

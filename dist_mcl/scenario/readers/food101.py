@@ -54,7 +54,7 @@ def _json_tree(folder: Path, evaluate_on: str) -> Listing:
         if not isinstance(names, list):
             raise UserError(f"{folder / 'split.json'}: has no list {split!r}; get it again")
         pictures = folder / "images" / ("test" if split == "test" else "train")
-        return [_item(pictures, name, titles.get(name), folder / "split.json") for name in names]
+        return [_item(pictures, name, titles.get(str(name)), folder / "split.json") for name in names]
 
     classes = tuple(sorted(numbers, key=numbers.__getitem__))
     return Listing(classes, items("train"), items(evaluate_on), f"{folder / 'text.json'} has the titles, {_MEND}")
@@ -102,6 +102,8 @@ def _arrow(folder: Path, evaluate_on: str) -> Listing:
     test = _rows(folder / f"food101_{evaluate_on}.arrow")
     names: dict[int, str] = {}
     for number, item in train:
+        if not isinstance(number, int):
+            raise UserError(f"{item.source}: its label is {number!r}, no number of a class; get the file again")
         if names.setdefault(number, item.label) != item.label:
             raise UserError(f"{item.source}: its label {number} is {names[number]!r} elsewhere; get the file again")
     classes = tuple(names[number] for number in sorted(names))

@@ -54,4 +54,4 @@ def _class(label: object, source: str) -> str:
             f"{source}: its label is {label!r}, not 0 or 1; a file without labels cannot be tested on, "
             f"set data.evaluate_on: dev"
         )
-    return CLASSES[int(str(label))]
+    return CLASSES[bool(label)]

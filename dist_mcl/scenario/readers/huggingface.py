@@ -40,9 +40,11 @@ class _Split:
         self._place, files, info = _files(config.folder, name)
         tables = [open_table(path, (config.image, config.text, config.label)) for path in files]
         self._table = pa.concat_tables(tables)
-        feature = read_json(info, dict).get("features", {}).get(config.label, {})
-        self.class_names: tuple[str, ...] = tuple(feature.get("names") or ())
+        self.class_names = _class_names(info, config.label)
         self.labels: list[Any] = self._table[config.label].to_pylist()
+        for row, label in enumerate(self.labels):
+            if not isinstance(label, int | float | str):
+                raise UserError(f"{self._source(row)}: label {label!r} is no class; leave the row out of the set")
 
     def items(self) -> list[Item]:
         """All rows, none of whose pictures is read yet."""
@@ -65,11 +67,20 @@ class _Split:
         return self.class_names[label]
 
 
+def _class_names(info: Path, column: str) -> tuple[str, ...]:
+    value: Any = read_json(info, dict)
+    for key in ("features", column, "names"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
 def _files(folder: Path, split: str) -> tuple[Path, list[Path], Path]:
     """Where a split lies, its Arrow files in order, and the file that describes its columns."""
     saved = folder / split
     if (saved / "state.json").exists():
-        told = read_json(saved / "state.json", dict).get("_data_files", [])
+        told = read_json(saved / "state.json", dict).get("_data_files")
+        if not told or not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
+            raise UserError(f"{saved / 'state.json'}: names no _data_files; save the data set again")
         files = [inside(saved, one.get("filename"), str(saved / "state.json")) for one in told]
         return saved, files, saved / "dataset_info.json"
     cached = sorted([*folder.glob(f"*-{split}.arrow"), *folder.glob(f"*-{split}-*-of-*.arrow")])

@@ -77,6 +77,8 @@ def _item(tar: Path, key: str, members: dict[str, _Member]) -> Item:
     if len(pictures) != 1:
         raise UserError(f"{source}: has {len(pictures)} pictures among {', '.join(members)}; one is wanted")
     facts = _parsed(members, ".json", json.loads, source) or {}
+    if not isinstance(facts, dict):
+        raise UserError(f"{source}.json: is no JSON object; mend the tar")
     label = _parsed(members, ".cls", str.strip, source)
     text = _parsed(members, ".txt", str.strip, source)
     label = facts.get("label") if label is None else label

@@ -9,6 +9,7 @@ import pytest
 
 from dist_mcl import config
 from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
+from dist_mcl.doctor.models import models
 from dist_mcl.errors import UserError
 from exemplar_store import BudgetPolicy, Webp
 from exemplar_store.generations import read_snapshot
@@ -39,6 +40,26 @@ def test_overrides_are_part_of_the_name_unless_they_do_not_change_the_result(
 def test_a_layout_without_weights_is_no_run_and_nothing_is_written(tmp_path: Path) -> None:
     experiment = config.load(Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml")
     with pytest.raises(UserError, match=r"model\.backbone\.path: missing, .* name a checkpoint"):
+        open_or_plan(tmp_path / "run", experiment)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_that_was_not_fetched_is_named_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    experiment = config.load(
+        Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml",
+        [
+            "model.backbone.layout=tiny",
+            "scenario.stages=[{modality: depth, tokens: {kind: depth, side: 32, patch: 16}, "
+            "encoder: {kind: huggingface, path: some/encoder}, data: {dataset: fusion_depth, folder: nowhere}}]",
+        ],
+    )
+    assert [finding.todo for finding in models(experiment) if finding.state == "missing"] == [
+        "run `mcl models fetch some/encoder`"
+    ]
+    with pytest.raises(UserError, match=r"^some/encoder: .*; run `mcl models fetch some/encoder`$"):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
 

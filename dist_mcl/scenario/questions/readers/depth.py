@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from dist_mcl.errors import UserError
@@ -93,12 +93,16 @@ def _caption(folder: Path, place: str, row: Row, split: str) -> Iterator[Questio
 
 def _turns(folder: Path, place: str, row: Row) -> Iterator[QuestionItem]:
     said = row.get("conversations")
-    if not isinstance(said, list) or len(said) % 2 or not all(isinstance(turn, dict) for turn in said):
+    if not isinstance(said, list) or [_is_question(turn) for turn in said] != [True, False] * (len(said) // 2):
         raise UserError(f"{place}: has no conversations of a question and an answer each; mend the row")
     path = _map(folder / "LLaVA_Depth" / "train", row.get("image"), place)
     for question, answer in zip(said[::2], said[1::2], strict=True):
         texts = [_plain(text_of(_having(turn, "value", place), "value", place)) for turn in (question, answer)]
         yield media_item(QuestionAnswer(texts[0], (texts[1],), task="qa"), path)
+
+
+def _is_question(turn: object) -> bool | None:
+    return turn.get("from") == "human" if isinstance(turn, dict) else None
 
 
 def _validation(folder: Path, path: Path) -> Iterator[QuestionItem]:
@@ -129,7 +133,7 @@ def _scene(config: SceneDepthData, classes: Sequence[str], place: str, row: Row)
 
 def _map(folder: Path, picture: object, place: str) -> Path:
     """The depth map that belongs to a picture."""
-    return inside(folder, str(PurePosixPath(str(picture)).with_suffix(".png")) if picture else picture, place)
+    return inside(folder, picture, place).with_suffix(".png")
 
 
 def _plain(text: str) -> str:

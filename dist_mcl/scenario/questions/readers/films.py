@@ -56,8 +56,9 @@ def _read(config: MSRVTTData | MSVDData, split: Split, prompt: str) -> list[Ques
 
 
 def _captions(path: Path, videos: Path, one_by_one: bool) -> Iterator[QuestionItem]:
-    for name, rows in grouped(json_rows(path, "video", "caption"), lambda row: row["video"]).items():
-        video = inside(videos, name, rows[0][0])
+    for rows in grouped(json_rows(path, "video", "caption"), lambda row: str(row["video"])).values():
+        place, row = rows[0]
+        video = inside(videos, row["video"], place)
         captions = tuple(text_of(row, "caption", place) for place, row in rows)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
             yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), video)

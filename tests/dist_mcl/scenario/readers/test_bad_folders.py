@@ -57,6 +57,22 @@ def null_text(folder: Path) -> None:
     layouts._write_stream(path, table.set_column(table.schema.get_field_index("text"), "text", texts))
 
 
+def null_label(folder: Path) -> None:
+    path = folder / "zoo-train.arrow"
+    table = pa.ipc.open_stream(path.read_bytes()).read_all()
+    labels = pa.array([None, *table["label"].to_pylist()[1:]], table["label"].type)
+    layouts._write_stream(path, table.set_column(table.schema.get_field_index("label"), "label", labels))
+
+
+def no_object(folder: Path) -> None:
+    """The same number of bytes, so that the tar's heads stay right."""
+    path = folder / "train-000000.tar"
+    content = path.read_bytes()
+    start = content.index(b"{")
+    end = content.index(b"}", start)
+    path.write_bytes(content[:start] + b"[" + b" " * (end - start - 2) + b"1]" + content[end + 1 :])
+
+
 MISTAKES: list[tuple[str, Callable[[Path], object], dict[str, Any], Damage, str]] = [
     (
         "food101",
@@ -209,6 +225,30 @@ MISTAKES: list[tuple[str, Callable[[Path], object], dict[str, Any], Damage, str]
         edit_json("test/state.json", lambda state: {"_data_files": [{"filename": "../../x.arrow"}]}),
         r"state\.json: '\.\./\.\./x\.arrow' is no path within",
     ),
+    *(
+        (
+            "huggingface",
+            layouts.huggingface_saved,
+            {},
+            edit_json("test/state.json", lambda state, named=named: {"_data_files": named}),
+            r"test/state\.json: names no _data_files; save the data set again",
+        )
+        for named in (None, [], {}, ["data-00000-of-00001.arrow"])
+    ),
+    (
+        "huggingface",
+        layouts.huggingface_cache,
+        {},
+        null_label,
+        r"row 0: label None is no class; leave the row out of the set",
+    ),
+    (
+        "huggingface",
+        layouts.huggingface_saved,
+        {},
+        edit_json("train/dataset_info.json", lambda info: {"features": ["label"]}),
+        r"class 'zebra' is none of the 3 classes",
+    ),
     ("huggingface", layouts.huggingface_cache, {}, null_text, r"row 0 has no text; column data\.text=text is null"),
     (
         "webdataset",
@@ -216,6 +256,20 @@ MISTAKES: list[tuple[str, Callable[[Path], object], dict[str, Any], Damage, str]
         {"test": "val*.tar"},
         lambda _: None,
         r"data\.test: no file 'val\*\.tar' in .*; give the pattern of the tars",
+    ),
+    (
+        "webdataset",
+        layouts.webdataset_json,
+        {},
+        no_object,
+        r"train-000000\.tar: \S+\.json: is no JSON object; mend the tar",
+    ),
+    (
+        "food101",
+        layouts.food101_json,
+        {},
+        edit_json("split.json", lambda splits: {**splits, "train": [["tacos_1.jpg"]]}),
+        r"split\.json: \['tacos_1\.jpg'\] is no path within",
     ),
     ("webdataset", layouts.webdataset, {}, compress, r"train-000000\.tar: not a whole, uncompressed tar"),
     ("webdataset", layouts.webdataset, {}, cut("train-000000.tar", 700), r"train-000000\.tar: not a whole, uncompr"),
@@ -302,3 +356,10 @@ def test_the_first_genre_takes_films_with_several_and_only_leaves_them_out(tmp_p
     assert len(only) == 9 and len(first) == 10
     drama = first.classes.index("Drama")
     assert (first.labels == drama).sum() == 4 and (only.labels == drama).sum() == 3
+
+
+def test_a_meme_may_be_hateful_by_a_truth_value(tmp_path: Path) -> None:
+    layouts.hateful_memes(tmp_path)
+    path = tmp_path / "data" / "train.jsonl"
+    path.write_text(path.read_text().replace('"label": 1', '"label": true').replace('"label": 0', '"label": 0.0'))
+    assert set(opened("hateful_memes", tmp_path)["train"].labels.tolist()) == {0, 1}

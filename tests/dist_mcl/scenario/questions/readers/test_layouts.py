@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -258,12 +259,81 @@ def test_fewer_questions_may_be_tested_than_learned(tmp_path: Path) -> None:
     assert len(read_questions(config, "image", "test")) == 2
 
 
-def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
-    layouts.films(tmp_path)
-    rows = [{"video": "../../secret.mp4", "caption": "c", "image_id": "v"}]
-    layouts.write_json(tmp_path / "annotations" / "cap_train.json", rows)
-    with pytest.raises(UserError, match="is no path within"):
-        read_questions(config_of("msrvtt", tmp_path), "video", "train")
+NAMES = (
+    *("../../secret.mp4", "a/../../b", "/etc/passwd", "//etc/passwd", "///etc/passwd", ".", "..", "/", ""),
+    *("a\0b", "\ud800.mp4", "long" * 64, 7, ["a.mp4"], {"path": "a.mp4"}),
+)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+@pytest.mark.parametrize("missing_media", ["refuse", "skip"])
+def test_a_name_that_is_no_path_within_the_folder_is_refused(tmp_path: Path, name: object, missing_media: str) -> None:
+    caption = {"video": name, "caption": "c", "image_id": name, "source": "cc3m"}
+    layouts.write_json(tmp_path / "annotations" / "cap_train.json", [caption])
+    layouts.write_json(tmp_path / "fusion_train_55w_clear.json", [caption])
+    layouts.write_json(tmp_path / "SUN.json", [{"image_path": name, "label": "bedroom"}])
+    (tmp_path / "train.jsonl").write_text(json.dumps({"media": name, "question": "What?", "answer": "this"}))
+    for dataset, modality, split in (
+        *(("msrvtt", "video", "train"), ("fusion_depth", "depth", "train")),
+        *(("sun_rgbd", "depth", "test"), ("manifest", "image", "train")),
+    ):
+        with pytest.raises(UserError, match=r"^[^\n]*(row 0|line 1): [^\n]* is no path within"):
+            read_questions(config_of(dataset, tmp_path, missing_media=missing_media), modality, split)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if isinstance(name, str) and "\ud800" not in name], ids=repr)
+def test_a_name_in_a_table_that_is_no_path_is_refused(tmp_path: Path, name: str) -> None:
+    layouts.write_csv(tmp_path / "meta" / "esc50.csv", [{"filename": name, "fold": 5, "category": "dog"}])
+    with pytest.raises(UserError, match=r"row 2: .* is no path within"):
+        read_questions(config_of("esc50", tmp_path), "audio", "test")
+    if name.strip("./"):
+        row = {"youtube_id": f"{name}/x", "sample_id": f"{name}/x", "caption": "c"}
+        layouts.write_csv(tmp_path / "annotations" / "val.csv", [row])
+        layouts.write_csv(tmp_path / "annotations" / "cap3d_cap_final_val.csv", [row])
+        for dataset, modality in (("audiocaps", "audio"), ("objaverse", "point_cloud")):
+            with pytest.raises(UserError, match=r"row 2: .* is no path within"):
+                read_questions(config_of(dataset, tmp_path), modality, "test")
+
+
+def test_a_map_is_found_by_the_name_of_a_picture_with_dots(tmp_path: Path) -> None:
+    layouts.write_json(tmp_path / "SUN.json", [{"image_path": "kv2/a.1/b.2.jpg", "label": "bedroom"}])
+    layouts.write_depth(tmp_path / "kv2" / "a.1" / "b.2.png", 1000)
+    (item,) = read_questions(config_of("sun_rgbd", tmp_path), "depth", "test")
+    assert item.source == str(tmp_path / "kv2" / "a.1" / "b.2.png")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"from": "gpt", "value": "A wall."}, {"from": "human", "value": "What is near?"}],
+        [{"from": "human", "value": "What is near?"}],
+        [{"from": "human", "value": "What is near?"}] * 2,
+        ["What is near?", "A wall."],
+        "What is near?",
+    ],
+)
+def test_a_conversation_in_another_order_is_refused(tmp_path: Path, said: object) -> None:
+    row = {"source": "llava", "image": "a.jpg", "conversations": said}
+    layouts.write_json(tmp_path / "fusion_train_55w_clear.json", [row])
+    with pytest.raises(UserError, match="row 0: has no conversations of a question and an answer each"):
+        read_questions(config_of("fusion_depth", tmp_path), "depth", "train")
+
+
+def test_a_class_of_modelnet_is_a_line(tmp_path: Path) -> None:
+    layouts.modelnet40(tmp_path)
+    (tmp_path / "modelnet40_shape_names.txt").write_text("airplane \r\nnight stand\r\n\r\n")
+    (item,) = read_questions(config_of("modelnet40", tmp_path), "point_cloud", "test")
+    assert item.question == CASES["modelnet40"].last
+
+
+def test_json_without_an_end_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "cap_train.json").write_text("[" * 200_000)
+    (tmp_path / "train.jsonl").write_text("[" * 200_000)
+    with pytest.raises(UserError, match="not a JSON file"):
+        read_questions(config_of("msvd", tmp_path), "video", "train")
+    with pytest.raises(UserError, match="line 1: not JSON"):
+        read_questions(config_of("manifest", tmp_path), "video", "train")
 
 
 class _Attack:
