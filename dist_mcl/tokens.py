@@ -40,21 +40,29 @@ class QuestionAnswer:
 
     Attributes:
         question: as a person puts it, e.g. "What kind of object is this?".
-        answers: every right answer, e.g. the five captions of a clip; the first one is learned from.
+        answers: every right answer, e.g. the five captions of a clip; the first one is learned from. With `votes` what
+            people answered, one answer each: equal ones are repeated, and not all of them need be right.
         candidates: the answers among which one is to be chosen; empty where the model answers freely.
         task: the kind of question, e.g. "category" or "caption"; scores are kept apart by it.
+        votes: whether answers are those of several people, to be scored by VQA accuracy (arXiv 1505.00468).
+
+    Raises:
+        ValueError: no answer, a first answer that is no candidate, or votes of fewer than two people.
     """
 
     question: str
     answers: tuple[str, ...]
     candidates: tuple[str, ...] = ()
     task: str = ""
+    votes: bool = False
 
     def __post_init__(self) -> None:
         if not self.answers:
             raise ValueError(f"the question {self.question!r} needs at least one answer")
         if self.candidates and self.answers[0] not in self.candidates:
             raise ValueError(f"the answer {self.answers[0]!r} is none of the {len(self.candidates)} candidates")
+        if self.votes and len(self.answers) < 2:
+            raise ValueError(f"votes on the question {self.question!r} need the answers of at least two people")
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,34 @@ def test_vqa_accuracy_of_ten_annotators(agreeing: int, expected: float) -> None:
     assert vqa_accuracy("Yes", answers) == pytest.approx(expected)
 
 
-def test_vqa_accuracy_needs_annotators() -> None:
-    with pytest.raises(ValueError, match="at least 4 annotators, got 3"):
-        vqa_accuracy("yes", ["yes"] * 3)
+@pytest.mark.parametrize(("agreeing", "expected"), [(0, 0.0), (1, 2 / 9), (2, 4 / 9), (3, 2 / 3)])
+def test_vqa_accuracy_of_three_annotators_leaves_one_out_too(agreeing: int, expected: float) -> None:
+    answers = ["yes"] * agreeing + ["no", "maybe", "dog"][: 3 - agreeing]
+    assert vqa_accuracy("yes", answers) == pytest.approx(expected)
+
+
+def test_votes_are_of_two_people_at_least() -> None:
+    with pytest.raises(ValueError, match="need the answers of at least two people"):
+        QuestionAnswer("Where?", ("left",), votes=True)
+
+
+def test_any_of_many_right_answers_is_right() -> None:
+    asked = QuestionAnswer("What?", ("couch", "sofa", "settee", "divan"), task="name")
+    found = scores_by_task([asked], ["sofa"])
+    assert found == {"name": {"exact_match": 1.0}} and main_score(found["name"]) == 1.0
+
+
+def test_a_task_has_votes_or_it_has_none() -> None:
+    asked = [QuestionAnswer("Where?", ("left",) * 3, votes=voted) for voted in (True, False)]
+    with pytest.raises(ValueError, match="some questions of task '' have votes and others not"):
+        scores_by_task(asked, ["left", "left"])
 
 
 def test_scores_are_kept_apart_by_task() -> None:
     asked = [
         QuestionAnswer("What?", ("chair",), task="category"),
         QuestionAnswer("What?", ("sofa",), task="category"),
-        QuestionAnswer("Where?", ("left",) * 10, task="place"),
+        QuestionAnswer("Where?", ("left",) * 10, task="place", votes=True),
     ]
     found = scores_by_task(asked, ["a chair", "table", "left"])
     assert [main_score(found[task]) for task in ("category", "place")] == [0.5, 1.0]

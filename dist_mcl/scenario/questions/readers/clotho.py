@@ -44,7 +44,7 @@ def read(config: ClothoData, modality: str, split: Split) -> list[QuestionItem]:
 
 
 def read_aqa(config: ClothoAQAData, modality: str, split: Split) -> list[QuestionItem]:
-    """Clotho-AQA's questions: each person's answer is right, the one that most gave comes first.
+    """Clotho-AQA's questions, with the votes of three people each: the answer that most gave comes first.
 
     Raises:
         UserError: its layout is another one.
@@ -68,5 +68,5 @@ def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
         place, row = same[0]
         given = Counter(text_of(one, "answer", where) for where, one in same)
         question = prompted("Question: {} Answer:", text_of(row, "QuestionText", place))
-        asked = QuestionAnswer(question, tuple(answer for answer, _ in given.most_common()), task="qa")
-        yield media_item(asked, inside(sounds, row["file_name"], place))
+        votes = tuple(answer for answer, count in given.most_common() for _ in range(count))
+        yield media_item(QuestionAnswer(question, votes, task="qa", votes=True), inside(sounds, row["file_name"], place))

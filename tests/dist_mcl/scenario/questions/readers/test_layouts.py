@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable
@@ -85,8 +86,8 @@ CASES = {
         "audio",
         train=1,
         test=1,
-        first=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "no"), task="qa"),
-        last=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "no"), task="qa"),
+        first=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "yes", "no"), task="qa", votes=True),
+        last=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "yes", "no"), task="qa", votes=True),
     ),
     "esc50": Case(
         layouts.esc50,
@@ -251,6 +252,24 @@ def test_fewer_questions_may_be_tested_than_learned(tmp_path: Path) -> None:
     config = config_of("manifest", tmp_path, max_questions=6, max_test_questions=2)
     assert len(read_questions(config, "image", "train")) == 6
     assert len(read_questions(config, "image", "test")) == 2
+
+
+def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
+    row = {"media": "a.csv", "question": "What?", "answers": ["this", "this", "that"]}
+    lines = [{**row, "votes": True}, {**row, "task": "name"}]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    config = config_of("manifest", tmp_path)
+    assert [item.question.votes for item in read_questions(config, "features", "test")] == [True, False]
+    for wrong, complaint in (
+        ({"votes": True, "task": "name"}, "line 3: votes is not as in earlier lines of task 'name'; give them another"),
+        ({"votes": True, "task": "caption"}, "line 3: votes True must be true or false, and captions have none"),
+        ({"votes": 3}, "line 3: votes 3 must be true or false"),
+        ({"votes": True, "answers": ["this"]}, "line 3: votes on the question 'What\\?' need the answers of at least"),
+    ):
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, {**row, **wrong}]))
+        with pytest.raises(UserError, match=complaint):
+            read_questions(config, "features", "test")
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
