@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.data_config import Folder
 from dist_mcl.encoder_config import MediumEntry
 from dist_mcl.modality_config import TOKENS, TokensConfig
@@ -27,6 +28,11 @@ class _Questions(Section):
     )
     max_test_questions: int | None = Field(
         None, ge=1, description="test questions of each task; as many as max_questions when left out"
+    )
+    generation: dict[str, Generation] = Field(
+        {},
+        description="by task, how free answers are generated; when left out as published for the data set, else "
+        "evaluation.generation",
     )
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dist_mcl.answer_config import Generation
 from exemplar_store import Tokens
 
 if TYPE_CHECKING:  # seconds to import; who reads samples, or writes them down, makes no batch of them
@@ -45,6 +46,7 @@ class QuestionAnswer:
         candidates: the answers among which one is to be chosen; empty where the model answers freely.
         task: the kind of question, e.g. "category" or "caption"; scores are kept apart by it.
         votes: whether answers are those of several people, to be scored by VQA accuracy (arXiv 1505.00468).
+        generation: how a free answer is generated; as `evaluation.generation` says where it is None.
 
     Raises:
         ValueError: no answer, a first answer that is no candidate, or votes of fewer than two people.
@@ -55,6 +57,7 @@ class QuestionAnswer:
     candidates: tuple[str, ...] = ()
     task: str = ""
     votes: bool = False
+    generation: Generation | None = None
 
     def __post_init__(self) -> None:
         if not self.answers:

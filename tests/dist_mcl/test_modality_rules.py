@@ -95,6 +95,10 @@ NOTES, SHAPES = "data: {dataset: notes}", "data: {dataset: shapes}"
             "encoder.feature: unknown key; did you mean 'features'?",
         ),
         (
+            "modality: image, data: {dataset: shapes, generation: {name: {beam: 5}}}",
+            "scenario.stages.0.data.0.generation.name.beam: unknown key; did you mean 'beams'?",
+        ),
+        (
             f"modality: image, encoder: {{features: 3}}, {SHAPES}",
             "encoder.kind: missing; add one of efficientnet",
         ),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dist_mcl.question_config import ClothoAQAData, ClothoData
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
@@ -59,7 +60,7 @@ def _captions(folder: Path, split: str, one_by_one: bool) -> Iterator[QuestionIt
         sound = inside(folder / split, row["file_name"], place)
         captions = tuple(text_of(row, field, place) for field in _CAPTIONS)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
-            yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), sound)
+            yield media_item(QuestionAnswer(CAPTION, answers, task="caption", generation=published.CAPTIONS), sound)
 
 
 def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
@@ -69,4 +70,5 @@ def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
         given = Counter(text_of(one, "answer", where) for where, one in same)
         question = prompted("Question: {} Answer:", text_of(row, "QuestionText", place))
         votes = tuple(answer for answer, count in given.most_common() for _ in range(count))
-        yield media_item(QuestionAnswer(question, votes, task="qa", votes=True), inside(sounds, row["file_name"], place))
+        asked = QuestionAnswer(question, votes, task="qa", votes=True, generation=published.ANSWERS)
+        yield media_item(asked, inside(sounds, row["file_name"], place))

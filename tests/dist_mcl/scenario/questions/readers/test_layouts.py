@@ -6,17 +6,19 @@ import json
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.media import open_media_tokenizer
 from dist_mcl.modality_config import TOKENS
 from dist_mcl.question_config import AnyQuestions
 from dist_mcl.scenario.questions.readers import _READERS, read_questions
+from dist_mcl.scenario.questions.readers.published import ANSWERS
 from dist_mcl.scenario.questions.splits import Questions
 from dist_mcl.tokens import QuestionAnswer
 
@@ -163,13 +165,60 @@ def test_every_reader_has_a_case() -> None:
     assert set(CASES) == set(_READERS) - {"shapes", "notes"}
 
 
+def in_words(questions: Questions, index: int) -> QuestionAnswer:
+    """A question without how its answer is generated."""
+    return replace(questions.questions[index], generation=None)
+
+
+# From PathWeave's evaluation: most and fewest tokens, repetition penalty, length penalty. All have five beams.
+PUBLISHED = {
+    ("msrvtt", "caption"): (80, 10, 1.15, 1),
+    ("msrvtt", "qa"): (10, 1, 1.5, -1),
+    ("msvd", "caption"): (80, 10, 1.15, 1),
+    ("msvd", "qa"): (10, 1, 1.5, -1),
+    ("audiocaps", "caption"): (80, 10, 1.15, 1),
+    ("audiocaps", "qa"): (10, 1, 1.5, -1),
+    ("clotho", "caption"): (80, 10, 1.15, 1),
+    ("clotho_aqa", "qa"): (10, 1, 1.5, -1),
+    ("fusion_depth", "caption"): (30, 8, 1.15, 0),
+    ("fusion_depth", "qa"): (30, 8, 1.15, 0),
+    ("objaverse", "caption"): (80, 10, 1.15, 0),
+    ("objaverse", "qa"): (80, 1, 1.5, -1),
+}
+
+
+@ALL
+def test_answers_are_generated_as_published(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.write(tmp_path)
+    asked = [item.question for item in read_questions(config_of(name, tmp_path), case.modality, "test")]
+    for question in asked:
+        row = PUBLISHED.get((name, question.task))
+        how = question.generation
+        found = how and (how.max_tokens, how.min_tokens, how.repetition_penalty, how.length_penalty)
+        assert found == row and (how is None or how.beams == 5)
+    assert {task for dataset, task in PUBLISHED if dataset == name} <= {question.task for question in asked}
+
+
+def test_a_configuration_says_how_answers_to_one_task_are_generated(tmp_path: Path) -> None:
+    layouts.films(tmp_path)
+    own = {"caption": {"max_tokens": 20}}
+    asked = read_questions(config_of("msrvtt", tmp_path, generation=own), "video", "test")
+    said = {item.question.task: item.question.generation for item in asked}
+    assert said["caption"] == Generation(max_tokens=20) and said["qa"] == ANSWERS
+    with pytest.raises(
+        UserError, match=r"data\.generation: the test split of msrvtt has no task 'captoin'; choose from"
+    ):
+        read_questions(config_of("msrvtt", tmp_path, generation={"captoin": {}}), "video", "test")
+
+
 @ALL
 def test_questions_and_media_are_found(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     case.write(tmp_path)
     train, test = (open_split(config_of(name, tmp_path), case.modality, split) for split in ("train", "test"))
     assert (len(train), len(test)) == (case.train, case.test)
-    assert (train if case.train else test).questions[0] == case.first and test.questions[-1] == case.last
+    assert in_words(train if case.train else test, 0) == case.first and in_words(test, -1) == case.last
     for questions in (train, test):
         questions.check()
         for index in range(len(questions)):
