@@ -422,6 +422,11 @@ class Evaluation(Section):
         description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
         "arXiv 1611.07725",
     )
+    candidates: Literal["rank", "generate"] = Field(
+        "rank",
+        description="of questions that have candidates: rank: the likeliest one is the answer; generate: the model "
+        "answers freely, and the candidate that it names is the answer",
+    )
     generation: Generation = Field(
         Generation(),
         description="of free answers, where neither a stage's data section nor the data set's papers say how",

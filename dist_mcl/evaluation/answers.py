@@ -59,6 +59,21 @@ def vqa_accuracy(said: str, answers: Sequence[str]) -> float:
     return sum(min(1.0, (sum(same) - own) / _AGREEING) for own in same) / len(same)
 
 
+def named_candidate(said: str, asked: QuestionAnswer) -> str:
+    """The candidate whose name occurs in a free answer, as a whole word or as words that follow each other.
+
+    Of several the name of most words, and of those the first in the list: so "desk lamp" is no "lamp". Where none
+    occurs, what was said, which is then no right answer.
+
+    Args:
+        asked: with candidates.
+    """
+    heard = f" {normalised(said)} "
+    names = [normalised(name) for name in asked.names or asked.candidates]
+    named = [number for number, name in enumerate(names) if name and f" {name} " in heard]
+    return asked.candidates[max(named, key=lambda number: len(names[number].split()))] if named else said
+
+
 def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict[str, dict[str, float]]:
     """Scores of a data set, kept apart by the questions' tasks: means over their samples.
 

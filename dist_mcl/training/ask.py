@@ -8,6 +8,7 @@ import torch
 
 from dist_mcl.answer_config import Generation
 from dist_mcl.config import Evaluation
+from dist_mcl.evaluation.answers import named_candidate
 from dist_mcl.run_folder import ProgressFile
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.answerer import Answerer
@@ -23,8 +24,8 @@ def ask(
 ) -> list[str]:
     """What the model answers to every sample, in the samples' order, on every rank.
 
-    It chooses the likeliest candidate where a question has candidates, and speaks freely where it has none, each as its
-    question says, or as `how` does.
+    Where a question has candidates, it chooses the likeliest, or the one that it names when it speaks freely, as `how`
+    says. Where it has none, it speaks freely, each as its question says, or as `how` does.
 
     Args:
         samples: raw or prepared, with questions.
@@ -48,7 +49,8 @@ def ask(
 
 def _answers(model: Answerer, batch: Batch, manner: Generation | None) -> list[str]:
     if manner is not None:
-        return model.backbone.generate(batch, manner)
+        said = zip(model.backbone.generate(batch, manner), batch.questions, strict=True)
+        return [named_candidate(text, asked) if asked.candidates else text for text, asked in said]
     candidates = [asked.candidates for asked in batch.questions]
     losses = model.backbone.rank(batch, candidates)
     return [texts[int(loss.argmin())] for texts, loss in zip(candidates, losses, strict=True)]
@@ -57,7 +59,8 @@ def _answers(model: Answerer, batch: Batch, manner: Generation | None) -> list[s
 def _parts(chunk: Sequence[Sample], how: Evaluation) -> Iterator[tuple[Generation | None, list[int]]]:
     """Places of samples that are asked together, in one manner and not too many rows; None: candidates are ranked."""
     questions = Batch.collate(chunk).questions
-    manners = [None if asked.candidates else asked.generation or how.generation for asked in questions]
+    ranks = how.candidates == "rank"
+    manners = [None if ranks and asked.candidates else asked.generation or how.generation for asked in questions]
     for manner in dict.fromkeys(manners):
         part: list[int] = []
         taken = 0

@@ -1,6 +1,13 @@
 import pytest
 
-from dist_mcl.evaluation.answers import exact_match, main_score, normalised, scores_by_task, vqa_accuracy
+from dist_mcl.evaluation.answers import (
+    exact_match,
+    main_score,
+    named_candidate,
+    normalised,
+    scores_by_task,
+    vqa_accuracy,
+)
 from dist_mcl.tokens import QuestionAnswer
 
 
@@ -37,6 +44,38 @@ def test_vqa_accuracy_of_ten_annotators(agreeing: int, expected: float) -> None:
 def test_vqa_accuracy_of_three_annotators_leaves_one_out_too(agreeing: int, expected: float) -> None:
     answers = ["yes"] * agreeing + ["no", "maybe", "dog"][: 3 - agreeing]
     assert vqa_accuracy("yes", answers) == pytest.approx(expected)
+
+
+LAMPS = QuestionAnswer(
+    "What?",
+    ("a model of lamp",),
+    ("a model of lamp", "a model of night stand", "a model of desk lamp"),
+    names=("lamp", "night stand", "desk lamp"),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "candidate"),
+    [
+        ("A lamp.", "a model of lamp"),
+        ("it is a Night Stand, with a lamp", "a model of night stand"),
+        ("a lamp, perhaps a desk lamp", "a model of desk lamp"),
+        ("lampshade", "lampshade"),
+        ("a stand for the night", "a stand for the night"),
+        ("", ""),
+    ],
+)
+def test_a_free_answer_names_a_candidate_by_whole_words(said: str, candidate: str) -> None:
+    assert named_candidate(said, LAMPS) == candidate
+
+
+def test_of_names_of_as_many_words_the_first_in_the_list_counts() -> None:
+    assert named_candidate("no, or yes", QuestionAnswer("Is it?", ("yes",), ("yes", "no"))) == "yes"
+
+
+def test_every_candidate_has_a_name_or_none_has() -> None:
+    with pytest.raises(ValueError, match="1 names for 2 candidates"):
+        QuestionAnswer("Is it?", ("yes",), ("yes", "no"), names=("yes",))
 
 
 def test_votes_are_of_two_people_at_least() -> None:

@@ -54,3 +54,20 @@ def test_each_question_is_answered_in_its_own_manner(model: Answerer) -> None:
         *model.backbone.generate(Batch.collate([audio]), LONG),
     ]
     assert found[2] != model.backbone.generate(Batch.collate([audio]), how.generation)[0]
+
+
+def test_candidates_may_be_named_in_free_answers(model: Answerer, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, video, *_ = one_of_each(4)
+    choosing = with_question(
+        image, answers=("a no",), candidates=("a yes", "a no"), names=("yes", "no"), generation=LONG
+    )
+    manners = []
+
+    def says(batch: Batch, how: Generation) -> list[str]:
+        manners.append(how)
+        return ["I say no."] * len(batch)
+
+    monkeypatch.setattr(model.backbone, "generate", says)
+    how = Evaluation(candidates="generate")
+    assert asked(model, [choosing, video], how) == ["a no", "I say no."]
+    assert manners == [LONG, how.generation]

@@ -38,6 +38,8 @@ class Case:
 
 
 CAPTION = "a short description."
+SOUNDS = ("dog", "washing machine")
+MODELS = ("airplane", "night stand")
 ESC50 = ("an audio of dog", "an audio of washing machine")
 MODELNET = ("a 3d model of a airplane.", "a 3d model of a night stand.")
 SUN = (
@@ -96,8 +98,8 @@ CASES = {
         "audio",
         train=8,
         test=2,
-        first=QuestionAnswer("describe the audio.", ESC50[:1], ESC50, "classification"),
-        last=QuestionAnswer("describe the audio.", ESC50[1:], ESC50, "classification"),
+        first=QuestionAnswer("describe the audio.", ESC50[:1], ESC50, "classification", names=SOUNDS),
+        last=QuestionAnswer("describe the audio.", ESC50[1:], ESC50, "classification", names=SOUNDS),
     ),
     "fusion_depth": Case(
         layouts.fusion_depth,
@@ -136,8 +138,8 @@ CASES = {
         "point_cloud",
         train=3,
         test=1,
-        first=QuestionAnswer("describe the 3d model.", MODELNET[:1], MODELNET, "classification"),
-        last=QuestionAnswer("describe the 3d model.", MODELNET[1:], MODELNET, "classification"),
+        first=QuestionAnswer("describe the 3d model.", MODELNET[:1], MODELNET, "classification", names=MODELS),
+        last=QuestionAnswer("describe the 3d model.", MODELNET[1:], MODELNET, "classification", names=MODELS),
     ),
     "manifest": Case(
         layouts.manifest,
@@ -184,6 +186,8 @@ PUBLISHED = {
     ("fusion_depth", "qa"): (30, 8, 1.15, 0),
     ("objaverse", "caption"): (80, 10, 1.15, 0),
     ("objaverse", "qa"): (80, 1, 1.5, -1),
+    ("esc50", "classification"): (80, 1, 1.5, 1),
+    ("modelnet40", "classification"): (80, 1, 1.5, 0),
 }
 
 
