@@ -21,7 +21,7 @@ from pydantic import (
 
 from dist_mcl import config_file, deepspeed_json
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, NoAdapter
-from dist_mcl.answer_config import Generation
+from dist_mcl.answer_config import CaptionScoring, Generation
 from dist_mcl.causal_config import CausalBackbone, CheckpointPath, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
@@ -431,6 +431,7 @@ class Evaluation(Section):
         Generation(),
         description="of free answers, where neither a stage's data section nor the data set's papers say how",
     )
+    captions: CaptionScoring = CaptionScoring()
 
 
 def _launcher_kind(value: str) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from dist_mcl.answer_config import CaptionScoring
 from dist_mcl.evaluation.captions import caption_scores
 from dist_mcl.tokens import QuestionAnswer
 
+CAPTION = "caption"
+"""The task whose answers are scored as captions."""
 _AGREEING = 3  # so many others make a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
@@ -74,7 +77,9 @@ def named_candidate(said: str, asked: QuestionAnswer) -> str:
     return asked.candidates[max(named, key=lambda number: len(names[number].split()))] if named else said
 
 
-def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict[str, dict[str, float]]:
+def scores_by_task(
+    asked: Sequence[QuestionAnswer], said: Sequence[str], captions: CaptionScoring
+) -> dict[str, dict[str, float]]:
     """Scores of a data set, kept apart by the questions' tasks: means over their samples.
 
     Every task has "exact_match"; one whose questions have votes "vqa_accuracy" too, and one whose name is caption the
@@ -82,6 +87,7 @@ def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict
 
     Raises:
         ValueError: some questions of a task have votes and others not.
+        UserError: there are captions, and what scores them is not installed.
     """
     found = {}
     for task in sorted({question.task for question in asked}):
@@ -89,8 +95,8 @@ def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict
         found[task] = {"exact_match": _mean([exact_match(text, answers) for text, answers in rows])}
         if _has_votes(task, asked):
             found[task]["vqa_accuracy"] = _mean([vqa_accuracy(text, answers) for text, answers in rows])
-        if task == "caption":
-            found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows])
+        if task == CAPTION:
+            found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows], captions)
     return found
 
 

@@ -1,14 +1,19 @@
 import pytest
 
+from dist_mcl.answer_config import CaptionScoring
 from dist_mcl.evaluation.answers import (
     exact_match,
     main_score,
+    main_score_name,
     named_candidate,
     normalised,
     scores_by_task,
     vqa_accuracy,
 )
+from dist_mcl.evaluation.captions import caption_scores
 from dist_mcl.tokens import QuestionAnswer
+
+PLAIN = CaptionScoring()
 
 
 @pytest.mark.parametrize(
@@ -85,14 +90,29 @@ def test_votes_are_of_two_people_at_least() -> None:
 
 def test_any_of_many_right_answers_is_right() -> None:
     asked = QuestionAnswer("What?", ("couch", "sofa", "settee", "divan"), task="name")
-    found = scores_by_task([asked], ["sofa"])
+    found = scores_by_task([asked], ["sofa"], PLAIN)
     assert found == {"name": {"exact_match": 1.0}} and main_score(found["name"]) == 1.0
 
 
 def test_a_task_has_votes_or_it_has_none() -> None:
     asked = [QuestionAnswer("Where?", ("left",) * 3, votes=voted) for voted in (True, False)]
     with pytest.raises(ValueError, match="some questions of task '' have votes and others not"):
-        scores_by_task(asked, ["left", "left"])
+        scores_by_task(asked, ["left", "left"], PLAIN)
+
+
+def test_captions_are_scored_as_captions() -> None:
+    right = [
+        ("a red chair", "a chair, red"),
+        ("a wooden table",),
+        ("a hanging lamp",),
+        ("a car", "an auto", "a van", "v"),
+    ]
+    asked = [QuestionAnswer("a short description.", answers, task="caption") for answers in right]
+    said = [answers[0] for answers in right]
+    found = scores_by_task([*asked, QuestionAnswer("What?", ("chair",), task="name")], [*said, "sofa"], PLAIN)
+    assert found["name"] == {"exact_match": 0.0} and main_score_name(found["caption"]) == "CIDEr"
+    assert found["caption"] == {"exact_match": 1.0, **caption_scores(said, right, PLAIN)}
+    assert found["caption"]["CIDEr"] > 1 and "vqa_accuracy" not in found["caption"]
 
 
 def test_scores_are_kept_apart_by_task() -> None:
@@ -101,7 +121,7 @@ def test_scores_are_kept_apart_by_task() -> None:
         QuestionAnswer("What?", ("sofa",), task="category"),
         QuestionAnswer("Where?", ("left",) * 10, task="place", votes=True),
     ]
-    found = scores_by_task(asked, ["a chair", "table", "left"])
+    found = scores_by_task(asked, ["a chair", "table", "left"], PLAIN)
     assert [main_score(found[task]) for task in ("category", "place")] == [0.5, 1.0]
     assert main_score({"exact_match": 0.0, "CIDEr": 2.5}) == 2.5
     assert found == {"category": {"exact_match": 0.5}, "place": {"exact_match": 1.0, "vqa_accuracy": 1.0}}
