@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from dist_mcl.answer_config import CaptionScoring
 from dist_mcl.evaluation.captions import caption_scores
+from dist_mcl.evaluation.modalities import ACCURACY
 from dist_mcl.tokens import QuestionAnswer
 
 CAPTION = "caption"
@@ -108,6 +109,12 @@ def main_score(scores: Mapping[str, float]) -> float:
 def main_score_name(scores: Mapping[str, float]) -> str:
     """CIDEr, else vqa_accuracy, else exact_match, whichever a task has."""
     return next(name for name in ("CIDEr", "vqa_accuracy", "exact_match") if name in scores)
+
+
+def scale_of(scores: Mapping[str, float]) -> str:
+    """The scale of the one of a task's scores that is compared; `dist_mcl.evaluation.modalities` keeps scales apart."""
+    name = main_score_name(scores)
+    return name if name == "CIDEr" else ACCURACY
 
 
 def _has_votes(task: str, asked: Sequence[QuestionAnswer]) -> bool:

@@ -7,6 +7,7 @@ from dist_mcl.evaluation.answers import (
     main_score_name,
     named_candidate,
     normalised,
+    scale_of,
     scores_by_task,
     vqa_accuracy,
 )
@@ -111,6 +112,7 @@ def test_captions_are_scored_as_captions() -> None:
     said = [answers[0] for answers in right]
     found = scores_by_task([*asked, QuestionAnswer("What?", ("chair",), task="name")], [*said, "sofa"], PLAIN)
     assert found["name"] == {"exact_match": 0.0} and main_score_name(found["caption"]) == "CIDEr"
+    assert [scale_of(found[task]) for task in ("name", "caption")] == ["accuracy", "CIDEr"]
     assert found["caption"] == {"exact_match": 1.0, **caption_scores(said, right, PLAIN)}
     assert found["caption"]["CIDEr"] > 1 and "vqa_accuracy" not in found["caption"]
 
