@@ -19,9 +19,12 @@ from dist_mcl.section import Section
 
 class _Questions(Section):
     has: ClassVar[tuple[str, ...]] = ()  # modalities; any when empty
+    on_request: ClassVar[tuple[str, ...]] = ()  # tasks that are asked only where `tasks` names them
 
     tasks: tuple[str, ...] | None = Field(
-        None, min_length=1, description="kinds of questions that are asked; all that the data set has when left out"
+        None,
+        min_length=1,
+        description="kinds of questions that are asked; when left out all, but captions of shapes and notes",
     )
     max_questions: int | None = Field(
         None, ge=1, description="training and test questions of each task, evenly spaced, for quick trials"
@@ -39,6 +42,7 @@ class _Questions(Section):
 class PreparedData(_Questions):
     """A set that `mcl data prepare` makes."""
 
+    on_request = ("caption",)
     dataset: str
     folder: Folder | None = Field(None, description="where the data set lies; its usual place when left out")
 

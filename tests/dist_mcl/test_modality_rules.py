@@ -31,6 +31,8 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
         "depth": "efficientnet-lite0",
         "point_cloud": "points",
     }
+    captions = load(FIVE, preset="captions")
+    assert all("caption" in stage.data[0].tasks for stage in captions.scenario.stages)
     smoke = load(FIVE, preset="smoke")
     assert (smoke.name, smoke.model.backbone.layers) == ("mcl_five_modalities-smoke", 6)
     assert [stage.modality for stage in smoke.scenario.stages] == [one.modality for one in experiment.scenario.stages]

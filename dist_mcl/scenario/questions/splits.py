@@ -123,8 +123,9 @@ def chosen(items: Sequence[QuestionItem], config: AnyQuestions, split: Split) ->
     most = config.max_questions if own is None else own
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
-        if config.tasks is None or item.question.task in config.tasks:
-            numbers[item.question.task].append(number)
+        task = item.question.task
+        if task in config.tasks if config.tasks else task not in config.on_request:
+            numbers[task].append(number)
     return [_as_said(items[n], config) for n in sorted(n for those in numbers.values() for n in _spread(those, most))]
 
 
