@@ -87,11 +87,8 @@ def test_what_was_learned_first_is_not_forgotten(config: Path, tmp_path: Path) -
     assert second["image"] == first["image"]
     assert set(second["depth"]) == {"manifest/choice", "manifest/qa", "manifest/caption"}
     details = begun.stage(2).record("evaluate")["details"]["depth"]
-    assert {"BLEU-4", "ROUGE-L", "CIDEr", "exact_match"} == set(details["manifest/caption"]) - {
-        "BLEU-1",
-        "BLEU-2",
-        "BLEU-3",
-    }
+    assert {"BLEU-4", "ROUGE-L", "CIDEr", "exact_match"} <= set(details["manifest/caption"])
+    assert set(details["manifest/qa"]) == {"exact_match"}
     assert [path.name for path in sorted(begun.stage(2).adapter.iterdir())] == [
         "adapter_config.json",
         "adapter_model.safetensors",
