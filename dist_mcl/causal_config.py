@@ -38,13 +38,3 @@ class TinyCausalBackbone(Section):
     """The same with a tiny language model and random weights; for trying out a machine in seconds."""
 
     kind: Literal["causal-tiny"]
-
-
-class Generation(Section):
-    """How a language model answers freely: the likeliest words, or the likeliest of some beams."""
-
-    beams: int = Field(1, ge=1, description="1 is greedy; the published settings of PathWeave have 5")
-    max_tokens: int = Field(12, ge=1, description="longest answer")
-    min_tokens: int = Field(1, ge=0, description="shortest answer")
-    repetition_penalty: float = Field(1.0, gt=0, description="above 1 repeats less, arXiv 1909.05858")
-    length_penalty: float = Field(1.0, description="of beams: above 0 favours long answers")

@@ -21,7 +21,8 @@ from pydantic import (
 
 from dist_mcl import config_file, deepspeed_json
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, NoAdapter
-from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
+from dist_mcl.answer_config import CaptionScoring, Generation
+from dist_mcl.causal_config import CausalBackbone, CheckpointPath, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
@@ -421,7 +422,16 @@ class Evaluation(Section):
         description="who says the class: the head's highest logit, or the exemplars' nearest class mean (NME), "
         "arXiv 1611.07725",
     )
-    generation: Generation = Field(Generation(), description="of answers in words, where a question has no candidates")
+    candidates: Literal["rank", "generate"] = Field(
+        "rank",
+        description="of questions that have candidates: rank: the likeliest one is the answer; generate: the model "
+        "answers freely, and the candidate that it names is the answer",
+    )
+    generation: Generation = Field(
+        Generation(),
+        description="of free answers, where neither a stage's data section nor the data set's papers say how",
+    )
+    captions: CaptionScoring = CaptionScoring()
 
 
 def _launcher_kind(value: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -53,6 +53,7 @@ class _Options:
 
     discriminator: str
     sections: dict[str, type[BaseModel]]
+    by_name: bool = False
 
     @classmethod
     def of(cls, annotation: Any, discriminator: object) -> _Options:
@@ -91,6 +92,8 @@ class _Step:
 
 
 def _of_field(field: FieldInfo) -> _Options:
+    if get_origin(field.annotation) is dict:
+        return replace(_Options.of(field.annotation, None), by_name=True)
     return _Options.of_elements(field.annotation) or _Options.of(field.annotation, field.discriminator)
 
 
@@ -100,6 +103,10 @@ def _walk(root: type[BaseModel], location: Location) -> list[_Step]:
     for position in location:
         part = str(position)
         if isinstance(position, int):  # a place in a list, whose elements `options` says
+            steps.append(_Step(part, True, options))
+            continue
+        if options.by_name:  # a name that the user gives
+            options = replace(options, by_name=False)
             steps.append(_Step(part, True, options))
             continue
         is_key = not (options.discriminator and part in options.sections)

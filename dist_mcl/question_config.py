@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.data_config import Folder
 from dist_mcl.encoder_config import MediumEntry
 from dist_mcl.modality_config import TOKENS, TokensConfig
@@ -18,9 +19,12 @@ from dist_mcl.section import Section
 
 class _Questions(Section):
     has: ClassVar[tuple[str, ...]] = ()  # modalities; any when empty
+    on_request: ClassVar[tuple[str, ...]] = ()  # tasks that are asked only where `tasks` names them
 
     tasks: tuple[str, ...] | None = Field(
-        None, min_length=1, description="kinds of questions that are asked; all that the data set has when left out"
+        None,
+        min_length=1,
+        description="kinds of questions that are asked; when left out all, but captions of shapes and notes",
     )
     max_questions: int | None = Field(
         None, ge=1, description="training and test questions of each task, evenly spaced, for quick trials"
@@ -28,11 +32,17 @@ class _Questions(Section):
     max_test_questions: int | None = Field(
         None, ge=1, description="test questions of each task; as many as max_questions when left out"
     )
+    generation: dict[str, Generation] = Field(
+        {},
+        description="by task, how free answers are generated; when left out as published for the data set, else "
+        "evaluation.generation",
+    )
 
 
 class PreparedData(_Questions):
     """A set that `mcl data prepare` makes."""
 
+    on_request = ("caption",)
     dataset: str
     folder: Folder | None = Field(None, description="where the data set lies; its usual place when left out")
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dist_mcl.answer_config import Generation
 from exemplar_store import Tokens
 
 if TYPE_CHECKING:  # seconds to import; who reads samples, or writes them down, makes no batch of them
@@ -40,21 +41,37 @@ class QuestionAnswer:
 
     Attributes:
         question: as a person puts it, e.g. "What kind of object is this?".
-        answers: every right answer, e.g. the five captions of a clip; the first one is learned from.
+        answers: every right answer, e.g. the five captions of a clip; the first one is learned from. With `votes` what
+            people answered, one answer each: equal ones are repeated, and not all of them need be right.
         candidates: the answers among which one is to be chosen; empty where the model answers freely.
         task: the kind of question, e.g. "category" or "caption"; scores are kept apart by it.
+        votes: whether answers are those of several people, to be scored by VQA accuracy (arXiv 1505.00468).
+        generation: how a free answer is generated; as `evaluation.generation` says where it is None.
+        names: by what each candidate is known in a free answer, as "dog" of "an audio of dog"; by all of its words when
+            empty.
+
+    Raises:
+        ValueError: no answer, a first answer that is no candidate, not a name for each candidate, or votes of fewer
+            than two people.
     """
 
     question: str
     answers: tuple[str, ...]
     candidates: tuple[str, ...] = ()
     task: str = ""
+    votes: bool = False
+    generation: Generation | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.answers:
             raise ValueError(f"the question {self.question!r} needs at least one answer")
         if self.candidates and self.answers[0] not in self.candidates:
             raise ValueError(f"the answer {self.answers[0]!r} is none of the {len(self.candidates)} candidates")
+        if self.names and len(self.names) != len(self.candidates):
+            raise ValueError(f"{len(self.names)} names for {len(self.candidates)} candidates")
+        if self.votes and len(self.answers) < 2:
+            raise ValueError(f"votes on the question {self.question!r} need the answers of at least two people")
 
 
 @dataclass(frozen=True)

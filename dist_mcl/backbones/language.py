@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.answer_attention import Tap, attention_layer, tapped
 from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.prompts import MediaTokens, PaddedSequences, Prompter
-from dist_mcl.causal_config import Generation
 from dist_mcl.config import AttentionScores
 from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch

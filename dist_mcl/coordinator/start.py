@@ -14,6 +14,8 @@ import numpy as np
 from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
+from dist_mcl.evaluation.answers import CAPTION
+from dist_mcl.evaluation.captions import check_captions_can_be_scored
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
 from dist_mcl.media_rules import media_of
@@ -115,6 +117,9 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
         for name in qformer.checkpoint_names(backbone, media_of(experiment)):
             checkpoint_folder(name)
     stages = modality_stages(scenario)
+    tests = (questions for stage in stages for questions in stage.tests.values())
+    if any(asked.task == CAPTION for questions in tests for asked in questions.questions):
+        check_captions_can_be_scored(experiment.evaluation.captions)
     check_data(scenario, stages)
     if experiment.exemplars.budget:
         _check_modality_budget(experiment, stages)

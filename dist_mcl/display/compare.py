@@ -15,6 +15,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, summarise
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.report.collect import Records, modality_scores
+from dist_mcl.report.modalities import of_scale
 from dist_mcl.run_folder import STEPS, RunFolder
 from dist_mcl.units import UNDEFINED, duration, percent, points, size
 
@@ -36,7 +37,8 @@ class Outcome:
         run: its folder, as the user wrote it.
         settings: value by dotted field of the experiment, e.g. `exemplars.budget`.
         seed: of the experiment.
-        results: fractions by name, of classes `CLASSES`, of modalities `MODALITIES`; None where not defined.
+        results: fractions by name, of classes `CLASSES`, of modalities `MODALITIES` of each scale that the run has;
+            None where not defined.
         exemplars: number in the store at the end.
         store_bytes: all files of the store at the end.
         seconds: wall time of the stages' steps.
@@ -93,8 +95,12 @@ def _of_classes(records: Sequence[Records]) -> dict[str, float | None]:
 
 
 def _of_modalities(run: RunFolder, records: Sequence[Records]) -> dict[str, float | None]:
-    values = modality_scores(run, records).summary()
-    return {name: values[metric] for name, metric in MODALITIES.items()}
+    found = modality_scores(run, records)
+    return {
+        of_scale(name, scale): found.summary(scale)[metric]
+        for scale in found.scales
+        for name, metric in MODALITIES.items()
+    }
 
 
 def compare(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -104,7 +110,7 @@ def compare(outcomes: Sequence[Outcome]) -> list[Row]:
         UserError: a row has the same seed twice, which would make its spread too small; or some runs are over classes
             and others over modalities.
     """
-    if other := next((one for one in outcomes if one.results.keys() != outcomes[0].results.keys()), None):
+    if other := next((one for one in outcomes if _is_of_classes(one) != _is_of_classes(outcomes[0])), None):
         raise UserError(
             f"{outcomes[0].run} and {other.run}: one learns classes and the other modalities; compare runs of one kind"
         )
@@ -127,7 +133,7 @@ def comparison_table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows[0].settings or ("run",):
         table.add_column(name, overflow="fold")
-    names = tuple(rows[0].outcomes[0].results)
+    names = tuple(dict.fromkeys(name for row in rows for one in row.outcomes for name in one.results))
     memory = ("exemplars", "bytes") if any(one.store_bytes for row in rows for one in row.outcomes) else ()
     for name in ("seeds", *names, *memory, "time"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -136,11 +142,15 @@ def comparison_table(rows: Sequence[Row]) -> Table:
         table.add_row(
             *(map(_value, row.settings.values()) if row.settings else [", ".join(one.run for one in runs)]),
             ", ".join(str(one.seed) for one in runs),
-            *(_spread([one.results[name] for one in runs], is_percent=name in _IN_PERCENT) for name in names),
+            *(_spread([one.results.get(name) for one in runs], is_percent=name in _IN_PERCENT) for name in names),
             *(_memory(runs) if memory else ()),
             duration(mean(one.seconds for one in runs)),
         )
     return table
+
+
+def _is_of_classes(one: Outcome) -> bool:
+    return set(one.results) == set(CLASSES)
 
 
 def _experiment(one: Outcome) -> dict[str, Any]:

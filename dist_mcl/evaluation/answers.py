@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from dist_mcl.answer_config import CaptionScoring
 from dist_mcl.evaluation.captions import caption_scores
+from dist_mcl.evaluation.modalities import ACCURACY
 from dist_mcl.tokens import QuestionAnswer
 
-_ANNOTATORS = 3  # so many of ten must agree for a full point
+CAPTION = "caption"
+"""The task whose answers are scored as captions."""
+_AGREEING = 3  # so many others make a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
 _NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())} | {"none": "0"}
@@ -49,34 +53,51 @@ def exact_match(said: str, answers: Sequence[str]) -> float:
 def vqa_accuracy(said: str, answers: Sequence[str]) -> float:
     """VQA accuracy: a third of a point for each annotator who said the same, at most one point.
 
-    The mean over all choices of leaving one annotator out, as VQA's own code computes it.
+    The mean over all choices of leaving one annotator out, as VQA's own code computes it. So of three annotators, as
+    Clotho-AQA has, two are left each time: all three agreeing make 2/3, two of them 4/9, one 2/9.
 
     Args:
-        answers: of at least four annotators, one each, most often ten.
-
-    Raises:
-        ValueError: fewer answers, of which no answer could earn a full point.
+        answers: of the annotators, one each, at least two; ten in VQA.
     """
-    if len(answers) <= _ANNOTATORS:
-        raise ValueError(f"VQA accuracy needs the answers of at least {_ANNOTATORS + 1} annotators, got {len(answers)}")
     same = [normalised(answer) == normalised(said) for answer in answers]
-    return sum(min(1.0, (sum(same) - own) / _ANNOTATORS) for own in same) / len(same)
+    return sum(min(1.0, (sum(same) - own) / _AGREEING) for own in same) / len(same)
 
 
-def scores_by_task(asked: Sequence[QuestionAnswer], said: Sequence[str]) -> dict[str, dict[str, float]]:
+def named_candidate(said: str, asked: QuestionAnswer) -> str:
+    """The candidate whose name occurs in a free answer, as a whole word or as words that follow each other.
+
+    Of several the name of most words, and of those the first in the list: so "desk lamp" is no "lamp". Where none
+    occurs, what was said, which is then no right answer.
+
+    Args:
+        asked: with candidates.
+    """
+    heard = f" {normalised(said)} "
+    names = [normalised(name) for name in asked.names or asked.candidates]
+    named = [number for number, name in enumerate(names) if name and f" {name} " in heard]
+    return asked.candidates[max(named, key=lambda number: len(names[number].split()))] if named else said
+
+
+def scores_by_task(
+    asked: Sequence[QuestionAnswer], said: Sequence[str], captions: CaptionScoring
+) -> dict[str, dict[str, float]]:
     """Scores of a data set, kept apart by the questions' tasks: means over their samples.
 
-    Every task has "exact_match"; a task whose questions all have four right answers or more has "vqa_accuracy" too, and
-    one whose name is caption the scores of `caption_scores`.
+    Every task has "exact_match"; one whose questions have votes "vqa_accuracy" too, and one whose name is caption the
+    scores of `caption_scores`.
+
+    Raises:
+        ValueError: some questions of a task have votes and others not.
+        UserError: there are captions, and what scores them is not installed.
     """
     found = {}
     for task in sorted({question.task for question in asked}):
         rows = [(text, question.answers) for text, question in zip(said, asked, strict=True) if question.task == task]
         found[task] = {"exact_match": _mean([exact_match(text, answers) for text, answers in rows])}
-        if all(len(answers) > _ANNOTATORS for _, answers in rows):
+        if _has_votes(task, asked):
             found[task]["vqa_accuracy"] = _mean([vqa_accuracy(text, answers) for text, answers in rows])
-        if task == "caption":
-            found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows])
+        if task == CAPTION:
+            found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows], captions)
     return found
 
 
@@ -88,6 +109,19 @@ def main_score(scores: Mapping[str, float]) -> float:
 def main_score_name(scores: Mapping[str, float]) -> str:
     """CIDEr, else vqa_accuracy, else exact_match, whichever a task has."""
     return next(name for name in ("CIDEr", "vqa_accuracy", "exact_match") if name in scores)
+
+
+def scale_of(scores: Mapping[str, float]) -> str:
+    """The scale of the one of a task's scores that is compared; `dist_mcl.evaluation.modalities` keeps scales apart."""
+    name = main_score_name(scores)
+    return name if name == "CIDEr" else ACCURACY
+
+
+def _has_votes(task: str, asked: Sequence[QuestionAnswer]) -> bool:
+    votes = {question.votes for question in asked if question.task == task}
+    if len(votes) > 1:
+        raise ValueError(f"some questions of task {task!r} have votes and others not; they have no score in common")
+    return votes.pop()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import AccuracyMatrix, per_class_accuracy
+from dist_mcl.evaluation.answers import scale_of
 from dist_mcl.evaluation.modalities import ModalityScores
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.modalities.text import TextTokenizer
@@ -108,7 +109,11 @@ def modality_scores(run: RunFolder, finished: Sequence[Records]) -> ModalityScor
     order = [run.plan.class_names[number] for brings in run.plan.stages[: len(rows)] for number in brings]
     scenario = run.experiment.scenario
     assert isinstance(scenario, ModalityIncremental)
-    return ModalityScores.of_joint(order, rows[0]) if scenario.joint else ModalityScores.from_rows(order, rows)
+    details = finished[-1]["evaluate"]["details"]
+    scales = {name: {dataset: scale_of(scores) for dataset, scores in its.items()} for name, its in details.items()}
+    if scenario.joint:
+        return ModalityScores.of_joint(order, rows[0], scales)
+    return ModalityScores.from_rows(order, rows, scales)
 
 
 def _of_any_run(run: RunFolder, finished: Sequence[Records]) -> dict[str, Any]:

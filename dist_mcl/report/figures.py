@@ -89,14 +89,13 @@ def accuracy_over_stages(data: ClassReport) -> str:
     return _two_curves(label, _ACCURACY, {"pooled": pooled, "macro": macro})
 
 
-def transfer_and_forgetting(data: ModalityReport) -> str:
-    """T and F of each stage."""
+def transfer_and_forgetting(data: ModalityReport, scale: str) -> str:
+    """T and F of each stage, of one scale."""
     found = data.scores
-    lost = [math.nan if (value := found.forgetting(name)) is None else value for name in found.order]
-    label = "T of each stage's modality and F of all before, by stage"
-    return _two_curves(
-        label, _SCORE, {"T": np.array([found.transfer(name) for name in found.order]), "F": np.array(lost)}
-    )
+    lost = [math.nan if (value := found.forgetting(name, scale)) is None else value for name in found.order]
+    label = f"T of each stage's modality and F of all before, by stage: {scale}"
+    transferred = [found.transfer(name, scale) for name in found.order]
+    return _two_curves(label, _SCORE, {"T": np.array(transferred), "F": np.array(lost)})
 
 
 def accuracy_by_stage(data: ClassReport) -> str:
@@ -105,13 +104,13 @@ def accuracy_by_stage(data: ClassReport) -> str:
     return _by_stage(label, _ACCURACY, data.matrix.accuracy)
 
 
-def score_by_modality(data: ModalityReport) -> str:
-    """Mean score on each modality, from its own stage on."""
+def score_by_modality(data: ModalityReport, scale: str) -> str:
+    """Mean score of one scale on each modality, from its own stage on."""
     found = data.scores
-    label = "Mean score on the data sets of each modality, after its own and every later stage"
+    label = f"Mean score on the data sets of each modality, after its own and every later stage: {scale}"
     means = np.full((len(found.order), len(found.order)), np.nan)
     for stage, after in enumerate(found.order):
-        means[stage, : stage + 1] = [found.mean(after, name) for name in found.order[: stage + 1]]
+        means[stage, : stage + 1] = [found.mean(after, name, scale) for name in found.order[: stage + 1]]
     return _by_stage(label, _SCORE, means)
 
 
@@ -135,7 +134,8 @@ def _by_stage(label: str, unit: str, values: NDArray[np.float64]) -> str:
             css = f"color-mix(in oklch, var(--stage-last) {share:.0f}%, var(--stage-first))"
             curve = 100 * values[stage:, stage]
             axes.plot(np.arange(stage + 1, last + 1), curve, "o-", color=colour(css))
-            _number(axes, stage + 1, float(curve[0]), colour(css), colour("var(--page)"))
+            if math.isfinite(curve[0]):
+                _number(axes, stage + 1, float(curve[0]), colour(css), colour("var(--page)"))
         _hundredths_over_stages(axes, unit, values)
 
     return _svg(label, _WIDE, draw)

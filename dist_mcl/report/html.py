@@ -82,6 +82,7 @@ def _of_modalities(data: ModalityReport) -> dict[str, Any]:
         "headlines": {"accuracy": modalities.score_figures(data), "memory": modalities.cost_figures(data)},
         "score_rows": list(modalities.score_rows(data)),
         "score_names": modalities.score_names(data),
+        "of_scale": modalities.of_scale,
         "curves": {} if data.is_joint else _curves_of_modalities(data),
         "limits": modalities.limits(data),
         "conventions": modalities.JOINT if data.is_joint else modalities.IN_TURN,
@@ -90,12 +91,13 @@ def _of_modalities(data: ModalityReport) -> dict[str, Any]:
 
 
 def _curves_of_modalities(data: ModalityReport) -> dict[str, Markup]:
-    return {
-        "On each modality, the mean of its data sets, numbered where it was learned.": Markup(
-            figures.score_by_modality(data)
-        ),
-        "T of the modality that a stage brings, and F of all before it.": Markup(figures.transfer_and_forgetting(data)),
-    }
+    curves = {}
+    for scale in data.scores.scales:
+        each = modalities.of_scale("On each modality, the mean of its data sets, numbered where it was learned", scale)
+        both = modalities.of_scale("T of the modality that a stage brings, and F of all before it", scale)
+        curves[f"{each}."] = Markup(figures.score_by_modality(data, scale))
+        curves[f"{both}."] = Markup(figures.transfer_and_forgetting(data, scale))
+    return curves
 
 
 def _steps_that_take_time(data: ReportData) -> list[str]:

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from dist_mcl.evaluation.answers import main_score_name
+from dist_mcl.evaluation.modalities import ACCURACY
 from dist_mcl.report.data import ModalityReport
 from dist_mcl.report.headline import (
     Figure,
@@ -23,12 +24,12 @@ from dist_mcl.units import points
 IN_TURN = (
     "From the scores above, in hundredths. S[a][b][d] is the score on data set and task d of modality b after the "
     "stage that brought modality a; a modality's score is the mean over its own d. Higher is better but for F, which "
-    "may be negative."
+    "may be negative. CIDEr and accuracies are of two scales: either has a T and an F, over what has it."
 )
 JOINT = (
     "From the scores above, in hundredths. S[b][d] is the score of the one model on data set and task d of modality b; "
-    "a modality's score T is the mean over its own d. Higher is better. Nothing was learned later: there is "
-    "no F."
+    "a modality's score T is the mean over its own d, of CIDEr and of accuracies apart. Higher is better. Nothing was "
+    "learned later: there is no F."
 )
 
 
@@ -62,6 +63,11 @@ def score_names(data: ModalityReport) -> list[str]:
     return list(dict.fromkeys(name for sets in data.details.values() for scores in sets.values() for name in scores))
 
 
+def of_scale(name: str, scale: str) -> str:
+    """What a number is called; of accuracies, which most runs have alone, by its name alone."""
+    return name if scale == ACCURACY else f"{name}, {scale}"
+
+
 def modality_table(data: ModalityReport) -> Table:
     """A row for each data set of each modality, a column for each stage, in hundredths; then T and F of the stages.
 
@@ -77,38 +83,47 @@ def modality_table(data: ModalityReport) -> Table:
         stage = row.modality if data.is_joint else f"{found.order.index(row.modality) + 1} {row.modality}"
         table.add_row(stage, row.dataset, *("" if value is None else points(value) for value in row.values))
     table.add_section()
-    if data.is_joint:
-        for modality in found.order:
-            table.add_row(modality, "T", points(found.transfer(modality)))
-        return table
-    table.add_row("", "T, the new one", *(points(found.transfer(stage)) for stage in found.order))
-    table.add_row("", "F, all before", *(points(found.forgetting(stage)) for stage in found.order))
+    for scale in found.scales:
+        if data.is_joint:
+            for modality, value in found.summary(scale)["transfer"].items():
+                table.add_row(modality, of_scale("T", scale), points(value))
+            continue
+        transferred = [points(found.transfer(stage, scale)) for stage in found.order]
+        table.add_row("", of_scale("T, the new one", scale), *transferred)
+        lost = [points(found.forgetting(stage, scale)) for stage in found.order]
+        table.add_row("", of_scale("F, all before", scale), *lost)
     return table
 
 
 def summary_line(data: ModalityReport) -> str:
     """The run in one sentence."""
-    last, brought = points(data.scores.summary()["last_mean"]), len(data.modalities)
+    found, brought = data.scores, len(data.modalities)
     modalities = "modality" if brought == 1 else "modalities"
     how = "learned at once" if data.is_joint else f"in {finished_of_planned(data)}"
-    return f"{brought} {modalities} {how}: mean score {last} on all of them."
+    last = {scale: points(found.summary(scale)["last_mean"]) for scale in found.scales}
+    if found.scales == (ACCURACY,):
+        return f"{brought} {modalities} {how}: mean score {last[ACCURACY]} on all of them."
+    return f"{brought} {modalities} {how}: {', '.join(f'mean {scale} {value}' for scale, value in last.items())}."
 
 
 def score_figures(data: ModalityReport) -> list[Figure]:
-    """Mean T; where modalities were learned in turn, the mean score at the end and mean F."""
-    values = data.scores.summary()
+    """Of each scale mean T; where modalities were learned in turn, the mean score at the end and mean F."""
+    return [figure for scale in data.scores.scales for figure in _figures_of(data, scale)]
+
+
+def _figures_of(data: ModalityReport, scale: str) -> Iterator[Figure]:
+    values = data.scores.summary(scale)
+    transfer = of_scale("T, mean", scale), points(values["mean_transfer"])
     if data.is_joint:
-        return [Figure("T, mean", points(values["mean_transfer"]), "over the modalities, all learned at once")]
+        yield Figure(*transfer, "over the modalities, all learned at once")
+        return
+    yield Figure(*transfer, "of each modality after its own stage, in hundredths")
+    last = points(values["last_mean"])
+    yield Figure(of_scale("Last score", scale), last, "mean over all modalities after the last stage")
     forgotten = values["mean_forgetting"]
-    return [
-        Figure("T, mean", points(values["mean_transfer"]), "of each modality after its own stage, in hundredths"),
-        Figure("Last score", points(values["last_mean"]), "mean over all modalities after the last stage"),
-        Figure(
-            "F, mean",
-            points(forgotten),
-            "not defined after one stage" if forgotten is None else "what earlier modalities lost, over the stages",
-        ),
-    ]
+    undefined = "not defined after one stage" if len(data.scores.order) == 1 else "no modality that has it came before"
+    note = undefined if forgotten is None else "what earlier modalities lost, over the stages"
+    yield Figure(of_scale("F, mean", scale), points(forgotten), note)
 
 
 def cost_figures(data: ModalityReport) -> list[Figure]:
@@ -138,7 +153,15 @@ def limits(data: ModalityReport) -> list[str]:
 
 def metrics(data: ModalityReport) -> list[tuple[str, float | None, str]]:
     """Key, value and rule of every number that is derived from S."""
-    values = data.scores.summary()
+    return [
+        (of_scale(name, scale), value, rule)
+        for scale in data.scores.scales
+        for name, value, rule in _metrics_of(data, scale)
+    ]
+
+
+def _metrics_of(data: ModalityReport, scale: str) -> list[tuple[str, float | None, str]]:
+    values = data.scores.summary(scale)
     mean_transfer = ("mean_transfer", values["mean_transfer"], "mean over the modalities m of T_m")
     if data.is_joint:
         found = values["transfer"].items()

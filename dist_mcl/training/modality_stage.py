@@ -127,8 +127,9 @@ class ModalityStageRun(StageRun):
         found = {}
         for name, questions in stage.tests.items():
             samples = QuestionSamples([questions], stage.number)
-            said = ask(model, samples, self._experiment.evaluation.generation, self.group, self.progress)
-            for task, scores in scores_by_task(questions.questions, said).items():
+            how = self._experiment.evaluation
+            said = ask(model, samples, how, self.group, self.progress)
+            for task, scores in scores_by_task(questions.questions, said, how.captions).items():
                 found[f"{name}/{task}" if task else name] = scores
         return found
 

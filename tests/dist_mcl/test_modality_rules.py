@@ -31,6 +31,8 @@ def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
         "depth": "efficientnet-lite0",
         "point_cloud": "points",
     }
+    captions = load(FIVE, preset="captions")
+    assert all("caption" in stage.data[0].tasks for stage in captions.scenario.stages)
     smoke = load(FIVE, preset="smoke")
     assert (smoke.name, smoke.model.backbone.layers) == ("mcl_five_modalities-smoke", 6)
     assert [stage.modality for stage in smoke.scenario.stages] == [one.modality for one in experiment.scenario.stages]
@@ -93,6 +95,10 @@ NOTES, SHAPES = "data: {dataset: notes}", "data: {dataset: shapes}"
         (
             f"modality: image, encoder: {{kind: points, feature: 3}}, {SHAPES}",
             "encoder.feature: unknown key; did you mean 'features'?",
+        ),
+        (
+            "modality: image, data: {dataset: shapes, generation: {name: {beam: 5}}}",
+            "scenario.stages.0.data.0.generation.name.beam: unknown key; did you mean 'beams'?",
         ),
         (
             f"modality: image, encoder: {{features: 3}}, {SHAPES}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -108,28 +108,41 @@ def _mended(item: QuestionItem, read: Callable[[BinaryIO], _Read]) -> _Read:
 
 
 def chosen(items: Sequence[QuestionItem], config: AnyQuestions, split: Split) -> list[QuestionItem]:
-    """The items of the tasks that are asked for, or so many of each, evenly spaced.
+    """The items of the tasks that are asked for, or so many of each, evenly spaced, to be answered as is configured.
 
     Args:
         items: of one split.
 
     Raises:
-        UserError: none of them is of a task that is asked for.
+        UserError: none of them is of a task that is asked for, or of one whose generation is said.
     """
-    there = sorted({item.question.task for item in items})
-    unknown = [task for task in config.tasks or () if items and task not in there]
-    if unknown:
-        raise UserError(
-            f"data.tasks: the {split} split of {config.dataset} has no task {unknown[0]!r}; "
-            f"choose from {', '.join(there)}"
-        )
+    _check_there("data.tasks", config.tasks or (), items, config, split)
+    if split == "test":
+        _check_there("data.generation", config.generation, items, config, split)
     own = config.max_test_questions if split == "test" else None
     most = config.max_questions if own is None else own
     numbers: dict[str, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
-        if config.tasks is None or item.question.task in config.tasks:
-            numbers[item.question.task].append(number)
-    return [items[n] for n in sorted(n for those in numbers.values() for n in _spread(those, most))]
+        task = item.question.task
+        if task in config.tasks if config.tasks else task not in config.on_request:
+            numbers[task].append(number)
+    return [_as_said(items[n], config) for n in sorted(n for those in numbers.values() for n in _spread(those, most))]
+
+
+def _check_there(
+    field: str, tasks: Iterable[str], items: Sequence[QuestionItem], config: AnyQuestions, split: Split
+) -> None:
+    there = sorted({item.question.task for item in items})
+    unknown = [task for task in tasks if items and task not in there]
+    if unknown:
+        raise UserError(
+            f"{field}: the {split} split of {config.dataset} has no task {unknown[0]!r}; choose from {', '.join(there)}"
+        )
+
+
+def _as_said(item: QuestionItem, config: AnyQuestions) -> QuestionItem:
+    how = config.generation.get(item.question.task)
+    return item if how is None else replace(item, question=replace(item.question, generation=how))
 
 
 def _spread(numbers: Sequence[int], most: int | None) -> list[int]:

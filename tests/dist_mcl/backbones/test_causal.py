@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.causal import CausalBackbone
-from dist_mcl.causal_config import Generation
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample
 
 from .causal_samples import MODALITIES, dropped, one_of_each, random_sample, tiny

@@ -10,10 +10,11 @@ import torch
 from pydantic import TypeAdapter
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer, reads_pictures
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
-from dist_mcl.causal_config import CausalBackbone, Generation
+from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import read_settings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from dist_mcl import config
 from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
 from dist_mcl.doctor.models import models
 from dist_mcl.errors import UserError
+from dist_mcl.evaluation import captions
 from exemplar_store import BudgetPolicy, Webp
 from exemplar_store.generations import read_snapshot
 
@@ -60,6 +63,39 @@ def test_an_encoder_that_was_not_fetched_is_named_and_nothing_is_written(
         "run `mcl models fetch some/encoder`"
     ]
     with pytest.raises(UserError, match=r"^some/encoder: .*; run `mcl models fetch some/encoder`$"):
+        open_or_plan(tmp_path / "run", experiment)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "overrides", "complaint"),
+    [
+        ("caption", [], r"captions are scored by pycocoevalcap, which is missing; pip install 'dist-mcl\[captions\]'"),
+        ("caption", ["evaluation.captions.meteor=true"], r"evaluation\.captions\.meteor: true: needs Java, but there"),
+        ("name", ["evaluation.captions.meteor=true"], None),
+    ],
+)
+def test_what_scores_captions_is_missed_before_a_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, overrides: list[str], complaint: str | None
+) -> None:
+    for split in ("train", "test"):
+        row = {"media": "1.csv", "question": "a short description.", "answer": "a walk", "task": task}
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(row))
+    (tmp_path / "1.csv").write_text("1,2\n")
+    stage = (
+        "{modality: imu, tokens: features, encoder: {kind: vectors, features: 2}, data: {dataset: manifest, folder: "
+    )
+    experiment = config.defaults(
+        [
+            f"scenario={{kind: modality_incremental, stages: [{stage}{tmp_path}}}}}]}}",
+            *("model.backbone=causal-tiny", "model.adapter={kind: full}", "exemplars.budget=0", *overrides),
+        ]
+    )
+    if overrides:
+        monkeypatch.setattr(captions.shutil, "which", lambda name: None)
+    else:
+        monkeypatch.setattr(captions, "find_spec", lambda name: None)
+    with nullcontext() if complaint is None else pytest.raises(UserError, match=complaint):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
 

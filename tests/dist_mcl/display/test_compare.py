@@ -75,6 +75,15 @@ def test_modalities_are_compared_by_their_scores_and_without_a_memory_that_is_no
     assert second == ["video, image", "0", "25.0", "25.0", "0.0", "1 min 15 s"]
 
 
+def test_scores_of_captions_have_columns_of_their_own() -> None:
+    captioned = of_modalities("a", 0.50, 0, "image")
+    captioned.results.update({"T, CIDEr": 2.0, "last score, CIDEr": 1.5, "F, CIDEr": 0.5})
+    head, _, first, second = lines(captioned, of_modalities("b", 0.25, 0, "video"))
+    assert head[2:8] == ["T", "last score", "F", "T, CIDEr", "last score, CIDEr", "F, CIDEr"]
+    assert first[2:8] == ["50.0", "50.0", "0.0", "200.0", "150.0", "50.0"]
+    assert second[2:8] == ["25.0", "25.0", "0.0", *[UNDEFINED] * 3]
+
+
 def test_what_was_learned_at_once_has_no_forgetting_beside_what_was_learned_in_turn() -> None:
     joint = of_modalities("a", 0.50, 0, "image, video", forgotten=None, **{"scenario.joint": True})
     in_turn = of_modalities("b", 0.25, 0, "image, video", **{"scenario.joint": False})

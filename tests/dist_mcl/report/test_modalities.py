@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
 from dist_mcl.report import ModalityReport, render_html, summary_table
-from dist_mcl.units import MINUS
+from dist_mcl.units import MINUS, UNDEFINED
 
 from .test_html import Page
 
@@ -33,16 +34,44 @@ def printed(data: ModalityReport) -> str:
 
 def test_the_page_shows_every_score_and_what_is_derived_from_them(make_modality_data: MakeReport) -> None:
     texts = page(make_modality_data())
-    assert {"image", "audio", "depth", "shapes/category", "clotho/caption", "exact match", "CIDEr"} <= set(texts)
+    assert {"image", "audio", "depth", "shapes/category", "clotho_aqa/qa", "exact match", "vqa accuracy"} <= set(texts)
     # S in hundredths; T is 30, 40, 50, and F of a later stage what earlier ones have gained
     assert {"30.0", "40.0", "50.0", f"{MINUS}10.0", f"{MINUS}15.0", "90.0"} <= set(texts)
     assert {"T depth", "F depth", "mean_forgetting", "583,390", "401"} <= set(texts)
     assert "3 modalities in 3 stages: mean score 50.0 on all of them." in texts
 
 
+def test_accuracies_and_cider_have_a_t_and_an_f_each(make_modality_data: MakeReport) -> None:
+    data = make_modality_data(captions=True)
+    lines = [re.split(r"  +", line.strip()) for line in printed(data).splitlines()]
+    assert lines[0] == ["five: 3 modalities in 3 stages: mean accuracy 50.0, mean CIDEr 50.0."]
+    shown = {line[0]: line[1:] for line in lines if line}
+    assert shown["T, the new one"] == ["30.0", UNDEFINED, "50.0"] and shown["T, the new one, CIDEr"] == [
+        UNDEFINED,
+        "40.0",
+        UNDEFINED,
+    ]
+    assert shown["F, all before"] == [UNDEFINED, f"{MINUS}10.0", f"{MINUS}20.0"]
+    assert shown["F, all before, CIDEr"] == [UNDEFINED, UNDEFINED, f"{MINUS}10.0"]
+    assert shown["T, mean"][0] == "40.0" and shown["T, mean, CIDEr"][0] == "40.0"
+    texts = page(data)
+    assert {"T audio, CIDEr", "mean_forgetting, CIDEr", "now, CIDEr", "T depth", "lost"} <= set(texts)
+    assert "T audio" not in texts and "T depth, CIDEr" not in texts
+    assert "T of the modality that a stage brings, and F of all before it, CIDEr." in texts
+
+
+def test_captions_that_were_learned_at_once_have_a_t_of_their_own(make_modality_data: MakeReport) -> None:
+    data = make_modality_data(captions=True, joint=True)
+    lines = [re.split(r"  +", line.strip()) for line in printed(data).splitlines()]
+    assert ["audio", "T, CIDEr", "50.0"] in lines and ["depth", "T", "50.0"] in lines
+    assert not [line for line in lines if line[:2] in (["audio", "T"], ["depth", "T, CIDEr"])]
+    assert "T, CIDEr: audio, mean over its data sets" in page(data)
+
+
 def test_nothing_of_it_is_about_classes_or_a_memory_that_is_not_there(make_modality_data: MakeReport) -> None:
     data = dataclasses.replace(make_modality_data(), config="")
     for shown in (prose(data), printed(data)):
+        shown = shown.replace("vqa accuracy", "")
         assert not [word for word in ("class", "accuracy", "xemplar", "ytes", "memorise") if word in shown]
 
 

@@ -44,8 +44,12 @@ CONFIG = {
 }
 
 
+_CHOICE = {"candidates": ["dark", "light"], "task": "choice"}
+_TASKS: dict[int, dict[str, object]] = {0: _CHOICE, 1: _CHOICE, 3: {"task": "caption"}}
+
+
 def write_questions(folder: Path, mode: str) -> None:
-    """Six grey pictures, light or dark, with a question each; two of them have candidates."""
+    """Six grey pictures, light or dark, with a question each; two of them have candidates, one is a caption."""
     folder.mkdir()
     for split, count in (("train", 6), ("test", 4)):
         rows = []
@@ -55,7 +59,7 @@ def write_questions(folder: Path, mode: str) -> None:
             name = f"{split}-{number}.png"
             Image.fromarray(depth).convert("RGB" if mode == "RGB" else None).save(folder / name)
             asked = {"media": name, "question": "Light or dark?", "answer": ("dark", "light")[number % 2]}
-            rows.append({**asked, **({"candidates": ["dark", "light"], "task": "choice"} if number < 2 else {})})
+            rows.append({**asked, **_TASKS.get(number, {})})
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -81,15 +85,18 @@ def test_what_was_learned_first_is_not_forgotten(config: Path, tmp_path: Path) -
     first, second = (stage.record("evaluate")["scores"] for stage in begun.stages())
     assert set(first) == {"image"} and set(second) == {"image", "depth"}
     assert second["image"] == first["image"]
-    assert set(second["depth"]) == {"manifest/choice", "manifest/qa"}
+    assert set(second["depth"]) == {"manifest/choice", "manifest/qa", "manifest/caption"}
+    details = begun.stage(2).record("evaluate")["details"]["depth"]
+    assert {"BLEU-4", "ROUGE-L", "CIDEr", "exact_match"} <= set(details["manifest/caption"])
+    assert set(details["manifest/qa"]) == {"exact_match"}
     assert [path.name for path in sorted(begun.stage(2).adapter.iterdir())] == [
         "adapter_config.json",
         "adapter_model.safetensors",
         "manifest.json",
     ]
     assert "2 modalities in 2 stages, begins with stage 1" in done.stdout
-    assert "F, all before" in done.stdout
+    assert "F, all before" in done.stdout and "F, all before, CIDEr" in done.stdout
     assert "Trained parameters" in done.stdout and "exemplars" not in done.stdout
     assert "S[a][b][d]" in begun.report.read_text()
     compared = subprocess.run(mcl("compare", begun.path), capture_output=True, text=True, check=True).stdout
-    assert "last score" in compared and "exemplars" not in compared
+    assert "last score" in compared and "CIDEr" in compared and "exemplars" not in compared

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
-from dist_mcl.causal_config import Generation
+from dist_mcl.answer_config import Generation
 from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch, Sample
 from dist_mcl.training.answerer import Answerer

@@ -1,8 +1,8 @@
 """One file a data set, or a family of them: what its folder looks like, and how questions and media are found there.
 
 A new data set is a section in `dist_mcl.question_config`, a file here with a function from that section (and the
-modality) to the questions of a split, a row in `_READERS`, and a row in the table of
-tests/dist_mcl/scenario/questions/readers/test_layouts.py.
+modality) to the questions of a split, a row in `_READERS`, how free answers are generated in `published` where papers
+say so, and a row in the table of tests/dist_mcl/scenario/questions/readers/test_layouts.py.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dist_mcl.question_config import AudioCapsData
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
@@ -47,11 +48,11 @@ def _captions(path: Path, sounds: Path, one_by_one: bool) -> Iterator[QuestionIt
         sound = inside(sounds, f"{name}.wav", same[0][0])
         captions = tuple(text_of(row, "caption", place) for place, row in same)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
-            yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), sound)
+            yield media_item(QuestionAnswer(CAPTION, answers, task="caption", generation=published.CAPTIONS), sound)
 
 
 def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
     for place, row in csv_rows(path, "youtube_id", "question", "answer"):
         question = prompted("Question: {} Answer:", text_of(row, "question", place))
-        asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa")
+        asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa", generation=published.ANSWERS)
         yield media_item(asked, inside(sounds, f"{row['youtube_id']}.wav", place))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dist_mcl.question_config import ClothoAQAData, ClothoData
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.films import CAPTION
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
@@ -44,7 +45,7 @@ def read(config: ClothoData, modality: str, split: Split) -> list[QuestionItem]:
 
 
 def read_aqa(config: ClothoAQAData, modality: str, split: Split) -> list[QuestionItem]:
-    """Clotho-AQA's questions: each person's answer is right, the one that most gave comes first.
+    """Clotho-AQA's questions, with the votes of three people each: the answer that most gave comes first.
 
     Raises:
         UserError: its layout is another one.
@@ -59,7 +60,7 @@ def _captions(folder: Path, split: str, one_by_one: bool) -> Iterator[QuestionIt
         sound = inside(folder / split, row["file_name"], place)
         captions = tuple(text_of(row, field, place) for field in _CAPTIONS)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
-            yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), sound)
+            yield media_item(QuestionAnswer(CAPTION, answers, task="caption", generation=published.CAPTIONS), sound)
 
 
 def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
@@ -68,5 +69,6 @@ def _answers(path: Path, sounds: Path) -> Iterator[QuestionItem]:
         place, row = same[0]
         given = Counter(text_of(one, "answer", where) for where, one in same)
         question = prompted("Question: {} Answer:", text_of(row, "QuestionText", place))
-        asked = QuestionAnswer(question, tuple(answer for answer, _ in given.most_common()), task="qa")
+        votes = tuple(answer for answer, count in given.most_common() for _ in range(count))
+        asked = QuestionAnswer(question, votes, task="qa", votes=True, generation=published.ANSWERS)
         yield media_item(asked, inside(sounds, row["file_name"], place))

@@ -21,6 +21,7 @@ from typing import Any
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import FusionDepthData, SceneDepthData
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.rows import Row, json_rows, media_item, text_of, without_missing
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside, read_json
@@ -87,7 +88,8 @@ def read_scenes(config: SceneDepthData, modality: str, split: Split) -> list[Que
 def _caption(folder: Path, place: str, row: Row, split: str) -> Iterator[QuestionItem]:
     if row.get("source", "cc3m") != "cc3m":
         raise UserError(f"{place}: source {row['source']!r} is neither cc3m nor llava; mend the row")
-    asked = QuestionAnswer(CAPTION, (text_of(_having(row, "caption", place), "caption", place),), task="caption")
+    answers = (text_of(_having(row, "caption", place), "caption", place),)
+    asked = QuestionAnswer(CAPTION, answers, task="caption", generation=published.DEPTH)
     yield media_item(asked, _map(folder / "CC3M_Depth" / split, row.get("image_id"), place))
 
 
@@ -98,7 +100,7 @@ def _turns(folder: Path, place: str, row: Row) -> Iterator[QuestionItem]:
     path = _map(folder / "LLaVA_Depth" / "train", row.get("image"), place)
     for question, answer in zip(said[::2], said[1::2], strict=True):
         texts = [_plain(text_of(_having(turn, "value", place), "value", place)) for turn in (question, answer)]
-        yield media_item(QuestionAnswer(texts[0], (texts[1],), task="qa"), path)
+        yield media_item(QuestionAnswer(texts[0], (texts[1],), task="qa", generation=published.DEPTH), path)
 
 
 def _is_question(turn: object) -> bool | None:
@@ -117,7 +119,7 @@ def _validation(folder: Path, path: Path) -> Iterator[QuestionItem]:
         else:
             answer = text_of(_having(row, "caption", place), "caption", place)
             question = _plain(text_of(_having(row, "question", place), "question", place))
-            asked = QuestionAnswer(question, (answer,), task="qa")
+            asked = QuestionAnswer(question, (answer,), task="qa", generation=published.DEPTH)
             yield media_item(asked, _map(folder / "LLaVA_Depth" / "val", row.get("image_id"), place))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ESC50Data
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.rows import csv_rows, media_item, text_of, without_missing
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside
@@ -23,18 +24,26 @@ def read(config: ESC50Data, modality: str, split: Split) -> list[QuestionItem]:
     """
     path = config.folder / "meta" / "esc50.csv"
     rows = list(csv_rows(path, "filename", "fold", "category"))
-    names = [_name(text_of(row, "category", place)) for place, row in rows]
-    candidates = tuple(sorted(set(names)))
+    names = [text_of(row, "category", place).replace("_", " ") for place, row in rows]
+    classes = tuple(sorted(set(names)))
+    candidates = tuple(map(_ranked, classes))
     items: list[QuestionItem] = []
     for (place, row), name in zip(rows, names, strict=True):
         if row["fold"] not in ("1", "2", "3", "4", "5"):
             raise UserError(f"{place}: fold {row['fold']!r} is none of 1 to 5; get the file again")
         if (int(row["fold"]) == config.test_fold) == (split == "test"):
-            asked = QuestionAnswer("describe the audio.", (name,), candidates, task="classification")
+            asked = QuestionAnswer(
+                "describe the audio.",
+                (_ranked(name),),
+                candidates,
+                task="classification",
+                generation=published.ESC50_CLASSES,
+                names=classes,
+            )
             items.append(media_item(asked, inside(config.folder / "audio", row["filename"], place)))
     return without_missing(items, config.missing_media)
 
 
-def _name(category: str) -> str:
+def _ranked(name: str) -> str:
     """A class as PathWeave ranks it."""
-    return f"an audio of {category.replace('_', ' ')}"
+    return f"an audio of {name}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import MSRVTTData, MSVDData
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.rows import (
     grouped,
     json_rows,
@@ -61,11 +62,11 @@ def _captions(path: Path, videos: Path, one_by_one: bool) -> Iterator[QuestionIt
         video = inside(videos, row["video"], place)
         captions = tuple(text_of(row, "caption", place) for place, row in rows)
         for answers in [(caption,) for caption in captions] if one_by_one else [captions]:
-            yield media_item(QuestionAnswer(CAPTION, answers, task="caption"), video)
+            yield media_item(QuestionAnswer(CAPTION, answers, task="caption", generation=published.CAPTIONS), video)
 
 
 def _answers(path: Path, videos: Path, prompt: str) -> Iterator[QuestionItem]:
     for place, row in json_rows(path, "video", "question", "answer"):
         question = prompted(prompt, text_of(row, "question", place))
-        asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa")
+        asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa", generation=published.ANSWERS)
         yield media_item(asked, inside(videos, row["video"], place))

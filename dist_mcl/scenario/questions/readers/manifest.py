@@ -3,7 +3,8 @@
     train.jsonl test.jsonl     {"media": "walks/3.csv", "question": "What is the person doing?", "answers": ["walking"]}
     walks/3.csv
 
-`answer` may take the place of `answers`; `task` and `candidates` may be added.
+`answer` may take the place of `answers`; `task` and `candidates` may be added. `"votes": true` says that `answers` are
+those of several people, one each, so that equal ones are repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside, read_jsonl
 from dist_mcl.tokens import QuestionAnswer
 
-_KEYS = frozenset({"media", "question", "answer", "answers", "task", "candidates"})
+_KEYS = frozenset({"media", "question", "answer", "answers", "task", "candidates", "votes"})
 
 
 def read(config: ManifestData, modality: str, split: Split) -> list[QuestionItem]:
@@ -32,10 +33,14 @@ def read(config: ManifestData, modality: str, split: Split) -> list[QuestionItem
 
 
 def _items(folder: Path, path: Path) -> list[QuestionItem]:
-    items = []
+    items: list[QuestionItem] = []
+    votes: dict[str, bool] = {}
     for number, row in read_jsonl(path):
         place = f"{path}: line {number}"
-        items.append(media_item(_question(row, place), inside(folder, row.get("media"), place)))
+        asked = _question(row, place)
+        if votes.setdefault(asked.task, asked.votes) != asked.votes:
+            raise UserError(f"{place}: votes is not as in earlier lines of task {asked.task!r}; give them another task")
+        items.append(media_item(asked, inside(folder, row.get("media"), place)))
     return items
 
 
@@ -48,8 +53,11 @@ def _question(row: Row, place: str) -> QuestionAnswer:
     for name, value in given.items():
         if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
             raise UserError(f"{place}: {name} {_short(value)} is no text; docs/data.md shows the layout")
+    task, votes = str(row.get("task", "qa")), row.get("votes", False)
+    if not isinstance(votes, bool) or (votes and task == "caption"):
+        raise UserError(f"{place}: votes {_short(votes)} must be true or false, and captions have none; mend the line")
     try:
-        return QuestionAnswer(row["question"], tuple(answers), tuple(given["candidates"]), str(row.get("task", "qa")))
+        return QuestionAnswer(row["question"], tuple(answers), tuple(given["candidates"]), task, votes)
     except ValueError as error:
         raise UserError(f"{place}: {error}; mend the line") from error
 

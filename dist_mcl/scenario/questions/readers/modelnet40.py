@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ModelNet40Data
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.pickled_arrays import PICKLE_ERRORS, PickledArray, load_arrays
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.tokens import QuestionAnswer
@@ -39,12 +40,20 @@ def read(config: ModelNet40Data, modality: str, split: Split) -> list[QuestionIt
             f"{path}: {len(points)} models, {len(labels)} labels and {len(ids)} ids in modelnet40_{split}.txt; "
             "get the files again"
         )
-    candidates = tuple(f"a 3d model of a {name.replace('_', ' ')}." for name in names)
+    classes = tuple(name.replace("_", " ") for name in names)
+    candidates = tuple(f"a 3d model of a {name}." for name in classes)
     items = []
     for name, cloud, number in zip(ids, points, labels, strict=True):
         if not 0 <= number < len(candidates):
             raise UserError(f"{path}: {name}: label {number} is none of {len(candidates)} classes; get the files again")
-        asked = QuestionAnswer("describe the 3d model.", (candidates[number],), candidates, task="classification")
+        asked = QuestionAnswer(
+            "describe the 3d model.",
+            (candidates[number],),
+            candidates,
+            task="classification",
+            generation=published.MODELNET40_CLASSES,
+            names=classes,
+        )
         items.append(QuestionItem(asked, f"{path}: {name}", _Coded(cloud)))
     return items
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ObjaverseData
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.readers import published
 from dist_mcl.scenario.questions.readers.rows import (
     csv_rows,
     media_item,
@@ -52,14 +53,16 @@ def read(config: ObjaverseData, modality: str, split: Split) -> list[QuestionIte
 
 def _captions(path: Path, clouds: Path) -> Iterator[QuestionItem]:
     for place, row in csv_rows(path, "sample_id", "caption"):
-        asked = QuestionAnswer("describe the 3d model.", (text_of(row, "caption", place),), task="caption")
+        answers, how = (text_of(row, "caption", place),), published.OBJAVERSE_CAPTIONS
+        asked = QuestionAnswer("describe the 3d model.", answers, task="caption", generation=how)
         yield media_item(asked, _cloud(clouds, row["sample_id"], place))
 
 
 def _answers(path: Path, clouds: Path) -> Iterator[QuestionItem]:
     for place, row in csv_rows(path, "sample_id", "question", "answer"):
         question = prompted("based on the given input respond to {}.", text_of(row, "question", place))
-        asked = QuestionAnswer(question, (text_of(row, "answer", place),), task="qa")
+        answers, how = (text_of(row, "answer", place),), published.OBJAVERSE_ANSWERS
+        asked = QuestionAnswer(question, answers, task="qa", generation=how)
         yield media_item(asked, _cloud(clouds, row["sample_id"], place))
 
 

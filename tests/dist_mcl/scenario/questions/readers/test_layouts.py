@@ -8,7 +8,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from dist_mcl.answer_config import Generation
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.media import open_media_tokenizer
 from dist_mcl.modality_config import TOKENS
 from dist_mcl.question_config import AnyQuestions
 from dist_mcl.scenario.questions.readers import _READERS, read_questions
 from dist_mcl.scenario.questions.readers.pickled_arrays import load_arrays
+from dist_mcl.scenario.questions.readers.published import ANSWERS
 from dist_mcl.scenario.questions.splits import Questions
 from dist_mcl.tokens import QuestionAnswer
 
@@ -41,6 +43,8 @@ class Case:
 
 
 CAPTION = "a short description."
+SOUNDS = ("dog", "washing machine")
+MODELS = ("airplane", "night stand")
 ESC50 = ("an audio of dog", "an audio of washing machine")
 MODELNET = ("a 3d model of a airplane.", "a 3d model of a night stand.")
 SUN = (
@@ -91,16 +95,16 @@ CASES = {
         "audio",
         train=1,
         test=1,
-        first=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "no"), task="qa"),
-        last=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "no"), task="qa"),
+        first=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "yes", "no"), task="qa", votes=True),
+        last=QuestionAnswer("Question: Is it loud? Answer:", ("yes", "yes", "no"), task="qa", votes=True),
     ),
     "esc50": Case(
         layouts.esc50,
         "audio",
         train=8,
         test=2,
-        first=QuestionAnswer("describe the audio.", ESC50[:1], ESC50, "classification"),
-        last=QuestionAnswer("describe the audio.", ESC50[1:], ESC50, "classification"),
+        first=QuestionAnswer("describe the audio.", ESC50[:1], ESC50, "classification", names=SOUNDS),
+        last=QuestionAnswer("describe the audio.", ESC50[1:], ESC50, "classification", names=SOUNDS),
     ),
     "fusion_depth": Case(
         layouts.fusion_depth,
@@ -139,8 +143,8 @@ CASES = {
         "point_cloud",
         train=3,
         test=1,
-        first=QuestionAnswer("describe the 3d model.", MODELNET[:1], MODELNET, "classification"),
-        last=QuestionAnswer("describe the 3d model.", MODELNET[1:], MODELNET, "classification"),
+        first=QuestionAnswer("describe the 3d model.", MODELNET[:1], MODELNET, "classification", names=MODELS),
+        last=QuestionAnswer("describe the 3d model.", MODELNET[1:], MODELNET, "classification", names=MODELS),
     ),
     "manifest": Case(
         layouts.manifest,
@@ -168,13 +172,62 @@ def test_every_reader_has_a_case() -> None:
     assert set(CASES) == set(_READERS) - {"shapes", "notes"}
 
 
+def in_words(questions: Questions, index: int) -> QuestionAnswer:
+    """A question without how its answer is generated."""
+    return replace(questions.questions[index], generation=None)
+
+
+# From PathWeave's evaluation: most and fewest tokens, repetition penalty, length penalty. All have five beams.
+PUBLISHED = {
+    ("msrvtt", "caption"): (80, 10, 1.15, 1),
+    ("msrvtt", "qa"): (10, 1, 1.5, -1),
+    ("msvd", "caption"): (80, 10, 1.15, 1),
+    ("msvd", "qa"): (10, 1, 1.5, -1),
+    ("audiocaps", "caption"): (80, 10, 1.15, 1),
+    ("audiocaps", "qa"): (10, 1, 1.5, -1),
+    ("clotho", "caption"): (80, 10, 1.15, 1),
+    ("clotho_aqa", "qa"): (10, 1, 1.5, -1),
+    ("fusion_depth", "caption"): (30, 8, 1.15, 0),
+    ("fusion_depth", "qa"): (30, 8, 1.15, 0),
+    ("objaverse", "caption"): (80, 10, 1.15, 0),
+    ("objaverse", "qa"): (80, 1, 1.5, -1),
+    ("esc50", "classification"): (80, 1, 1.5, 1),
+    ("modelnet40", "classification"): (80, 1, 1.5, 0),
+}
+
+
+@ALL
+def test_answers_are_generated_as_published(tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.write(tmp_path)
+    asked = [item.question for item in read_questions(config_of(name, tmp_path), case.modality, "test")]
+    for question in asked:
+        row = PUBLISHED.get((name, question.task))
+        how = question.generation
+        found = how and (how.max_tokens, how.min_tokens, how.repetition_penalty, how.length_penalty)
+        assert found == row and (how is None or how.beams == 5)
+    assert {task for dataset, task in PUBLISHED if dataset == name} <= {question.task for question in asked}
+
+
+def test_a_configuration_says_how_answers_to_one_task_are_generated(tmp_path: Path) -> None:
+    layouts.films(tmp_path)
+    own = {"caption": {"max_tokens": 20}}
+    asked = read_questions(config_of("msrvtt", tmp_path, generation=own), "video", "test")
+    said = {item.question.task: item.question.generation for item in asked}
+    assert said["caption"] == Generation(max_tokens=20) and said["qa"] == ANSWERS
+    with pytest.raises(
+        UserError, match=r"data\.generation: the test split of msrvtt has no task 'captoin'; choose from"
+    ):
+        read_questions(config_of("msrvtt", tmp_path, generation={"captoin": {}}), "video", "test")
+
+
 @ALL
 def test_questions_and_media_are_found(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     case.write(tmp_path)
     train, test = (open_split(config_of(name, tmp_path), case.modality, split) for split in ("train", "test"))
     assert (len(train), len(test)) == (case.train, case.test)
-    assert (train if case.train else test).questions[0] == case.first and test.questions[-1] == case.last
+    assert in_words(train if case.train else test, 0) == case.first and in_words(test, -1) == case.last
     for questions in (train, test):
         questions.check()
         for index in range(len(questions)):
@@ -334,6 +387,24 @@ def test_json_without_an_end_is_refused_in_one_line(tmp_path: Path) -> None:
         read_questions(config_of("msvd", tmp_path), "video", "train")
     with pytest.raises(UserError, match="line 1: not JSON"):
         read_questions(config_of("manifest", tmp_path), "video", "train")
+
+
+def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
+    row = {"media": "a.csv", "question": "What?", "answers": ["this", "this", "that"]}
+    lines = [{**row, "votes": True}, {**row, "task": "name"}]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    config = config_of("manifest", tmp_path)
+    assert [item.question.votes for item in read_questions(config, "features", "test")] == [True, False]
+    for wrong, complaint in (
+        ({"votes": True, "task": "name"}, "line 3: votes is not as in earlier lines of task 'name'; give them another"),
+        ({"votes": True, "task": "caption"}, "line 3: votes True must be true or false, and captions have none"),
+        ({"votes": 3}, "line 3: votes 3 must be true or false"),
+        ({"votes": True, "answers": ["this"]}, "line 3: votes on the question 'What\\?' need the answers of at least"),
+    ):
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, {**row, **wrong}]))
+        with pytest.raises(UserError, match=complaint):
+            read_questions(config, "features", "test")
 
 
 class _Attack:
