@@ -20,7 +20,12 @@ from torch import Tensor, nn
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
-from dist_mcl.adapters.adapter_in_adapter.modality import MODALITY_NAME, add_modality, modality_parameters
+from dist_mcl.adapters.adapter_in_adapter.modality import (
+    MODALITY_NAME,
+    add_modality,
+    modality_parameters,
+    undone_on_failure,
+)
 from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 from dist_mcl.adapters.attach import adapter_parameters
 from dist_mcl.adapters.folder import CONFIG_FILE, WEIGHTS_FILE, name_in_file, read_tensors
@@ -83,6 +88,8 @@ def save_modality(backbone: nn.Module, modality: str, folder: Path) -> Manifest:
 def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> AdapterInAdapterModel:
     """Put the modality of `folder` on a backbone that has its ancestors and its own modules already.
 
+    Where that fails, the backbone is as it was.
+
     Args:
         dtype: as in `add_modality`.
 
@@ -95,13 +102,14 @@ def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None =
     tensors = read_tensors(folder / WEIGHTS_FILE)
     if sha256(folder / WEIGHTS_FILE) != manifest.weights:
         raise UserError(f"{folder / WEIGHTS_FILE}: not the file that its manifest means; restore it or train it again")
-    try:
-        _check_fits(backbone, manifest, config, folder)
-        tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
-        parameters = _by_name_in_file(backbone, manifest.modality)
-    except AttributeError as error:  # torch's word for a module that is not there
-        raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
-    _fill(parameters, tensors, folder)
+    with undone_on_failure(backbone, manifest.modality):
+        try:
+            _check_fits(backbone, manifest, config, folder)
+            tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
+            parameters = _by_name_in_file(backbone, manifest.modality)
+        except AttributeError as error:  # torch's word for a module that is not there
+            raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
+        _fill(parameters, tensors, folder)
     return tuner
 
 

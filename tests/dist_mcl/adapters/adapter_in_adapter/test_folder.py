@@ -91,6 +91,25 @@ def test_another_base_another_parent_and_no_parent_are_refused(saved: tuple[Mode
     assert list(other.peft_config) == ["video"]
 
 
+def test_what_cannot_be_loaded_leaves_nothing_behind(saved: tuple[Model, Path]) -> None:
+    trained, root = saved
+    model = make_model()
+    model.entries.norms["video"] = torch.nn.LayerNorm(13)
+    model.head.requires_grad_(False)
+    assert "entries.norms.video.bias is missing on one side or differs in shape" in refusal(model, root / "video")
+    assert isinstance(model.body["inner"], torch.nn.Linear) and not hasattr(model, "peft_config")
+    assert {name.split(".")[0] for name, value in model.named_parameters() if value.requires_grad} == {
+        "entries",
+        "body",
+    }
+    model.entries.norms["video"] = torch.nn.LayerNorm(12)
+    load_modality(model, root / "video")
+    assert torch.equal(look(model, "video", inputs(2, 12)), look(trained, "video", inputs(2, 12)))
+    with pytest.raises(ValueError, match="video has adapters on this backbone already"):
+        load_modality(model, root / "video")
+    assert torch.equal(look(model, "video", inputs(2, 12)), look(trained, "video", inputs(2, 12)))
+
+
 def test_the_base_is_the_same_with_and_without_adapters(saved: tuple[Model, Path]) -> None:
     model, root = saved
     save_modality(learned({"video": []}), "video", root / "first")

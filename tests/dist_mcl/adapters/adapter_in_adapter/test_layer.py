@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -15,7 +16,7 @@ from dist_mcl.adapters import adapter_parameters
 from dist_mcl.adapters.adapter_in_adapter import ModalityPath, add_modality, modality_parameters, on_path, peft_config
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
 
-from .models import CHAIN, closed_form, config_of, learn, learned, make_model
+from .models import CHAIN, Model, closed_form, config_of, learn, learned, make_model
 
 FORMS = [
     {"in_adapter": inner, **gate}
@@ -269,8 +270,40 @@ def test_a_rank_of_its_own_needs_ancestors_of_that_rank() -> None:
     model = learned()
     with pytest.raises(ValueError, match="imu has rank 5 and video"):
         learn(model, "imu", ["audio"], config_of(rank=5))
-    learn(model := learned(), "imu", [], config_of(rank=5))
+    learn(model, "imu", [], config_of(rank=5))
     assert isinstance(model.body["inner"], AdapterInAdapterLayer) and model.body["inner"].forms["imu"].rank == 5
+
+
+def state_of(model: Model) -> dict[str, object]:
+    """What an addition may change."""
+    values = {name: (value.requires_grad, value.tolist()) for name, value in model.named_parameters()}
+    active = [layer.active_adapters for layer in model.modules() if isinstance(layer, AdapterInAdapterLayer)]
+    return {"values": values, "modalities": list(getattr(model, "peft_config", {})), "active": active}
+
+
+@pytest.mark.parametrize("make", [make_model, learned], ids=["the first modality", "a later one"])
+def test_an_addition_that_fails_half_way_leaves_nothing_behind(make: Callable[[], Model]) -> None:
+    model = make()
+    before = state_of(model)
+    config = peft_config(model, model.roles, config_of(), ["video"] if make is learned else [])
+    config.own_modules = ["entries.norms.smell"]  # found missing when all layers have their adapters
+    with pytest.raises(AttributeError, match="smell"):
+        add_modality(model, "imu", config, seed=0)
+    assert state_of(model) == before
+    config.own_modules = ["entries.norms.imu"]
+    add_modality(model, "imu", config, seed=0)
+    assert {name for name, value in model.named_parameters() if value.requires_grad} == set(
+        modality_parameters(model, "imu")
+    )
+
+
+def test_layers_that_only_the_failed_addition_has_adapted_are_as_before() -> None:
+    model = learned()
+    groups = [{"role": "body", "suffixes": ["outer"], "count": 1, "rank": 5}]
+    config = config_of(sites=[{"role": "head", "suffixes": ["head"], "count": 1}, *groups])
+    with pytest.raises(ValueError, match="imu has rank 5 and video"):
+        learn(model, "imu", ["audio"], config)
+    assert isinstance(model.head, nn.Linear) and isinstance(model.body["outer"], AdapterInAdapterLayer)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
