@@ -80,8 +80,9 @@ class AdapterInAdapter(AdapterForm):
     sites: tuple[AdapterSites, ...] = Field((), description="the connector's linear layers when left out")
     parents: Literal["chain", "none"] | dict[str, tuple[str, ...]] = Field(
         "chain",
-        description="what a modality builds on: chain, the one before and so all before; none, nothing: independent "
-        "adapters, the control; or of each modality the list of its parents",
+        description="whose adapters a modality builds on: chain, the one before and so all before; none, nobody's: "
+        "independent adapters, the control; or of each modality the list of its parents. A modality's own modules "
+        "begin as those of the one before in any case",
     )
 
     @model_validator(mode="before")

@@ -77,11 +77,11 @@ class CausalBackbone(EncodingBackbone):
     def own_modules(self, modality: str) -> list[str]:
         return [f"entries.{modality}", *super().own_modules(modality)]
 
-    def inherit(self, modality: str, parent: str) -> None:
-        mine, theirs = self.entries[modality], self.entries[parent]
-        shapes = [{name: value.shape for name, value in entry.state_dict().items()} for entry in (mine, theirs)]
+    def begin_as(self, modality: str, previous: str) -> None:
+        new, old = self.entries[modality], self.entries[previous]
+        shapes = [{name: value.shape for name, value in entry.state_dict().items()} for entry in (new, old)]
         if shapes[0] == shapes[1]:
-            mine.load_state_dict(theirs.state_dict())
+            new.load_state_dict(old.state_dict())
 
     def tokens(self, modality: str, features: PackedTokens, batch: Batch) -> MediaTokens:
         with self.paths.of(modality):

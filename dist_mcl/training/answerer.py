@@ -36,7 +36,8 @@ class Answerer(TrainableModel):
 
     With adapter-in-adapter the first modality trains the connector besides its own modules, where that is new;
     PathWeave (arXiv 2410.20178) is given a base that was trained so. Every other modality trains its own modules and
-    its adapters alone, so earlier ones answer as before, bit for bit.
+    its adapters alone, so earlier ones answer as before, bit for bit. Its own modules begin as copies of those of the
+    modality learned just before, where the two are alike, and whatever the adapters' parents are.
 
     Otherwise modalities share what trains besides their own modules: one LoRA (and the connector in the first stage,
     where that is new), or the weights of parts of the backbone. Every stage trains that on: the controls that forget.
@@ -78,7 +79,7 @@ class Answerer(TrainableModel):
         self.backbone.requires_grad_(False)
         if self._learned:
             for modality in modalities:
-                self.backbone.inherit(modality, self._learned[-1])
+                self.backbone.begin_as(modality, self._learned[-1])
         is_base = not (self._learned or self.backbone.has_base)
         if isinstance(adapter, AdapterInAdapter) and not is_base:
             (modality,) = modalities

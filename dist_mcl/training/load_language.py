@@ -51,7 +51,7 @@ def _qformer(config: QFormerBackbone, media: Mapping[str, Medium], seed: int) ->
         return qformer_folder.assemble(*parts, media, config.prompt)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return qformer_folder.sketch(config, media)
+        return qformer_folder.untrained_qformer(config, media)
 
 
 def _causal(config: CausalBackbone, media: Mapping[str, Medium], seed: int) -> LanguageBackbone:

@@ -184,6 +184,16 @@ def test_independent_adapters_use_none_of_other_modalities(tmp_path: Path) -> No
     assert torch.equal(losses(model, [AUDIO]), audio) and not torch.equal(losses(model, [VIDEO]), video)
 
 
+@pytest.mark.parametrize("parents", ["chain", "none"])
+def test_own_modules_begin_as_those_learned_just_before_whatever_the_parents(tmp_path: Path, parents: str) -> None:
+    model, _ = learned(ADAPTER, tmp_path)
+    video = {name: value.clone() for name, value in model.backbone.entries["video"].state_dict().items()}
+    model.begin(["depth"], ADAPTER.model_copy(update={"parents": parents}), seed=3)
+    torch.testing.assert_close(dict(model.backbone.entries["depth"].state_dict()), video, rtol=0, atol=0)
+    image = model.backbone.entries["image"].norm.weight
+    assert not torch.equal(model.backbone.entries["depth"].norm.weight, image)
+
+
 def test_a_later_modality_trains_its_own_and_nothing_else() -> None:
     model = Answerer(tiny())
     model.begin(["image"], ADAPTER, seed=1)
