@@ -68,7 +68,9 @@ class CausalBackbone(EncodingBackbone):
         width = next(iter(encoders.values())).features
         self.entries = nn.ModuleDict({name: Entry(encoder.features, width) for name, encoder in encoders.items()})
         words = word_embeddings(model)
-        self.connector = Connector(width, inner, words.shape[1], float(words.detach().float().std()))
+        # Without values, on the meta device, they have no deviation.
+        scale = 1.0 if words.is_meta else float(words.detach().float().std())
+        self.connector = Connector(width, inner, words.shape[1], scale)
 
     @property
     def roles(self) -> dict[str, nn.Module]:

@@ -165,9 +165,9 @@ class Answerer(TrainableModel):
     def _config(self, modality: str, adapter: AdapterInAdapter, own: Sequence[str]) -> Any:
         adapted = tuple(name for name in self._learned if self._has_adapters(name))
         try:
-            parents = adapter.parents_of(modality, adapted)
+            parents = adapter.parents_of(modality, adapted, base=set(self._learned).difference(adapted))
         except ValueError as error:
-            raise UserError(f"model.adapter.{error}") from error
+            raise UserError(str(error)) from error
         placed = adapter if adapter.sites else adapter.model_copy(update={"sites": (self._connector_sites,)})
         return peft_config(self.backbone, self.backbone.roles, placed, parents, own)
 

@@ -117,7 +117,7 @@ def count(experiment: Experiment) -> Counts:
         with torch.device("meta"):
             return Counts(base, frozen, list(count_stages(backbone, adapter, stages)))
     except ValueError as error:
-        raise UserError(f"model.adapter: {error}") from error
+        raise UserError(str(error)) from error
 
 
 def count_stages(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
@@ -50,8 +51,8 @@ def peft_config(
         own_modules: names of modules of the backbone that are this modality's alone.
 
     Raises:
-        UserError: as `find_sites`.
-        ValueError: a parent has no adapters, or two groups of sites share a layer.
+        UserError: as `find_sites`, or two groups of sites share a layer.
+        ValueError: a parent has no adapters.
     """
     known: dict[str, AdapterInAdapterConfig] = getattr(backbone, "peft_config", {})
     if strange := [name for name in parents if name not in known]:
@@ -60,8 +61,8 @@ def peft_config(
         {"modules": find_sites(backbone, roles, sites), **sites.form(adapter).model_dump()} for sites in adapter.sites
     ]
     names = [name for group in groups for name in group["modules"]]
-    if len(set(names)) < len(names):
-        raise ValueError("two groups of sites share a layer")
+    if shared := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"model.adapter.sites: {shared[0]} is in two groups; leave it in one")
     above = {name for parent in parents for name in (*known[parent].ancestors, parent)}
     ancestors = [name for name in known if name in above]  # oldest first: in the order in which they were added
     return AdapterInAdapterConfig(
