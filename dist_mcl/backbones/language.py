@@ -109,6 +109,10 @@ class LanguageBackbone(FrozenModel):
     def own_modules(self, modality: str) -> list[str]:
         """Names of the modules that are one modality's alone, and train with it."""
 
+    def base_modules(self, modality: str) -> list[str]:
+        """Names of all modules that one modality's tokens go through and that are no modality's own."""
+        return [name for name, _ in self.named_children()]
+
     def begin_as(self, modality: str, previous: str) -> None:
         """Begin a modality's own modules as those of another one are now, where the two are alike.
 

@@ -14,6 +14,7 @@ from torch import nn
 from dist_mcl import adapters
 from dist_mcl.adapter_config import AdapterInAdapter, AdapterSites, FullFineTuning, LoRAAdapter, ModalityAdapter
 from dist_mcl.adapters.adapter_in_adapter import (
+    BaseDigests,
     ModalityPaths,
     add_modality,
     find_sites,
@@ -133,9 +134,10 @@ class Answerer(TrainableModel):
         filled: set[str] = set()
         for folder in reversed(sharing):
             filled |= self._fill(folder / _TRAINED, without=filled)
+        base = BaseDigests(self.backbone)  # which loading adapters leaves as it is
         for modalities, folder in learned:
             if folder not in sharing:
-                load_modality(self.backbone, folder, torch.float32)
+                load_modality(self.backbone, folder, torch.float32, base)
             self._learned += modalities
         self.backbone.requires_grad_(False)
 
@@ -169,7 +171,8 @@ class Answerer(TrainableModel):
         except ValueError as error:
             raise UserError(str(error)) from error
         placed = adapter if adapter.sites else adapter.model_copy(update={"sites": (self._connector_sites,)})
-        return peft_config(self.backbone, self.backbone.roles, placed, parents, own)
+        base = self.backbone.base_modules(modality)
+        return peft_config(self.backbone, self.backbone.roles, placed, parents, own, base)
 
     def _has_adapters(self, modality: str) -> bool:
         return modality in getattr(self.backbone, "peft_config", {})

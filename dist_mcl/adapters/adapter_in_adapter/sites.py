@@ -43,12 +43,15 @@ def peft_config(
     adapter: AdapterInAdapter,
     parents: Sequence[str] = (),
     own_modules: Sequence[str] = (),
+    base_modules: Sequence[str] = (),
 ) -> AdapterInAdapterConfig:
     """A modality's adapters on a backbone, as PEFT wants to have them said.
 
     Args:
         parents: modalities on which it builds, the nearest last; they have their adapters on the backbone already.
         own_modules: names of modules of the backbone that are this modality's alone.
+        base_modules: names of frozen modules that it goes through besides the parts that its adapters are on, or in;
+            it is loaded only where all of these are as they were, bit for bit. None of them holds own modules.
 
     Raises:
         UserError: as `find_sites`, or two groups of sites share a layer.
@@ -70,8 +73,13 @@ def peft_config(
         ancestors=ancestors,
         groups=groups,
         own_modules=list(own_modules),
-        base_modules=[_place(backbone, roles[role]) for role in dict.fromkeys(sites.role for sites in adapter.sites)],
+        base_modules=_outermost([*base_modules, *(_place(backbone, roles[sites.role]) for sites in adapter.sites)]),
     )
+
+
+def _outermost(names: Sequence[str]) -> list[str]:
+    """Each module once, and none that is inside another one."""
+    return [name for name in dict.fromkeys(names) if not any(name.startswith(f"{other}.") for other in names)]
 
 
 def _place(backbone: nn.Module, part: nn.Module) -> str:

@@ -249,6 +249,27 @@ def test_adapters_go_on_the_connector_where_no_sites_are_said() -> None:
     assert adapted == {"backbone.connector.linear_1", "backbone.connector.linear_2"}
 
 
+def changed_first_value(part: torch.nn.Module) -> None:
+    with torch.no_grad():
+        next(part.parameters()).view(-1)[0] += 1e-3
+
+
+def test_a_modality_is_refused_on_another_base_though_only_the_connector_has_sites(tmp_path: Path) -> None:
+    on_connector = ADAPTER.model_copy(update={"sites": ()})
+    learned(on_connector, tmp_path)
+    folders = [([name], tmp_path / name) for name in ("image", "video")]
+    places = {"model.lm_head": "model", "model.model.layers.1.mlp": "model", "encoders.video": "encoders.video"}
+    for place, base in places.items():
+        other = tiny()
+        changed_first_value(other.get_submodule(place))
+        with pytest.raises(UserError, match=f"video was trained on another base: {base} differs"):
+            Answerer(other).load(folders)
+    other = tiny()
+    for own in ("entries.depth", "encoders.point_cloud"):  # of modalities that are not learned yet
+        changed_first_value(other.get_submodule(own))
+    Answerer(other).load(folders)
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     model = Answerer(tiny())
     model.begin(["image"], ADAPTER, seed=1)

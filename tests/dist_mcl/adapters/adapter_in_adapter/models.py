@@ -55,7 +55,7 @@ def config_of(**fields: object) -> AdapterInAdapter:
 def learn(model: Model, modality: str, parents: Sequence[str], adapter: AdapterInAdapter, seed: int = 0) -> None:
     """Add a modality and leave all that is its own as training would: off its start."""
     own = [f"entries.norms.{modality}"]
-    config = peft_config(model, model.roles, adapter, parents, own)
+    config = peft_config(model, model.roles, adapter, parents, own, ["head"])
     add_modality(model, modality, config, seed)
     generator = torch.Generator().manual_seed(sum(map(ord, modality)))
     with torch.no_grad():
