@@ -14,7 +14,6 @@ from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
 from dist_mcl.adapters.adapter_in_adapter.modality import (
     ModalityPaths,
     add_modality,
-    fixed_weights,
     modality_parameters,
     on_path,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "ModalityPaths",
     "add_modality",
     "find_sites",
-    "fixed_weights",
     "load_modalities",
     "load_modality",
     "modality_parameters",

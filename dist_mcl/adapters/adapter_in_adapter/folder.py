@@ -2,8 +2,8 @@
 
 `adapter_config.json` says the form and the layers, `adapter_model.safetensors` holds the adapters and the modules that
 are the modality's own, `manifest.json` names its parents and ancestors, and has SHA-256 digests of the ancestors'
-tensors, of the base's modules, and of the modality's tensors and configuration. Neither the base nor an ancestor is ever
-saved again.
+tensors, of the base's modules, and of the modality's tensors and configuration. Neither the base nor an ancestor is
+ever saved again.
 """
 
 from __future__ import annotations

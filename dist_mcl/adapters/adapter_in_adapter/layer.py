@@ -131,15 +131,6 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         return flat.index_copy(0, places, rows.to(flat.dtype)).view(result.shape)
 
     def _stack(self, modality: str) -> Stack:
-        key = (self, modality, self.training)
-        made = self.switch.stacks.get(key) if self.switch.stacks is not None else None
-        if made is None:
-            made = self._made_stack(modality)
-            if self.switch.stacks is not None:
-                self.switch.stacks[key] = made
-        return made
-
-    def _made_stack(self, modality: str) -> Stack:
         inner = None
         if modality in self.ana_inner:
             inner = self.ana_inner[modality], self.ana_inner_bias[modality]
@@ -179,7 +170,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
             raise ValueError(f"the path of {modality} has a gate, which weighs each token anew: it cannot be merged")
 
     def _folded(self, modality: str) -> tuple[Tensor, Tensor]:
-        stack = self._made_stack(modality)
+        stack = self._stack(modality)
         weight, into, out = self.weight.detach(), stack.into.detach(), stack.out.detach()
         bias = weight.new_zeros(len(weight)) if self.bias is None else self.bias.detach()
         return weight + out @ into, bias + out @ stack.into_bias.detach()

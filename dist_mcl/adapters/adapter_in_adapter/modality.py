@@ -137,21 +137,6 @@ class ModalityPaths:
         return on_path(self._backbone, ModalityPath.of_tokens(list(where), index))
 
 
-@contextmanager
-def fixed_weights(backbone: nn.Module) -> Iterator[None]:
-    """No weight changes inside, and none gets a gradient: what is made of weights alone is made once."""
-    switch = _switch(backbone)
-    if switch is None:
-        yield
-        return
-    before, switch.stacks = switch.stacks, {}
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        switch.stacks = before
-
-
 def _inject(
     backbone: nn.Module, switch: Switch | None, modality: str, config: AdapterInAdapterConfig, seed: int
 ) -> AdapterInAdapterModel:

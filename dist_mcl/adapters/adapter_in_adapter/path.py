@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-
-from dist_mcl.adapters.adapter_in_adapter.experts import Stack
+from torch import Tensor
 
 if TYPE_CHECKING:
     from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
@@ -92,11 +90,9 @@ class Switch:
 
     Attributes:
         path: of the call in progress; without one, a layer's active adapter is the path.
-        stacks: made so far, by layer, modality and mode; None where weights may change between two calls.
         tuner: that of the model.
     """
 
     def __init__(self, tuner: AdapterInAdapterModel) -> None:
         self.path: ModalityPath | None = None
-        self.stacks: dict[tuple[nn.Module, str, bool], Stack] | None = None
         self.tuner = tuner

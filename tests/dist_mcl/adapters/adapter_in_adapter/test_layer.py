@@ -164,7 +164,7 @@ def test_noise_on_the_gate_follows_the_modules_mode() -> None:
 def test_noise_has_the_deviation_that_its_matrix_says() -> None:
     model, x = learned({"video": [], "audio": ["video"]}), inputs(1, 12).expand(4000, 12)
     layer = model.body["inner"].train()
-    stack = layer._made_stack("audio")
+    stack = layer._stack("audio")
     logits = nn.functional.linear(x, stack.into, stack.into_bias)[:, -4:]
     weights = stack._mixture(logits, None)
     difference = weights.logit()[:, 0]  # of the two logits, which are independent
