@@ -218,6 +218,18 @@ def test_a_later_modality_trains_its_own_and_nothing_else() -> None:
     )
 
 
+def test_adapters_on_the_last_layers_queries_alone_have_no_gradient(tmp_path: Path) -> None:
+    """docs/causal.md says so: nobody reads what the last layer makes of media tokens."""
+    model, _ = learned(ADAPTER, tmp_path)
+    for parameter in model.trainable():
+        parameter.grad = None
+        parameter.data += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    model.train()(Batch.collate([VIDEO])).surprise.sum().backward()
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    idle = {name.split(".ana_")[0] for name, value in trained.items() if value.grad is None or not value.grad.any()}
+    assert idle == {"backbone.model.model.layers.1.self_attn.q_proj"}
+
+
 @pytest.mark.parametrize("beams", [1, 2])
 def test_generation_takes_each_samples_own_path(tmp_path: Path, beams: int) -> None:
     model, _ = learned(ADAPTER, tmp_path)
