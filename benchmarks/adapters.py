@@ -77,7 +77,7 @@ class Dispatched(nn.Module):
     def __init__(self, layer: AdapterInAdapterLayer) -> None:
         super().__init__()
         self.layer = layer
-        self.modality = list(layer.kin)[-1]
+        self.modality = list(layer.experts)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         result = self.layer.base_layer(x)
@@ -102,7 +102,7 @@ class Dispatched(nn.Module):
         return torch.zeros_like(logits).scatter(1, chosen, top.softmax(1))
 
     def _expert(self, place: int, tokens: Tensor) -> Tensor:
-        layer, name = self.layer, self.layer.kin[self.modality][place]
+        layer, name = self.layer, self.layer.experts[self.modality][place]
         hidden = layer.ana_down[name](tokens)
         if name != self.modality:
             inner, shift = layer.ana_inner[self.modality][place], layer.ana_inner_bias[self.modality][place]

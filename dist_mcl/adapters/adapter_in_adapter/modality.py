@@ -123,7 +123,7 @@ class ModalityPaths:
     def of(self, modality: str | None) -> AbstractContextManager[None]:
         """All that is called inside is of this modality; words where it is None."""
         known = getattr(self._backbone, "peft_config", {})
-        return on_path(self._backbone, ModalityPath.whole(modality if modality in known else None))
+        return on_path(self._backbone, ModalityPath.of_all(modality if modality in known else None))
 
     def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Tokens are of a modality where its (B, L) bool says so; others are words."""

@@ -70,7 +70,7 @@ def test_what_is_loaded_goes_on_training(saved: tuple[Model, Path]) -> None:
     trained = {name for name, parameter in again.named_parameters() if parameter.requires_grad}
     assert trained == set(modality_parameters(again, "audio"))
     add_modality(again, "points", peft_config(again, again.roles, config_of(), ["audio"]), seed=0)
-    assert again.body["inner"].kin["points"] == ["video", "audio", "points"]
+    assert again.body["inner"].experts["points"] == ["video", "audio", "points"]
 
 
 def refusal(model: Model, folder: Path) -> str:

@@ -79,8 +79,8 @@ def test_the_stacked_form_is_the_sum_of_the_ancestors_experts(
     model, x = line(parents, form), inputs(2, 3, 7)
     layer = model.body["inner"]
     name = data.draw(st.sampled_from(sorted(parents)))
-    assert set(layer.kin[name]) == ancestors(parents, name) | {name} and layer.kin[name][-1] == name
-    with on_path(model, ModalityPath.whole(name)):
+    assert set(layer.experts[name]) == ancestors(parents, name) | {name} and layer.experts[name][-1] == name
+    with on_path(model, ModalityPath.of_all(name)):
         assert (layer(x) - closed_form(layer, name, x)).abs().max() < 1e-6
 
 
@@ -101,7 +101,7 @@ def test_a_path_feels_its_ancestors_and_nobody_else(parents: dict[str, list[str]
 
 @torch.no_grad()
 def on(model: Line, name: str, x: Tensor) -> Tensor:
-    with on_path(model, ModalityPath.whole(name)):
+    with on_path(model, ModalityPath.of_all(name)):
         return model.body["inner"](x)
 
 
@@ -112,10 +112,10 @@ def test_a_gate_that_points_at_one_expert_is_that_experts_adapter_alone() -> Non
     with torch.no_grad():
         for place in range(3):
             layer.ana_inner["points"][place], layer.ana_inner_bias["points"][place] = torch.eye(3), 0
-        for place, name in enumerate(layer.kin["points"]):
+        for place, name in enumerate(layer.experts["points"]):
             layer.ana_gate["points"].zero_()[place, 0] = 1000
             alone = layer.base_layer(x) + layer.ana_scale[name] * layer.ana_up[name](layer.ana_down[name](x))
-            with on_path(model, ModalityPath.whole("points")):
+            with on_path(model, ModalityPath.of_all("points")):
                 assert torch.allclose(layer(x), alone, atol=1e-6)
 
 
@@ -142,7 +142,7 @@ def test_inherited_in_adapters_go_on_from_the_nearest_parents() -> None:
     model = learned({"video": [], "audio": ["video"]})
     add_modality(model, "depth", peft_config(model, model.roles, config_of(), ["audio"]), seed=1)
     layer = model.body["inner"]
-    assert layer.kin["depth"] == ["video", "audio", "depth"]
+    assert layer.experts["depth"] == ["video", "audio", "depth"]
     assert torch.equal(layer.ana_inner["depth"][0], layer.ana_inner["audio"][0])
     assert torch.equal(layer.ana_inner_bias["depth"][0], layer.ana_inner_bias["audio"][0])
     assert layer.ana_inner["depth"][1].abs().max() < 0.1  # audio had none inside its own
@@ -150,14 +150,14 @@ def test_inherited_in_adapters_go_on_from_the_nearest_parents() -> None:
 
 def test_noise_on_the_gate_follows_the_modules_mode() -> None:
     model, x = learned(), inputs(5, 12)
-    with on_path(model, ModalityPath.whole("depth")), torch.no_grad():
+    with on_path(model, ModalityPath.of_all("depth")), torch.no_grad():
         assert torch.equal(model(x), model(x))
         model.train()
         assert not torch.equal(model(x), model(x))
         assert not torch.equal(model.body["inner"](x), closed_form(model.body["inner"], "depth", x))
         quiet = learned(gate_noise=False).train()
     assert "depth" not in quiet.body["inner"].ana_noise
-    with on_path(quiet, ModalityPath.whole("depth")):
+    with on_path(quiet, ModalityPath.of_all("depth")):
         assert torch.equal(quiet(x), quiet(x))
 
 
@@ -214,7 +214,7 @@ def test_earlier_paths_stay_as_they_were_bit_for_bit_while_five_stages_train() -
 
 @torch.no_grad()
 def look(model: nn.Module, modality: str, x: Tensor) -> Tensor:
-    with on_path(model, ModalityPath.whole(None if modality == "image" else modality)):
+    with on_path(model, ModalityPath.of_all(None if modality == "image" else modality)):
         return model(x, modality)
 
 
@@ -263,7 +263,7 @@ def test_a_modality_on_which_nobody_builds_can_be_deleted() -> None:
         tuner.delete_adapter(modality)
     assert list(tuner.peft_config) == ["video", "audio"] and torch.equal(look(model, "audio", x), audio)
     learn(model, "depth", ["video"], config_of())
-    assert model.body["inner"].kin["depth"] == ["video", "depth"]
+    assert model.body["inner"].experts["depth"] == ["video", "depth"]
 
 
 def test_a_rank_of_its_own_needs_ancestors_of_that_rank() -> None:
