@@ -7,7 +7,6 @@ load on the machine meets all of them; times are medians.
     base      the frozen linear layer alone
     lora      PEFT's LoRA layer of one adapter's rank
     stacked   adapter-in-adapter as it is here: all experts and the gate in one pair of matrix products
-    fixed     the same inside `fixed_weights`, as generation and evaluation call it
     dispatch  the same function computed as mixtures of experts usually are, and as the authors' code does: tokens are
               sent to each expert and the weighted answers added up where they came from
 
@@ -25,7 +24,6 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +36,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from dist_mcl.adapter_config import AdapterInAdapter, AdapterSites
-from dist_mcl.adapters.adapter_in_adapter import AdapterInAdapterLayer, add_modality, fixed_weights, peft_config
+from dist_mcl.adapters.adapter_in_adapter import AdapterInAdapterLayer, add_modality, peft_config
 
 WARM_UP = 3
 RANK = 8
@@ -79,7 +77,7 @@ class Dispatched(nn.Module):
     def __init__(self, layer: AdapterInAdapterLayer) -> None:
         super().__init__()
         self.layer = layer
-        self.modality = list(layer.kin)[-1]
+        self.modality = list(layer.experts)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         result = self.layer.base_layer(x)
@@ -104,7 +102,7 @@ class Dispatched(nn.Module):
         return torch.zeros_like(logits).scatter(1, chosen, top.softmax(1))
 
     def _expert(self, place: int, tokens: Tensor) -> Tensor:
-        layer, name = self.layer, self.layer.kin[self.modality][place]
+        layer, name = self.layer, self.layer.experts[self.modality][place]
         hidden = layer.ana_down[name](tokens)
         if name != self.modality:
             inner, shift = layer.ana_inner[self.modality][place], layer.ana_inner_bias[self.modality][place]
@@ -147,7 +145,6 @@ def _measure(name: str, options: argparse.Namespace) -> list[dict[str, object]]:
         kinds = {kind: _step(model, x, mode) for kind, model in models.items()}
         if mode == "evaluation":
             _check_equal(stacked, dispatch, x)
-            kinds["fixed"] = _step(stacked, x, mode, is_fixed=True)
         rows += _rows(name, mode, _medians(kinds, options, f"{name}, {mode}"))
     return rows
 
@@ -168,7 +165,7 @@ def _check_equal(stacked: nn.Module, dispatch: nn.Module, x: Tensor) -> None:
         raise SystemExit(f"stacked and dispatch differ by {difference}")
 
 
-def _step(model: nn.Module, x: Tensor, mode: str, is_fixed: bool = False) -> Callable[[], float]:
+def _step(model: nn.Module, x: Tensor, mode: str) -> Callable[[], float]:
     with_backward = mode == "with backward"
     inputs = x.clone().requires_grad_(with_backward)
 
@@ -180,9 +177,7 @@ def _step(model: nn.Module, x: Tensor, mode: str, is_fixed: bool = False) -> Cal
 
     def step() -> float:
         model.train(mode != "evaluation")
-        with torch.set_grad_enabled(with_backward), fixed_weights(model) if is_fixed else nullcontext():
-            if is_fixed:
-                forward()  # the first call inside makes what the others use
+        with torch.set_grad_enabled(with_backward):
             _wait(x.device)
             begun = time.perf_counter()
             forward()

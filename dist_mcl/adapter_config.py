@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -80,8 +81,9 @@ class AdapterInAdapter(AdapterForm):
     sites: tuple[AdapterSites, ...] = Field((), description="the connector's linear layers when left out")
     parents: Literal["chain", "none"] | dict[str, tuple[str, ...]] = Field(
         "chain",
-        description="what a modality builds on: chain, the one before and so all before; none, nothing: independent "
-        "adapters, the control; or of each modality the list of its parents",
+        description="whose adapters a modality builds on: chain, the one before and so all before; none, nobody's: "
+        "independent adapters, the control; or of each modality the list of its parents. A modality's own modules "
+        "begin as those of the one before in any case",
     )
 
     @model_validator(mode="before")
@@ -97,22 +99,25 @@ class AdapterInAdapter(AdapterForm):
             raise ValueError(f"top_k {self.top_k} is for gate: top_k; set that, or remove it")
         return self
 
-    def parents_of(self, modality: str, earlier: tuple[str, ...]) -> tuple[str, ...]:
+    def parents_of(self, modality: str, earlier: tuple[str, ...], base: Collection[str] = ()) -> tuple[str, ...]:
         """The modalities on which one builds.
 
         Args:
             earlier: the modalities that have adapters already, oldest first.
+            base: modalities that are learned and have none.
 
         Raises:
-            ValueError: `parents` names one that is not among them.
+            ValueError: `parents` names one that is not among the earlier ones.
         """
         if self.parents == "none":
             return ()
         if self.parents == "chain":
             return earlier[-1:]
         parents = self.parents.get(modality, ())
-        if late := [name for name in parents if name not in earlier]:
-            raise ValueError(f"parents.{modality}: {late[0]} is not learned before {modality}; it has {earlier}")
+        if wrong := [name for name in parents if name not in earlier]:
+            is_what = "is the base, which has no adapters" if wrong[0] in base else f"is not learned before {modality}"
+            mend = f"choose of {', '.join(earlier)}" if earlier else "write [], there is nothing yet to build on"
+            raise ValueError(f"model.adapter.parents.{modality}: {wrong[0]} {is_what}; {mend}")
         return parents
 
 

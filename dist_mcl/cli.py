@@ -245,9 +245,20 @@ def show(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = 
 def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None) -> None:
     """Check a configuration and change nothing.
 
+    Where modalities are learned and the models are there, it is seen that the backbone has what is to train.
+
     Example: mcl config check configs/quickstart.yaml
     """
-    config.load(config_file, overrides or [], preset)
+    experiment = config.load(config_file, overrides or [], preset)
+    if experiment.scenario.kind == "modality_incremental":
+        from dist_mcl.coordinator.start import missing_models
+
+        if missing := missing_models(experiment):
+            print(f"{config_file}: fine; whether the backbone has what model.adapter names is not known yet: {missing}")
+            return
+        from dist_mcl.training.rehearsal import rehearse
+
+        rehearse(experiment)
     print(f"{config_file}: fine")
 
 

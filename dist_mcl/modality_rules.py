@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
@@ -62,9 +64,27 @@ def _check_modalities(experiment: Experiment) -> None:
         raise ValueError(wrong[0])
     assert isinstance(backbone, LanguageConfig)
     check_media(backbone, experiment.scenario.stages)
+    if isinstance(adapter, AdapterInAdapter):
+        _check_parents(adapter, backbone, [stage.modality for stage in experiment.scenario.stages])
     _check_retention(experiment, experiment.scenario)
     if experiment.exemplars.budget:
         _check_replay(experiment)
+
+
+def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: Sequence[str]) -> None:
+    """See that modalities build on earlier ones that have adapters.
+
+    Args:
+        names: the stages' modalities, in their order.
+    """
+    named = adapter.parents if isinstance(adapter.parents, dict) else {}
+    if strange := [name for name in named if name not in names]:
+        close = difflib.get_close_matches(strange[0], names, n=1)
+        mend = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(names)}"
+        raise ValueError(f"model.adapter.parents: no stage brings {strange[0]!r}; {mend}")
+    base = {backbone.base.modality}.difference(names) if isinstance(backbone, QFormerBackbone) else {names[0]}
+    for place, name in enumerate(names):
+        adapter.parents_of(name, tuple(earlier for earlier in names[:place] if earlier not in base), base)
 
 
 def _check_retention(experiment: Experiment, scenario: ModalityIncremental) -> None:

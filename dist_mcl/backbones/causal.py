@@ -68,7 +68,9 @@ class CausalBackbone(EncodingBackbone):
         width = next(iter(encoders.values())).features
         self.entries = nn.ModuleDict({name: Entry(encoder.features, width) for name, encoder in encoders.items()})
         words = word_embeddings(model)
-        self.connector = Connector(width, inner, words.shape[1], float(words.detach().float().std()))
+        # Without values, on the meta device, they have no deviation.
+        scale = 1.0 if words.is_meta else float(words.detach().float().std())
+        self.connector = Connector(width, inner, words.shape[1], scale)
 
     @property
     def roles(self) -> dict[str, nn.Module]:
@@ -77,11 +79,11 @@ class CausalBackbone(EncodingBackbone):
     def own_modules(self, modality: str) -> list[str]:
         return [f"entries.{modality}", *super().own_modules(modality)]
 
-    def inherit(self, modality: str, parent: str) -> None:
-        mine, theirs = self.entries[modality], self.entries[parent]
-        shapes = [{name: value.shape for name, value in entry.state_dict().items()} for entry in (mine, theirs)]
+    def begin_as(self, modality: str, previous: str) -> None:
+        new, old = self.entries[modality], self.entries[previous]
+        shapes = [{name: value.shape for name, value in entry.state_dict().items()} for entry in (new, old)]
         if shapes[0] == shapes[1]:
-            mine.load_state_dict(theirs.state_dict())
+            new.load_state_dict(old.state_dict())
 
     def tokens(self, modality: str, features: PackedTokens, batch: Batch) -> MediaTokens:
         with self.paths.of(modality):

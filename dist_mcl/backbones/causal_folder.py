@@ -64,11 +64,12 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
+def open_language_model(folder: Path, layers: int | None, with_weights: bool = True) -> PreTrainedModel:
     """A decoder-only language model, in fp32, frozen.
 
     Args:
         layers: how many of its first layers to take; all when left out.
+        with_weights: False for random ones of its sizes; inside `torch.device("meta")` for none at all.
 
     Raises:
         UserError: the folder holds none, or it has fewer layers.
@@ -80,6 +81,8 @@ def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
             raise UserError(f"model.backbone.layers: {layers}, but this language model has {available}")
         config.num_hidden_layers = layers or available
         config.attention_dropout = 0.0
+        if not with_weights:
+            return AutoModelForCausalLM.from_config(config).eval()
         return AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32).eval()
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
@@ -87,9 +90,16 @@ def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
 
 
 def open_multimodal_model(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalBackboneConfig, media: Mapping[str, Medium]
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    config: CausalBackboneConfig,
+    media: Mapping[str, Medium],
+    with_weights: bool = True,
 ) -> HubCausalBackbone:
     """A model that reads pictures itself, in fp32, frozen.
+
+    Args:
+        with_weights: as in `open_language_model`.
 
     Raises:
         UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
@@ -101,7 +111,10 @@ def open_multimodal_model(
         )
     preprocessing = read_preprocessing(folder)
     try:
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        if with_weights:
+            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        else:
+            model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).eval()
         side = int(model.config.vision_config.image_size)
         prompter = Prompter(tokenizer, config.prompt, {"image": media["image"].cue})
         mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))

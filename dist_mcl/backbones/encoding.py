@@ -49,6 +49,11 @@ class EncodingBackbone(LanguageBackbone):
     def own_modules(self, modality: str) -> list[str]:
         return [] if self._encoder(modality).is_frozen else [f"encoders.{modality}"]
 
+    def base_modules(self, modality: str) -> list[str]:
+        own = [name.split(".")[0] for other in self.modalities for name in self.own_modules(other)]
+        shared = [name for name in super().base_modules(modality) if name not in ("encoders", *own)]
+        return [*shared, f"encoders.{modality}"] if self._encoder(modality).is_frozen else shared
+
     @property
     def preparing(self) -> nn.Module | None:
         frozen = [encoder for name in self.modalities if (encoder := self._encoder(name)).is_frozen]

@@ -109,8 +109,16 @@ class LanguageBackbone(FrozenModel):
     def own_modules(self, modality: str) -> list[str]:
         """Names of the modules that are one modality's alone, and train with it."""
 
-    def inherit(self, modality: str, parent: str) -> None:
-        """Begin a modality's own modules with what a parent's have learned, where the two are alike."""
+    def base_modules(self, modality: str) -> list[str]:
+        """Names of all modules that one modality's tokens go through and that are no modality's own."""
+        return [name for name, _ in self.named_children()]
+
+    def begin_as(self, modality: str, previous: str) -> None:
+        """Begin a modality's own modules as those of another one are now, where the two are alike.
+
+        Args:
+            previous: the modality that was learned just before, whatever the adapters' parents are.
+        """
 
     @abstractmethod
     def media(self, batch: Batch) -> dict[str, MediaTokens]:

@@ -141,9 +141,12 @@ class QFormerBackbone(EncodingBackbone):
     def own_modules(self, modality: str) -> list[str]:
         return [f"entries.{modality}", *super().own_modules(modality)]
 
-    def inherit(self, modality: str, parent: str) -> None:
-        """Begin a modality's own modules with what a parent's have learned, as the authors do."""
-        self.entry(modality).begin(self.entry(parent).queries, self.entry(parent).norm)
+    def begin_as(self, modality: str, previous: str) -> None:
+        """Copy query tokens, and the norm where it fits, from the modality learned just before, as the authors do.
+
+        The lift begins anew. It is so for independent adapters, too.
+        """
+        self.entry(modality).begin(self.entry(previous).queries, self.entry(previous).norm)
 
     def entry(self, modality: str) -> Entry:
         """A modality's own modules."""

@@ -39,7 +39,7 @@ from dist_mcl.packages.hub import (
 )
 from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 
-Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
+InstructBlip = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
 
 _MODELS: dict[str, Any] = {
     "instructblip": InstructBlipForConditionalGeneration,
@@ -67,7 +67,7 @@ def layout(name: str) -> InstructBlipConfig:
     return _without_dropout(config)
 
 
-def sketch(config: QFormerConfig, media: Mapping[str, Medium]) -> QFormerBackbone:
+def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium]) -> QFormerBackbone:
     """The backbone of an experiment with random weights; inside `torch.device("meta")` with none at all.
 
     Raises:
@@ -79,12 +79,12 @@ def sketch(config: QFormerConfig, media: Mapping[str, Medium]) -> QFormerBackbon
         folder = checkpoint_folder(config.path)
         check_is_instructblip(folder)
         sizes = _without_dropout(AutoConfig.from_pretrained(folder))
-    whole = _MODELS[sizes.model_type](sizes)
+    model = _MODELS[sizes.model_type](sizes)
     letters = byte_tokenizer()
-    return assemble(whole, letters, letters, media, config.prompt or "{media}{question}")
+    return assemble(model, letters, letters, media, config.prompt or "{media}{question}")
 
 
-def open_instructblip(folder: Path) -> tuple[Whole, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
+def open_instructblip(folder: Path) -> tuple[InstructBlip, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
     """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former.
 
     Raises:
@@ -116,7 +116,7 @@ def check_is_instructblip(folder: Path) -> None:
 
 
 def assemble(
-    whole: Whole,
+    model: InstructBlip,
     tokenizer: PreTrainedTokenizerBase,
     reader: PreTrainedTokenizerBase,
     media: Mapping[str, Medium],
@@ -125,32 +125,32 @@ def assemble(
     """The backbone, frozen; every modality begins with the checkpoint's query tokens and, where it fits, its norm.
 
     Args:
-        whole: the checkpoint, which is taken apart, or random weights.
+        model: the checkpoint, which is taken apart, or random weights.
         tokenizer, reader: of its language model and of its Q-Former, which reads the question too.
 
     Raises:
         UserError: an encoder's files are missing or damaged, or the prompt lacks a place.
     """
-    norm = whole.vision_model.post_layernorm
-    whole.vision_model.post_layernorm = nn.Identity()  # it is the norm of an entry here
-    mine = VisionEncoder(whole.vision_model, _MEAN, _DEVIATION)
-    encoders = {name: _encoder(medium, mine) for name, medium in media.items()}
+    norm = model.vision_model.post_layernorm
+    model.vision_model.post_layernorm = nn.Identity()  # it is the norm of an entry here
+    own = VisionEncoder(model.vision_model, _MEAN, _DEVIATION)
+    encoders = {name: _encoder(medium, own) for name, medium in media.items()}
     prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
     units = [name for name, medium in media.items() if medium.units]
-    queries = whole.query_tokens.shape[1]
+    queries = model.query_tokens.shape[1]
     backbone = QFormerBackbone(
-        cast(PreTrainedModel, whole.language_model), prompter, encoders, units, whole.qformer, queries, reader
+        cast(PreTrainedModel, model.language_model), prompter, encoders, units, model.qformer, queries, reader
     )
-    backbone.language_projection = whole.language_projection
+    backbone.language_projection = model.language_projection
     for name in media:
-        backbone.entry(name).begin(whole.query_tokens, norm)
+        backbone.entry(name).begin(model.query_tokens, norm)
     return backbone.requires_grad_(False).eval()
 
 
-def _encoder(medium: Medium, mine: VisionEncoder) -> MediaEncoder:
+def _encoder(medium: Medium, own: VisionEncoder) -> MediaEncoder:
     config = medium.encoder
     if isinstance(config, InstructBlipFeatures):
-        return mine
+        return own
     if isinstance(config, VectorFeatures):
         return VectorEncoder(config.features)
     if isinstance(config, HuggingFaceFeatures):

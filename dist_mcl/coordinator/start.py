@@ -109,13 +109,11 @@ def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
 
 def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
     """Modalities take the place of classes: one in each stage, or all in one."""
-    backbone = experiment.model.backbone
-    if isinstance(backbone, CausalBackbone):
-        checkpoint_files(backbone, media_of(experiment))
-    elif isinstance(backbone, QFormerBackbone):
-        _check_has_weights(backbone)
-        for name in qformer.checkpoint_names(backbone, media_of(experiment)):
-            checkpoint_folder(name)
+    if missing := missing_models(experiment):
+        raise UserError(missing)
+    from dist_mcl.training.rehearsal import rehearse  # seconds, which only backbones that answer need
+
+    rehearse(experiment)
     stages = modality_stages(scenario)
     tests = (questions for stage in stages for questions in stage.tests.values())
     if any(asked.task == CAPTION for questions in tests for asked in questions.questions):
@@ -126,6 +124,21 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     names = [stage.modality for stage in stages]
     numbers = list(range(len(names)))
     return RunFolder(path, experiment, Plan.chain(names, [numbers] if scenario.joint else [[one] for one in numbers]))
+
+
+def missing_models(experiment: Experiment) -> str | None:
+    """What keeps a backbone that answers from being made, and the mend; None where all of its models are there."""
+    backbone = experiment.model.backbone
+    try:
+        if isinstance(backbone, CausalBackbone):
+            checkpoint_files(backbone, media_of(experiment))
+        elif isinstance(backbone, QFormerBackbone):
+            _check_has_weights(backbone)
+            for name in qformer.checkpoint_names(backbone, media_of(experiment)):
+                checkpoint_folder(name)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def _check_has_weights(backbone: QFormerBackbone) -> None:

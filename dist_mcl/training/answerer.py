@@ -14,6 +14,7 @@ from torch import nn
 from dist_mcl import adapters
 from dist_mcl.adapter_config import AdapterInAdapter, AdapterSites, FullFineTuning, LoRAAdapter, ModalityAdapter
 from dist_mcl.adapters.adapter_in_adapter import (
+    BaseDigests,
     ModalityPaths,
     add_modality,
     find_sites,
@@ -36,7 +37,8 @@ class Answerer(TrainableModel):
 
     With adapter-in-adapter the first modality trains the connector besides its own modules, where that is new;
     PathWeave (arXiv 2410.20178) is given a base that was trained so. Every other modality trains its own modules and
-    its adapters alone, so earlier ones answer as before, bit for bit.
+    its adapters alone, so earlier ones answer as before, bit for bit. Its own modules begin as copies of those of the
+    modality learned just before, where the two are alike, and whatever the adapters' parents are.
 
     Otherwise modalities share what trains besides their own modules: one LoRA (and the connector in the first stage,
     where that is new), or the weights of parts of the backbone. Every stage trains that on: the controls that forget.
@@ -78,7 +80,7 @@ class Answerer(TrainableModel):
         self.backbone.requires_grad_(False)
         if self._learned:
             for modality in modalities:
-                self.backbone.inherit(modality, self._learned[-1])
+                self.backbone.begin_as(modality, self._learned[-1])
         is_base = not (self._learned or self.backbone.has_base)
         if isinstance(adapter, AdapterInAdapter) and not is_base:
             (modality,) = modalities
@@ -132,9 +134,10 @@ class Answerer(TrainableModel):
         filled: set[str] = set()
         for folder in reversed(sharing):
             filled |= self._fill(folder / _TRAINED, without=filled)
+        base = BaseDigests(self.backbone)  # which loading adapters leaves as it is
         for modalities, folder in learned:
             if folder not in sharing:
-                load_modality(self.backbone, folder, torch.float32)
+                load_modality(self.backbone, folder, torch.float32, base)
             self._learned += modalities
         self.backbone.requires_grad_(False)
 
@@ -164,11 +167,12 @@ class Answerer(TrainableModel):
     def _config(self, modality: str, adapter: AdapterInAdapter, own: Sequence[str]) -> Any:
         adapted = tuple(name for name in self._learned if self._has_adapters(name))
         try:
-            parents = adapter.parents_of(modality, adapted)
+            parents = adapter.parents_of(modality, adapted, base=set(self._learned).difference(adapted))
         except ValueError as error:
-            raise UserError(f"model.adapter.{error}") from error
+            raise UserError(str(error)) from error
         placed = adapter if adapter.sites else adapter.model_copy(update={"sites": (self._connector_sites,)})
-        return peft_config(self.backbone, self.backbone.roles, placed, parents, own)
+        base = self.backbone.base_modules(modality)
+        return peft_config(self.backbone, self.backbone.roles, placed, parents, own, base)
 
     def _has_adapters(self, modality: str) -> bool:
         return modality in getattr(self.backbone, "peft_config", {})

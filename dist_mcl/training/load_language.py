@@ -18,12 +18,14 @@ from dist_mcl.backbones.causal_tiny import tiny_causal
 from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
 from dist_mcl.config import Experiment
-from dist_mcl.encoder_config import Medium
+from dist_mcl.encoder_config import Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
 from dist_mcl.packages.causal import LANGUAGE_MODEL, checkpoint_files
 from dist_mcl.packages.hub import checkpoint_folder, read_settings
 from dist_mcl.qformer_config import QFormerBackbone
+
+_STAND_IN = VectorFeatures(kind="vectors", features=1)
 
 
 def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
@@ -45,20 +47,39 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
     return backbone.use_bf16() if experiment.training.precision == "bf16" else backbone
 
 
+def language_backbone_without_weights(experiment: Experiment) -> LanguageBackbone:
+    """The backbone's modules alone, on the meta device; for the encoders, on which no adapters go, there are stand-ins.
+
+    Raises:
+        UserError: as `load_language_backbone`, but for what is in the files of weights.
+    """
+    config = experiment.model.backbone
+    assert isinstance(config, LanguageConfig)
+    media = {name: medium.model_copy(update={"encoder": _STAND_IN}) for name, medium in media_of(experiment).items()}
+    with torch.device("meta"):
+        if isinstance(config, TinyCausalBackbone):
+            return tiny_causal(media, experiment.seed)
+        if isinstance(config, CausalBackbone):
+            return _causal(config, media, experiment.seed, with_weights=False)
+        return qformer_folder.untrained_qformer(config, media)
+
+
 def _qformer(config: QFormerBackbone, media: Mapping[str, Medium], seed: int) -> LanguageBackbone:
     if config.path is not None:
         parts = qformer_folder.open_instructblip(checkpoint_folder(config.path))
         return qformer_folder.assemble(*parts, media, config.prompt)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return qformer_folder.sketch(config, media)
+        return qformer_folder.untrained_qformer(config, media)
 
 
-def _causal(config: CausalBackbone, media: Mapping[str, Medium], seed: int) -> LanguageBackbone:
+def _causal(
+    config: CausalBackbone, media: Mapping[str, Medium], seed: int, with_weights: bool = True
+) -> LanguageBackbone:
     files = checkpoint_files(config, media)
     folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)
     if reads_pictures(read_settings(folder, "config")):
-        return open_multimodal_model(folder, tokenizer, config, media)
-    model = open_language_model(folder, config.layers)
+        return open_multimodal_model(folder, tokenizer, config, media, with_weights)
+    model = open_language_model(folder, config.layers, with_weights)
     return assemble(model, tokenizer, media, config.prompt, config.connector_width, files, seed)

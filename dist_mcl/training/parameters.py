@@ -15,7 +15,7 @@ from dist_mcl.adapter_config import AdapterInAdapter
 from dist_mcl.adapters import adapter_parameters
 from dist_mcl.adapters.adapter_in_adapter import add_modality, peft_config
 from dist_mcl.backbones.encoding import EncodingBackbone
-from dist_mcl.backbones.qformer_folder import sketch
+from dist_mcl.backbones.qformer_folder import untrained_qformer
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import media_of
@@ -111,13 +111,13 @@ def count(experiment: Experiment) -> Counts:
     stages = [stage.modality for stage in experiment.scenario.stages]
     base = [name for name in media_of(experiment) if name not in stages]
     with torch.device("meta"):
-        backbone = sketch(backbone_config, media_of(experiment))
+        backbone = untrained_qformer(backbone_config, media_of(experiment))
         frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
     try:
         with torch.device("meta"):
             return Counts(base, frozen, list(count_stages(backbone, adapter, stages)))
     except ValueError as error:
-        raise UserError(f"model.adapter: {error}") from error
+        raise UserError(str(error)) from error
 
 
 def count_stages(

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 from dist_mcl import __version__
 from dist_mcl.cli import app
 from dist_mcl.config import Experiment
+from dist_mcl.errors import UserError
 from dist_mcl.run_folder import Plan, RunFolder
 
+FIVE = str(Path(__file__).parents[2] / "configs" / "mcl_five_modalities.yaml")
 QUICKSTART = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
 
 
@@ -33,6 +35,19 @@ def test_show_fills_in_every_default() -> None:
 
 def test_check_says_that_all_is_fine() -> None:
     assert output("config", "check", QUICKSTART) == f"{QUICKSTART}: fine\n"
+
+
+SITES = "model.adapter.sites=[{role: decoder, suffixes: [q_proj, v_proj], count: 4}]"
+
+
+def test_check_looks_for_sites_in_the_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = ("--set", "model.backbone={kind: causal-tiny}")
+    assert output("config", "check", FIVE, *tiny, "--set", SITES) == f"{FIVE}: fine\n"
+    refused = CliRunner().invoke(app, ["config", "check", FIVE, *tiny]).exception
+    assert isinstance(refused, UserError) and "count says 60" in str(refused)
+    monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
+    unknown = output("config", "check", FIVE)
+    assert f"{FIVE}: fine; whether the backbone has what model.adapter names is not known yet: model smollm2" in unknown
 
 
 def test_schema_knows_every_section() -> None:

@@ -66,6 +66,35 @@ def test_what_does_not_go_together_is_refused(override: str, complaint: str) -> 
     assert complaint in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("parents", "complaint"),
+    [
+        ("{vidoe: [image]}", "no stage brings 'vidoe'; did you mean 'video'?"),
+        ("{smell: [video]}", "no stage brings 'smell'; choose of image, video, audio, depth, point_cloud"),
+        ("{audio: [depth]}", "audio: depth is not learned before audio; choose of video"),
+        ("{audio: [audio]}", "audio: audio is not learned before audio; choose of video"),
+        ("{audio: [video, vidoe]}", "audio: vidoe is not learned before audio; choose of video"),
+        ("{depth: [image]}", "depth: image is the base, which has no adapters; choose of video, audio"),
+        ("{video: [image]}", "video: image is the base, which has no adapters; write [], there is nothing yet"),
+    ],
+)
+def test_a_modality_builds_on_earlier_ones_that_have_adapters(parents: str, complaint: str) -> None:
+    fine = load(FIVE, ["model.adapter.parents={depth: [video, audio], point_cloud: [audio], image: []}"])
+    assert fine.model.adapter.parents_of("depth", ("video", "audio")) == ("video", "audio")
+    with pytest.raises(UserError) as refused:
+        load(FIVE, [f"model.adapter.parents={parents}"])
+    assert "model.adapter.parents" in str(refused.value) and complaint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_a_q_former_knows_already_is_no_parent_unless_a_stage_brings_it() -> None:
+    pathweave = FIVE.with_name("pathweave_instructblip.yaml")
+    with pytest.raises(UserError, match=r"parents\.video: image is the base, which has no adapters"):
+        load(pathweave, ["model.adapter.parents={video: [image]}"])
+    stages = f"scenario.stages=[{{modality: image, {SHAPES}}}, {{modality: video, {SHAPES}}}]"
+    assert load(pathweave, [stages, "model.adapter.parents={video: [image]}"])
+
+
 NOTES, SHAPES = "data: {dataset: notes}", "data: {dataset: shapes}"
 
 

@@ -9,12 +9,11 @@ save_modality(backbone, "audio", folder)             # its own tensors, and a ma
 """
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
-from dist_mcl.adapters.adapter_in_adapter.folder import base_digest, load_modalities, load_modality, save_modality
+from dist_mcl.adapters.adapter_in_adapter.folder import BaseDigests, load_modalities, load_modality, save_modality
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
 from dist_mcl.adapters.adapter_in_adapter.modality import (
     ModalityPaths,
     add_modality,
-    fixed_weights,
     modality_parameters,
     on_path,
 )
@@ -26,12 +25,11 @@ __all__ = [
     "AdapterInAdapterConfig",
     "AdapterInAdapterLayer",
     "AdapterInAdapterModel",
+    "BaseDigests",
     "ModalityPath",
     "ModalityPaths",
     "add_modality",
-    "base_digest",
     "find_sites",
-    "fixed_weights",
     "load_modalities",
     "load_modality",
     "modality_parameters",

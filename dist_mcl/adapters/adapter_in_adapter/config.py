@@ -18,7 +18,7 @@ class AdapterInAdapterConfig(PeftConfig):
     ancestors: the parents, theirs and so on, oldest first: whose adapters this modality uses.
     groups: linear layers of one form each: the fields of `AdapterForm`, and `modules` with their full names.
     own_modules: names of modules that are this modality's alone: they train, are saved and load with its adapters.
-    base_modules: names of the modules that its adapters are on, or in: its folder has their digest.
+    base_modules: names of the frozen modules that it builds on: its folder has their digests.
     target_modules: made from the groups.
 
     Raises ValueError, TypeError or KeyError for groups that say no form.

@@ -2,14 +2,15 @@
 
 `adapter_config.json` says the form and the layers, `adapter_model.safetensors` holds the adapters and the modules that
 are the modality's own, `manifest.json` names its parents and ancestors, and has SHA-256 digests of the ancestors'
-tensors, of the base and of the modality's tensors. Neither the base nor an ancestor is ever saved again.
+tensors, of the base's modules, and of the modality's tensors and configuration. Neither the base nor an ancestor is
+ever saved again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,12 @@ from torch import Tensor, nn
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
-from dist_mcl.adapters.adapter_in_adapter.modality import MODALITY_NAME, add_modality, modality_parameters
+from dist_mcl.adapters.adapter_in_adapter.modality import (
+    MODALITY_NAME,
+    add_modality,
+    modality_parameters,
+    undone_on_failure,
+)
 from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 from dist_mcl.adapters.attach import adapter_parameters
 from dist_mcl.adapters.folder import CONFIG_FILE, WEIGHTS_FILE, name_in_file, read_tensors
@@ -39,7 +45,8 @@ class Manifest(Section):
     modality: str
     parents: tuple[str, ...]
     ancestors: dict[str, str]
-    base: str
+    base: dict[str, str]  # by the module's name in the backbone
+    config: str
     weights: str
 
     @classmethod
@@ -65,26 +72,34 @@ def save_modality(backbone: nn.Module, modality: str, folder: Path) -> Manifest:
     """
     data = _file_bytes(backbone, modality)
     config: AdapterInAdapterConfig = cast(Any, backbone).peft_config[modality]
-    manifest = Manifest(
-        modality=modality,
-        parents=tuple(config.parents),
-        ancestors={name: _digest(_file_bytes(backbone, name)) for name in config.ancestors},
-        base=base_digest(backbone, config.base_modules),
-        weights=_digest(data),
-    )
+    ancestors = {name: _digest(_file_bytes(backbone, name)) for name in config.ancestors}
+    base = BaseDigests(backbone).of(config.base_modules)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_FILE).unlink(missing_ok=True)
     (folder / WEIGHTS_FILE).write_bytes(data)
     write_json(folder / CONFIG_FILE, config.to_dict())
+    manifest = Manifest(
+        modality=modality,
+        parents=tuple(config.parents),
+        ancestors=ancestors,
+        base=base,
+        config=sha256(folder / CONFIG_FILE),
+        weights=_digest(data),
+    )
     write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
     return manifest
 
 
-def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None) -> AdapterInAdapterModel:
+def load_modality(
+    backbone: nn.Module, folder: Path, dtype: torch.dtype | None = None, base: BaseDigests | None = None
+) -> AdapterInAdapterModel:
     """Put the modality of `folder` on a backbone that has its ancestors and its own modules already.
+
+    Where that fails, the backbone is as it was.
 
     Args:
         dtype: as in `add_modality`.
+        base: of this backbone, where several modalities are loaded in a row; found anew when left out.
 
     Raises:
         UserError: the folder is unreadable, incomplete or damaged; or the backbone's base, or one of the ancestors on
@@ -93,15 +108,17 @@ def load_modality(backbone: nn.Module, folder: Path, dtype: torch.dtype | None =
     """
     manifest, config = Manifest.read(folder), _read_config(folder / CONFIG_FILE)
     tensors = read_tensors(folder / WEIGHTS_FILE)
-    if sha256(folder / WEIGHTS_FILE) != manifest.weights:
-        raise UserError(f"{folder / WEIGHTS_FILE}: not the file that its manifest means; restore it or train it again")
-    try:
-        _check_fits(backbone, manifest, config, folder)
-        tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
-        parameters = _by_name_in_file(backbone, manifest.modality)
-    except AttributeError as error:  # torch's word for a module that is not there
-        raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
-    _fill(parameters, tensors, folder)
+    for name, digest in ((WEIGHTS_FILE, manifest.weights), (CONFIG_FILE, manifest.config)):
+        if sha256(folder / name) != digest:
+            raise UserError(f"{folder / name}: not the file that its manifest means; restore it or train it again")
+    with undone_on_failure(backbone, manifest.modality):
+        try:
+            _check_fits(backbone, manifest, folder, base or BaseDigests(backbone))
+            tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
+            parameters = _by_name_in_file(backbone, manifest.modality)
+        except AttributeError as error:  # torch's word for a module that is not there
+            raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
+        _fill(parameters, tensors, folder)
     return tuner
 
 
@@ -110,34 +127,54 @@ def load_modalities(backbone: nn.Module, root: Path, modality: str) -> None:
 
     Raises: as `load_modality`.
     """
+    base = BaseDigests(backbone)
     for name in (*Manifest.read(root / modality).ancestors, modality):
         if name not in getattr(backbone, "peft_config", {}):
-            load_modality(backbone, root / name)
+            load_modality(backbone, root / name, base=base)
 
 
-def base_digest(backbone: nn.Module, modules: Sequence[str]) -> str:
-    """SHA-256 of the tensors of some of a backbone's modules, by name, without those of adapters.
+class BaseDigests:
+    """SHA-256 digests of modules of a backbone; of each found once, so nothing of the base may change meanwhile.
 
-    Raises:
-        ValueError: a path is merged into them, or the tensors are not whole on this rank.
+    They are of the parameters and saved buffers, by name, without those of adapters; a tied weight counts once.
     """
-    digest, adapters = hashlib.sha256(), adapter_parameters(backbone).keys()
-    for module in modules:
-        part = backbone.get_submodule(module)
-        if any(isinstance(layer, AdapterInAdapterLayer) and layer.merged for layer in part.modules()):
-            raise ValueError(f"a path is merged into {module}: unmerge it first")
-        for name, tensor in part.state_dict(prefix=f"{module}.").items():
-            if name not in adapters:
-                value = _whole(name, tensor)
-                plain = name.replace(".base_layer.", ".")
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._backbone = backbone
+        self._found: dict[nn.Module, str] = {}
+
+    def of(self, modules: Iterable[str]) -> dict[str, str]:
+        """By name, in hexadecimal.
+
+        Raises:
+            AttributeError: the backbone has no such module.
+            ValueError: a path is merged into one, or its tensors are not whole on this rank.
+        """
+        return {name: self._of_module(name, self._backbone.get_submodule(name)) for name in modules}
+
+    def _of_module(self, name: str, module: nn.Module) -> str:
+        if module not in self._found:
+            if any(isinstance(layer, AdapterInAdapterLayer) and layer.merged for layer in module.modules()):
+                raise ValueError(f"a path is merged into {name}: unmerge it first")
+            self._found[module] = self._made(module)
+        return self._found[module]
+
+    def _made(self, module: nn.Module) -> str:
+        digest = hashlib.sha256()
+        passed = set(map(id, adapter_parameters(self._backbone).values()))
+        for name, tensor in module.state_dict(keep_vars=True).items():
+            if id(tensor) not in passed:
+                passed.add(id(tensor))
+                value = _on_cpu(name, tensor)
+                plain = ".".join(word for word in name.split(".") if word != "base_layer")
                 digest.update(f"{plain} {value.dtype} {list(value.shape)}\n".encode())
                 digest.update(value.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        return digest.hexdigest()
 
 
 def _file_bytes(backbone: nn.Module, modality: str) -> bytes:
     parameters = _by_name_in_file(backbone, modality)
-    return save({name: _whole(name, value) for name, value in parameters.items()}, metadata={"format": "pt"})
+    return save({name: _on_cpu(name, value) for name, value in parameters.items()}, metadata={"format": "pt"})
 
 
 def _by_name_in_file(backbone: nn.Module, modality: str) -> dict[str, nn.Parameter]:
@@ -148,7 +185,7 @@ def _by_name_in_file(backbone: nn.Module, modality: str) -> dict[str, nn.Paramet
     }
 
 
-def _whole(name: str, value: Tensor) -> Tensor:
+def _on_cpu(name: str, value: Tensor) -> Tensor:
     if not value.numel():
         raise ValueError(f"{name} is empty: gather sharded parameters before they are saved")
     return value.detach().cpu().contiguous()
@@ -170,15 +207,19 @@ def _read_config(path: Path) -> AdapterInAdapterConfig:
         raise UserError(f"{path}: not the configuration of an adapter-in-adapter; save it again") from error
 
 
-def _check_fits(backbone: nn.Module, manifest: Manifest, config: AdapterInAdapterConfig, folder: Path) -> None:
+def _check_fits(backbone: nn.Module, manifest: Manifest, folder: Path, base: BaseDigests) -> None:
     known = getattr(backbone, "peft_config", {})
     for name, digest in manifest.ancestors.items():
         if name not in known:
             raise UserError(f"{folder}: {manifest.modality} builds on {name}, which is not loaded; load that first")
         if _digest(_file_bytes(backbone, name)) != digest:
             raise UserError(f"{folder}: {manifest.modality} builds on another {name} than the one that is loaded")
-    if base_digest(backbone, config.base_modules) != manifest.base:
-        raise UserError(f"{folder}: {manifest.modality} was trained on another base; use the backbone that it had")
+    found = base.of(manifest.base)
+    if differing := [name for name, digest in manifest.base.items() if found[name] != digest]:
+        raise UserError(
+            f"{folder}: {manifest.modality} was trained on another base: {differing[0]} differs; use the backbone, and "
+            "the precision, that it had"
+        )
 
 
 def _fill(parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor], folder: Path) -> None:

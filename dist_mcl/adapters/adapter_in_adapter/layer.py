@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dist_mcl.adapter_config import AdapterForm
 from dist_mcl.adapters.adapter_in_adapter.experts import Expert, Stack
-from dist_mcl.adapters.adapter_in_adapter.path import Group, ModalityPath, Switch
+from dist_mcl.adapters.adapter_in_adapter.path import ModalityPath, PathPart, Switch
 
 _DEVIATION = 0.02  # of BERT's weights, by which the authors' code begins its maps
 
@@ -22,7 +22,8 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
     With input width d, output width o, rank r, and m adapters on its path, a modality has here `ana_down` d -> r and
     `ana_up` r -> o with biases and `ana_scale` (1,); for the m - 1 older adapters `ana_inner` (m - 1, r, r) and
     `ana_inner_bias` (m - 1, r); with m > 1 `ana_gate` and `ana_noise`, each (m, d). Older ones come in the order of
-    `kin`, the modality itself last. No other modality's path uses any of them but `ana_down`, `ana_up`, `ana_scale`.
+    `experts`, the modality itself last. No other modality's path uses any of them but `ana_down`, `ana_up` and
+    `ana_scale`.
 
     Args:
         base_layer: stays as it is.
@@ -43,7 +44,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         self.ana_inner_bias = nn.ParameterDict()
         self.ana_gate = nn.ParameterDict()
         self.ana_noise = nn.ParameterDict()
-        self.kin: dict[str, list[str]] = {}
+        self.experts: dict[str, list[str]] = {}
         self.forms: dict[str, AdapterForm] = {}
         self.merged_adapters: list[str] = []
         self._parameters_before_merge: tuple[Tensor, nn.Parameter] | None = None
@@ -71,7 +72,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
             self.ana_gate[modality] = nn.Parameter(torch.zeros(len(older) + 1, base.in_features))
             if form.gate_noise:
                 self.ana_noise[modality] = nn.Parameter(torch.zeros(len(older) + 1, base.in_features))
-        self.kin[modality], self.forms[modality] = [*older, modality], form
+        self.experts[modality], self.forms[modality] = [*older, modality], form
         self._move_adapter_to_device_of_base_layer(modality)
 
     def _first_inner(self, older: Sequence[str], form: AdapterForm, nearest: str | None) -> tuple[Tensor, Tensor]:
@@ -80,7 +81,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         if form.in_adapter == "identity":
             weight = torch.eye(form.rank).repeat(len(older), 1, 1)
         elif form.in_adapter == "inherited" and nearest is not None and nearest in self.ana_inner:
-            theirs = self.kin[nearest]
+            theirs = self.experts[nearest]
             for place, name in enumerate(older):
                 if name in theirs[:-1]:
                     weight[place] = self.ana_inner[nearest][theirs.index(name)].detach()
@@ -89,7 +90,7 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
 
     def delete_adapter(self, adapter_name: str) -> None:
         super().delete_adapter(adapter_name)
-        self.kin.pop(adapter_name, None)
+        self.experts.pop(adapter_name, None)
         self.forms.pop(adapter_name, None)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -101,14 +102,14 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
         if self.disable_adapters:
             self.unmerge()
             return self.base_layer(x, *args, **kwargs)
-        path = self.switch.path or ModalityPath.whole(self._active_modality())
+        path = self.switch.path or ModalityPath.of_all(self._active_modality())
         if self.merged:
             self._check_is_merged(path)
             return self.base_layer(x, *args, **kwargs)
         result = self.base_layer(x, *args, **kwargs)
-        for group in path.groups:
-            if group.modality in self.forms:
-                result = self._adapted(result, x, path.shape, group)
+        for part in path.parts:
+            if part.modality in self.forms:
+                result = self._adapted(result, x, path.shape, part)
         return result
 
     def _active_modality(self) -> str | None:
@@ -116,35 +117,26 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
             raise ValueError(f"{', '.join(self.active_adapters)} are active: say which path the call takes")
         return next(iter(self.active_adapters), None)
 
-    def _adapted(self, result: Tensor, x: Tensor, shape: tuple[int, ...], group: Group) -> Tensor:
-        stack = self._stack(group.modality)
-        form = self.forms[group.modality]
+    def _adapted(self, result: Tensor, x: Tensor, shape: tuple[int, ...], part: PathPart) -> Tensor:
+        stack = self._stack(part.modality)
+        form = self.forms[part.modality]
         top_k = form.top_k if form.gate == "top_k" else None
         x = self._cast_input_dtype(x, stack.out.dtype)
-        if group.places is None:
+        if part.places is None:
             return stack.add_to(result.to(stack.out.dtype), x, top_k).to(result.dtype)
         axes = len(shape)
         if x.shape[:axes] != shape:
             raise ValueError(f"the path is for inputs that begin with {shape}, a layer got {tuple(x.shape)}")
-        flat, places = result.flatten(0, axes - 1), group.places
+        flat, places = result.flatten(0, axes - 1), part.places
         rows = stack.add_to(flat[places].to(stack.out.dtype), x.flatten(0, axes - 1)[places], top_k)
         return flat.index_copy(0, places, rows.to(flat.dtype)).view(result.shape)
 
     def _stack(self, modality: str) -> Stack:
-        key = (self, modality, self.training)
-        made = self.switch.stacks.get(key) if self.switch.stacks is not None else None
-        if made is None:
-            made = self._made_stack(modality)
-            if self.switch.stacks is not None:
-                self.switch.stacks[key] = made
-        return made
-
-    def _made_stack(self, modality: str) -> Stack:
         inner = None
         if modality in self.ana_inner:
             inner = self.ana_inner[modality], self.ana_inner_bias[modality]
         noise = self.ana_noise.get(modality) if self.training else None
-        experts = [self._expert(name) for name in self.kin[modality]]
+        experts = [self._expert(name) for name in self.experts[modality]]
         return Stack.of(experts, inner, self.ana_gate.get(modality), noise)
 
     def _expert(self, modality: str) -> Expert:
@@ -179,13 +171,13 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
             raise ValueError(f"the path of {modality} has a gate, which weighs each token anew: it cannot be merged")
 
     def _folded(self, modality: str) -> tuple[Tensor, Tensor]:
-        stack = self._made_stack(modality)
+        stack = self._stack(modality)
         weight, into, out = self.weight.detach(), stack.into.detach(), stack.out.detach()
         bias = weight.new_zeros(len(weight)) if self.bias is None else self.bias.detach()
         return weight + out @ into, bias + out @ stack.into_bias.detach()
 
     def _check_is_merged(self, path: ModalityPath) -> None:
-        if [(group.modality, group.places) for group in path.groups] != [(self.merged_adapters[0], None)]:
+        if [(part.modality, part.places) for part in path.parts] != [(self.merged_adapters[0], None)]:
             raise ValueError(f"the path of {self.merged_adapters[0]} is merged; unmerge it before another one is taken")
 
     def unmerge(self) -> None:

@@ -35,27 +35,44 @@ def add_modality(
         The tuner around the backbone, with PEFT's switches (`disable_adapter_layers`, `merge_adapter`, ...).
 
     Raises:
-        ValueError: the modality has adapters already, its name is none, or the backbone carries other adapters.
+        ValueError: the modality has adapters already, its name is none, the backbone carries other adapters, or the
+            ranks are not those of the modalities on which it builds. The backbone is as it was then.
     """
     if not MODALITY_NAME.fullmatch(modality):
         raise ValueError(f"{modality!r} names no modality: letters, digits, _ and - make a name")
+    switch = _switch(backbone)
+    if switch is None and adapter_parameters(backbone):
+        raise ValueError("the backbone carries adapters of another kind")
+    with undone_on_failure(backbone, modality):
+        tuner = _inject(backbone, switch, modality, config, seed)
+        for name, parameter in modality_parameters(backbone, modality).items():
+            if not name.startswith(tuple(f"{own}." for own in config.own_modules)):
+                parameter.data = parameter.data.to(dtype or parameter.dtype)
+        tuner.set_adapter(modality)
+    return tuner
+
+
+@contextmanager
+def undone_on_failure(backbone: nn.Module, modality: str) -> Iterator[None]:
+    """Where what is done inside fails, the adapters that it has given to a modality are taken off again.
+
+    What trains, and which adapter is active, is then as before.
+
+    Raises:
+        ValueError: the modality has adapters already.
+    """
     if modality in getattr(backbone, "peft_config", {}):
         raise ValueError(f"{modality} has adapters on this backbone already")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if switch := _switch(backbone):
-            tuner = switch.tuner
-            tuner.peft_config[modality] = config
-            tuner.inject_adapter(backbone, modality, autocast_adapter_dtype=False)
-        elif adapter_parameters(backbone):
-            raise ValueError("the backbone carries adapters of another kind")
-        else:
-            tuner = AdapterInAdapterModel(backbone, config, modality)
-    for name, parameter in modality_parameters(backbone, modality).items():
-        if not name.startswith(tuple(f"{own}." for own in config.own_modules)):
-            parameter.data = parameter.data.to(dtype or parameter.dtype)
-    tuner.set_adapter(modality)
-    return tuner
+    trained = {id(parameter) for parameter in backbone.parameters() if parameter.requires_grad}
+    switch = _switch(backbone)
+    active = switch.tuner.active_adapters if switch else []
+    try:
+        yield
+    except BaseException:
+        _take_off(backbone, modality, active)
+        for parameter in backbone.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
+        raise
 
 
 def modality_parameters(backbone: nn.Module, modality: str) -> dict[str, nn.Parameter]:
@@ -106,7 +123,7 @@ class ModalityPaths:
     def of(self, modality: str | None) -> AbstractContextManager[None]:
         """All that is called inside is of this modality; words where it is None."""
         known = getattr(self._backbone, "peft_config", {})
-        return on_path(self._backbone, ModalityPath.whole(modality if modality in known else None))
+        return on_path(self._backbone, ModalityPath.of_all(modality if modality in known else None))
 
     def among_words(self, media: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Tokens are of a modality where its (B, L) bool says so; others are words."""
@@ -120,19 +137,31 @@ class ModalityPaths:
         return on_path(self._backbone, ModalityPath.of_tokens(list(where), index))
 
 
-@contextmanager
-def fixed_weights(backbone: nn.Module) -> Iterator[None]:
-    """No weight changes inside, and none gets a gradient: what is made of weights alone is made once."""
-    switch = _switch(backbone)
-    if switch is None:
-        yield
-        return
-    before, switch.stacks = switch.stacks, {}
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        switch.stacks = before
+def _inject(
+    backbone: nn.Module, switch: Switch | None, modality: str, config: AdapterInAdapterConfig, seed: int
+) -> AdapterInAdapterModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if switch is None:
+            return AdapterInAdapterModel(backbone, config, modality)
+        switch.tuner.peft_config[modality] = config
+        switch.tuner.inject_adapter(backbone, modality, autocast_adapter_dtype=False)
+        return switch.tuner
+
+
+def _take_off(backbone: nn.Module, modality: str, active: list[str]) -> None:
+    """Remove a modality's adapters, however many layers have got theirs, and layers that have no others."""
+    getattr(backbone, "peft_config", {}).pop(modality, None)
+    for name, layer in _layers_of(backbone).items():
+        layer.set_adapter(active)
+        layer.delete_adapter(modality)
+        if not layer.forms:
+            parent, _, child = name.rpartition(".")
+            setattr(backbone.get_submodule(parent), child, layer.base_layer)
+    if switch := _switch(backbone):
+        switch.tuner.set_adapter(active)
+    elif hasattr(backbone, "peft_config"):
+        del backbone.peft_config  # by which PEFT tells that a model has adapters
 
 
 def _layers_of(backbone: nn.Module) -> dict[str, AdapterInAdapterLayer]:

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
-
-from dist_mcl.adapters.adapter_in_adapter.experts import Stack
+from torch import Tensor
 
 if TYPE_CHECKING:
     from dist_mcl.adapters.adapter_in_adapter.model import AdapterInAdapterModel
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class PathPart:
     """The parts of a call that take one modality's path.
 
     Attributes:
@@ -29,7 +27,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class ModalityPath:
-    """What is in no group takes the base's path: no adapter.
+    """What is in no part takes the base's path: no adapter.
 
     Attributes:
         shape: the leading axes of a layer's input that `places` count along: () where all takes one path, (rows,),
@@ -37,12 +35,12 @@ class ModalityPath:
     """
 
     shape: tuple[int, ...]
-    groups: tuple[Group, ...]
+    parts: tuple[PathPart, ...]
 
     @classmethod
-    def whole(cls, modality: str | None) -> ModalityPath:
+    def of_all(cls, modality: str | None) -> ModalityPath:
         """One path for everything; None is the base's."""
-        return cls((), () if modality is None else (Group(modality, None),))
+        return cls((), () if modality is None else (PathPart(modality, None),))
 
     @classmethod
     def of_rows(cls, modalities: Sequence[str | None], device: torch.device | str | None = None) -> ModalityPath:
@@ -54,7 +52,7 @@ class ModalityPath:
         """
         names = list(dict.fromkeys(modalities))
         if len(names) == 1:
-            return cls.whole(names[0])
+            return cls.of_all(names[0])
         index = torch.tensor([names.index(name) for name in modalities])
         return cls._split(names, index, device)
 
@@ -72,19 +70,17 @@ class ModalityPath:
     @classmethod
     def _split(cls, names: Sequence[str | None], index: Tensor, device: torch.device | str | None) -> ModalityPath:
         flat = index.flatten()
-        groups = [
-            Group(name, (flat == number).nonzero()[:, 0].to(device))
+        parts = [
+            PathPart(name, (flat == number).nonzero()[:, 0].to(device))
             for number, name in enumerate(names)
             if name is not None
         ]
-        return cls(
-            tuple(index.shape), tuple(group for group in groups if group.places is not None and len(group.places))
-        )
+        return cls(tuple(index.shape), tuple(part for part in parts if part.places is not None and len(part.places)))
 
     @property
     def modalities(self) -> set[str]:
         """Those whose adapters are used."""
-        return {group.modality for group in self.groups}
+        return {part.modality for part in self.parts}
 
 
 class Switch:
@@ -92,11 +88,9 @@ class Switch:
 
     Attributes:
         path: of the call in progress; without one, a layer's active adapter is the path.
-        stacks: made so far, by layer, modality and mode; None where weights may change between two calls.
         tuner: that of the model.
     """
 
     def __init__(self, tuner: AdapterInAdapterModel) -> None:
         self.path: ModalityPath | None = None
-        self.stacks: dict[tuple[nn.Module, str, bool], Stack] | None = None
         self.tuner = tuner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
@@ -42,16 +43,19 @@ def peft_config(
     adapter: AdapterInAdapter,
     parents: Sequence[str] = (),
     own_modules: Sequence[str] = (),
+    base_modules: Sequence[str] = (),
 ) -> AdapterInAdapterConfig:
     """A modality's adapters on a backbone, as PEFT wants to have them said.
 
     Args:
         parents: modalities on which it builds, the nearest last; they have their adapters on the backbone already.
         own_modules: names of modules of the backbone that are this modality's alone.
+        base_modules: names of frozen modules that it goes through besides the parts that its adapters are on, or in;
+            it is loaded only where all of these are as they were, bit for bit. None of them holds own modules.
 
     Raises:
-        UserError: as `find_sites`.
-        ValueError: a parent has no adapters, or two groups of sites share a layer.
+        UserError: as `find_sites`, or two groups of sites share a layer.
+        ValueError: a parent has no adapters.
     """
     known: dict[str, AdapterInAdapterConfig] = getattr(backbone, "peft_config", {})
     if strange := [name for name in parents if name not in known]:
@@ -60,8 +64,8 @@ def peft_config(
         {"modules": find_sites(backbone, roles, sites), **sites.form(adapter).model_dump()} for sites in adapter.sites
     ]
     names = [name for group in groups for name in group["modules"]]
-    if len(set(names)) < len(names):
-        raise ValueError("two groups of sites share a layer")
+    if shared := [name for name, times in Counter(names).items() if times > 1]:
+        raise UserError(f"model.adapter.sites: {shared[0]} is in two groups; leave it in one")
     above = {name for parent in parents for name in (*known[parent].ancestors, parent)}
     ancestors = [name for name in known if name in above]  # oldest first: in the order in which they were added
     return AdapterInAdapterConfig(
@@ -69,8 +73,13 @@ def peft_config(
         ancestors=ancestors,
         groups=groups,
         own_modules=list(own_modules),
-        base_modules=[_place(backbone, roles[role]) for role in dict.fromkeys(sites.role for sites in adapter.sites)],
+        base_modules=_outermost([*base_modules, *(_place(backbone, roles[sites.role]) for sites in adapter.sites)]),
     )
+
+
+def _outermost(names: Sequence[str]) -> list[str]:
+    """Each module once, and none that is inside another one."""
+    return [name for name in dict.fromkeys(names) if not any(name.startswith(f"{other}.") for other in names)]
 
 
 def _place(backbone: nn.Module, part: nn.Module) -> str:

@@ -52,6 +52,14 @@ def backbone(llava: Path) -> HubCausalBackbone:
     return open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA)
 
 
+def test_without_weights_it_has_the_same_modules(backbone: HubCausalBackbone, llava: Path) -> None:
+    with torch.device("meta"):
+        empty = open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA, with_weights=False)
+    shapes = [{name: value.shape for name, value in one.named_parameters()} for one in (empty, backbone)]
+    assert shapes[0] == shapes[1] and empty.roles.keys() == backbone.roles.keys()
+    assert {value.device.type for value in empty.parameters()} == {"meta"}
+
+
 def picture(seed: int) -> Sample:
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 256, (16, PATCH, PATCH, 3), dtype=np.uint8)

@@ -24,7 +24,7 @@ from dist_mcl.adapters.adapter_in_adapter import (
 )
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.qformer import QFormerBackbone, Units
-from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, sketch
+from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, untrained_qformer
 from dist_mcl.encoder_config import HuggingFaceFeatures, InstructBlipFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
@@ -53,7 +53,7 @@ CONFIG = QFormerConfig.model_validate({"kind": "qformer", "layout": "tiny"})
 def make(media: Mapping[str, Medium] = MEDIA) -> QFormerBackbone:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        backbone = sketch(CONFIG, media)
+        backbone = untrained_qformer(CONFIG, media)
     backbone.paths = ModalityPaths(backbone)
     return backbone
 
@@ -94,7 +94,7 @@ def learn(backbone: QFormerBackbone, modality: str, steps: int = 2) -> None:
     place = later.index(modality)
     own = backbone.own_modules(modality)
     parents = ADAPTER.parents_of(modality, tuple(later[:place]))
-    backbone.inherit(modality, later[place - 1] if place else "image")
+    backbone.begin_as(modality, later[place - 1] if place else "image")
     config = peft_config(backbone, backbone.roles, ADAPTER, parents, own)
     add_modality(backbone, modality, config, seed=place)
     optimiser = torch.optim.AdamW([one for one in backbone.parameters() if one.requires_grad], lr=0.01)
@@ -222,8 +222,8 @@ def test_a_modality_begins_with_its_parents_queries_and_with_a_norm_that_fits() 
     with torch.no_grad():
         backbone.entry("video").queries.normal_()
         backbone.entry("video").norm.weight.normal_()
-    backbone.inherit("audio", "video")
-    backbone.inherit("depth", "video")
+    backbone.begin_as("audio", "video")
+    backbone.begin_as("depth", "video")
     video, audio, depth = (backbone.entry(name) for name in ("video", "audio", "depth"))
     assert torch.equal(audio.queries, video.queries) and torch.equal(depth.norm.weight, video.norm.weight)
     assert torch.equal(audio.norm.weight, torch.ones(24))

@@ -184,6 +184,16 @@ def test_independent_adapters_use_none_of_other_modalities(tmp_path: Path) -> No
     assert torch.equal(losses(model, [AUDIO]), audio) and not torch.equal(losses(model, [VIDEO]), video)
 
 
+@pytest.mark.parametrize("parents", ["chain", "none"])
+def test_own_modules_begin_as_those_learned_just_before_whatever_the_parents(tmp_path: Path, parents: str) -> None:
+    model, _ = learned(ADAPTER, tmp_path)
+    video = {name: value.clone() for name, value in model.backbone.entries["video"].state_dict().items()}
+    model.begin(["depth"], ADAPTER.model_copy(update={"parents": parents}), seed=3)
+    torch.testing.assert_close(dict(model.backbone.entries["depth"].state_dict()), video, rtol=0, atol=0)
+    image = model.backbone.entries["image"].norm.weight
+    assert not torch.equal(model.backbone.entries["depth"].norm.weight, image)
+
+
 def test_a_later_modality_trains_its_own_and_nothing_else() -> None:
     model = Answerer(tiny())
     model.begin(["image"], ADAPTER, seed=1)
@@ -206,6 +216,18 @@ def test_a_later_modality_trains_its_own_and_nothing_else() -> None:
             if "ana_" not in name
         }
     )
+
+
+def test_adapters_on_the_last_layers_queries_alone_have_no_gradient(tmp_path: Path) -> None:
+    """docs/causal.md says so: nobody reads what the last layer makes of media tokens."""
+    model, _ = learned(ADAPTER, tmp_path)
+    for parameter in model.trainable():
+        parameter.grad = None
+        parameter.data += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    model.train()(Batch.collate([VIDEO])).surprise.sum().backward()
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    idle = {name.split(".ana_")[0] for name, value in trained.items() if value.grad is None or not value.grad.any()}
+    assert idle == {"backbone.model.model.layers.1.self_attn.q_proj"}
 
 
 @pytest.mark.parametrize("beams", [1, 2])
@@ -237,6 +259,27 @@ def test_adapters_go_on_the_connector_where_no_sites_are_said() -> None:
     model.begin(["audio"], ADAPTER.model_copy(update={"sites": ()}), seed=2)
     adapted = {name.split(".ana_")[0] for name, _ in model.named_parameters() if ".ana_" in name}
     assert adapted == {"backbone.connector.linear_1", "backbone.connector.linear_2"}
+
+
+def changed_first_value(part: torch.nn.Module) -> None:
+    with torch.no_grad():
+        next(part.parameters()).view(-1)[0] += 1e-3
+
+
+def test_a_modality_is_refused_on_another_base_though_only_the_connector_has_sites(tmp_path: Path) -> None:
+    on_connector = ADAPTER.model_copy(update={"sites": ()})
+    learned(on_connector, tmp_path)
+    folders = [([name], tmp_path / name) for name in ("image", "video")]
+    places = {"model.lm_head": "model", "model.model.layers.1.mlp": "model", "encoders.video": "encoders.video"}
+    for place, base in places.items():
+        other = tiny()
+        changed_first_value(other.get_submodule(place))
+        with pytest.raises(UserError, match=f"video was trained on another base: {base} differs"):
+            Answerer(other).load(folders)
+    other = tiny()
+    for own in ("entries.depth", "encoders.point_cloud"):  # of modalities that are not learned yet
+        changed_first_value(other.get_submodule(own))
+    Answerer(other).load(folders)
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

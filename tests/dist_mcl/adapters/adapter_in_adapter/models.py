@@ -55,7 +55,7 @@ def config_of(**fields: object) -> AdapterInAdapter:
 def learn(model: Model, modality: str, parents: Sequence[str], adapter: AdapterInAdapter, seed: int = 0) -> None:
     """Add a modality and leave all that is its own as training would: off its start."""
     own = [f"entries.norms.{modality}"]
-    config = peft_config(model, model.roles, adapter, parents, own)
+    config = peft_config(model, model.roles, adapter, parents, own, ["head"])
     add_modality(model, modality, config, seed)
     generator = torch.Generator().manual_seed(sum(map(ord, modality)))
     with torch.no_grad():
@@ -72,19 +72,19 @@ def learned(parents: Parents = CHAIN, **fields: object) -> Model:
 
 def closed_form(layer: AdapterInAdapterLayer, modality: str, x: Tensor) -> Tensor:
     """Section 0 of the method, an expert at a time, without noise."""
-    kin, form = layer.kin[modality], layer.forms[modality]
+    experts, form = layer.experts[modality], layer.forms[modality]
     outputs = []
-    for place, name in enumerate(kin):
+    for place, name in enumerate(experts):
         hidden = layer.ana_down[name](x)
         if name != modality and modality in layer.ana_inner:
             hidden = nn.functional.linear(
                 hidden, layer.ana_inner[modality][place], layer.ana_inner_bias[modality][place]
             )
         outputs.append(layer.ana_scale[name] * layer.ana_up[name](hidden))
-    weights = torch.ones(*x.shape[:-1], len(kin))
+    weights = torch.ones(*x.shape[:-1], len(experts))
     if modality in layer.ana_gate:
         logits = x @ layer.ana_gate[modality].T
-        if form.gate == "top_k" and form.top_k < len(kin):
+        if form.gate == "top_k" and form.top_k < len(experts):
             least = logits.sort(-1, descending=True).values[..., form.top_k - 1, None]
             logits = logits.masked_fill(logits < least, -torch.inf)
         weights = logits.softmax(-1)

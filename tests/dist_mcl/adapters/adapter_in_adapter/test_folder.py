@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dist_mcl.adapters.adapter_in_adapter import (
+    BaseDigests,
     add_modality,
     load_modalities,
     load_modality,
@@ -69,7 +70,7 @@ def test_what_is_loaded_goes_on_training(saved: tuple[Model, Path]) -> None:
     trained = {name for name, parameter in again.named_parameters() if parameter.requires_grad}
     assert trained == set(modality_parameters(again, "audio"))
     add_modality(again, "points", peft_config(again, again.roles, config_of(), ["audio"]), seed=0)
-    assert again.body["inner"].kin["points"] == ["video", "audio", "points"]
+    assert again.body["inner"].experts["points"] == ["video", "audio", "points"]
 
 
 def refusal(model: Model, folder: Path) -> str:
@@ -82,13 +83,75 @@ def refusal(model: Model, folder: Path) -> str:
 def test_another_base_another_parent_and_no_parent_are_refused(saved: tuple[Model, Path]) -> None:
     root = saved[1]
     assert "audio builds on video, which is not loaded" in refusal(make_model(), root / "audio")
-    assert "trained on another base" in refusal(make_model(seed=1), root / "video")
+    assert "trained on another base: head differs" in refusal(make_model(seed=1), root / "video")
+    for part in ("head", "body"):  # head carries no adapters
+        other = make_model()
+        with torch.no_grad():
+            next(other.get_submodule(part).parameters()).view(-1)[0] += 1e-7
+        assert f"trained on another base: {part} differs" in refusal(other, root / "video")
     other = make_model()
     load_modality(other, root / "video")
     with torch.no_grad():
         other.body["inner"].ana_up["video"].bias[0] += 1e-3
     assert "another video than the one that is loaded" in refusal(other, root / "audio")
     assert list(other.peft_config) == ["video"]
+
+
+def test_ancestors_in_another_order_are_refused(saved: tuple[Model, Path]) -> None:
+    """They have the same shapes: in-adapters and gates would go with the wrong experts."""
+    root = saved[1]
+    model = make_model()
+    load_modalities(model, root, "audio")
+    path = root / "imu" / "adapter_config.json"
+    text = path.read_text()
+    assert json.loads(text)["ancestors"] == ["video", "audio"]
+    path.write_text(changed(text, ancestors=["audio", "video"]))
+    assert "adapter_config.json: not the file that its manifest means" in refusal(model, root / "imu")
+    path.write_text(text)
+    load_modality(model, root / "imu")
+
+
+def test_the_base_is_looked_at_once_for_modalities_in_a_row(
+    saved: tuple[Model, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+    made = BaseDigests._made
+    monkeypatch.setattr(BaseDigests, "_made", lambda self, module: looked_at.append(module) or made(self, module))
+    model = make_model()
+    load_modalities(model, saved[1], "imu")
+    assert looked_at == [model.head, model.body]
+
+
+def test_the_digest_of_a_base_is_of_parameters_and_saved_buffers_each_once() -> None:
+    def made(tied: bool = True, kept: float = 1.0, made_anew: float = 1.0, dtype: torch.dtype = torch.float32) -> str:
+        part = torch.nn.ModuleDict({"words": torch.nn.Embedding(3, 2), "out": torch.nn.Linear(2, 3, bias=False)})
+        weight = torch.nn.Parameter(torch.ones(3, 2, dtype=dtype))
+        part["words"].weight, part["out"].weight = weight, weight if tied else torch.nn.Parameter(weight.clone())
+        part["out"].register_buffer("kept", torch.tensor(kept))
+        part["out"].register_buffer("made_anew", torch.tensor(made_anew), persistent=False)
+        return BaseDigests(torch.nn.ModuleDict({"part": part})).of(["part"])["part"]
+
+    assert made() == made() == made(made_anew=2)
+    assert len({made(), made(tied=False), made(kept=2), made(dtype=torch.bfloat16)}) == 4
+
+
+def test_what_cannot_be_loaded_leaves_nothing_behind(saved: tuple[Model, Path]) -> None:
+    trained, root = saved
+    model = make_model()
+    model.entries.norms["video"] = torch.nn.LayerNorm(13)
+    model.head.requires_grad_(False)
+    assert "entries.norms.video.bias is missing on one side or differs in shape" in refusal(model, root / "video")
+    assert isinstance(model.body["inner"], torch.nn.Linear) and not hasattr(model, "peft_config")
+    assert {name.split(".")[0] for name, value in model.named_parameters() if value.requires_grad} == {
+        "entries",
+        "body",
+    }
+    model.entries.norms["video"] = torch.nn.LayerNorm(12)
+    load_modality(model, root / "video")
+    assert torch.equal(look(model, "video", inputs(2, 12)), look(trained, "video", inputs(2, 12)))
+    with pytest.raises(ValueError, match="video has adapters on this backbone already"):
+        load_modality(model, root / "video")
+    assert torch.equal(look(model, "video", inputs(2, 12)), look(trained, "video", inputs(2, 12)))
 
 
 def test_the_base_is_the_same_with_and_without_adapters(saved: tuple[Model, Path]) -> None:
@@ -129,10 +192,11 @@ def test_damaged_folders_get_one_clear_line(saved: tuple[Model, Path]) -> None:
         config.write_text(broken)
         assert "not the configuration" in refusal(make_model(), folder)
     config.write_text(changed(text, groups=[{**groups[0], "rank": 4}]))
-    assert "differs in shape" in refusal(make_model(), folder)
-    config.write_text(changed(text, own_modules=["entries.norms.smell"]))
-    assert "belongs to another backbone" in refusal(make_model(), folder)
+    assert "adapter_config.json: not the file that its manifest means" in refusal(make_model(), folder)
     config.write_text(text)
+    other = make_model()
+    del other.entries.norms["video"]
+    assert "belongs to another backbone" in refusal(other, folder)
     for broken in ("{", "{}", changed(facts, ancestors={"../../elsewhere": "0"}), changed(facts, modality="a/b")):
         manifest.write_text(broken)
         assert "manifest.json: " in refusal(make_model(), folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import product
 
 import pytest
@@ -15,7 +16,7 @@ from dist_mcl.adapters import adapter_parameters
 from dist_mcl.adapters.adapter_in_adapter import ModalityPath, add_modality, modality_parameters, on_path, peft_config
 from dist_mcl.adapters.adapter_in_adapter.layer import AdapterInAdapterLayer
 
-from .models import CHAIN, closed_form, config_of, learn, learned, make_model
+from .models import CHAIN, Model, closed_form, config_of, learn, learned, make_model
 
 FORMS = [
     {"in_adapter": inner, **gate}
@@ -78,8 +79,8 @@ def test_the_stacked_form_is_the_sum_of_the_ancestors_experts(
     model, x = line(parents, form), inputs(2, 3, 7)
     layer = model.body["inner"]
     name = data.draw(st.sampled_from(sorted(parents)))
-    assert set(layer.kin[name]) == ancestors(parents, name) | {name} and layer.kin[name][-1] == name
-    with on_path(model, ModalityPath.whole(name)):
+    assert set(layer.experts[name]) == ancestors(parents, name) | {name} and layer.experts[name][-1] == name
+    with on_path(model, ModalityPath.of_all(name)):
         assert (layer(x) - closed_form(layer, name, x)).abs().max() < 1e-6
 
 
@@ -100,7 +101,7 @@ def test_a_path_feels_its_ancestors_and_nobody_else(parents: dict[str, list[str]
 
 @torch.no_grad()
 def on(model: Line, name: str, x: Tensor) -> Tensor:
-    with on_path(model, ModalityPath.whole(name)):
+    with on_path(model, ModalityPath.of_all(name)):
         return model.body["inner"](x)
 
 
@@ -111,10 +112,10 @@ def test_a_gate_that_points_at_one_expert_is_that_experts_adapter_alone() -> Non
     with torch.no_grad():
         for place in range(3):
             layer.ana_inner["points"][place], layer.ana_inner_bias["points"][place] = torch.eye(3), 0
-        for place, name in enumerate(layer.kin["points"]):
+        for place, name in enumerate(layer.experts["points"]):
             layer.ana_gate["points"].zero_()[place, 0] = 1000
             alone = layer.base_layer(x) + layer.ana_scale[name] * layer.ana_up[name](layer.ana_down[name](x))
-            with on_path(model, ModalityPath.whole("points")):
+            with on_path(model, ModalityPath.of_all("points")):
                 assert torch.allclose(layer(x), alone, atol=1e-6)
 
 
@@ -141,7 +142,7 @@ def test_inherited_in_adapters_go_on_from_the_nearest_parents() -> None:
     model = learned({"video": [], "audio": ["video"]})
     add_modality(model, "depth", peft_config(model, model.roles, config_of(), ["audio"]), seed=1)
     layer = model.body["inner"]
-    assert layer.kin["depth"] == ["video", "audio", "depth"]
+    assert layer.experts["depth"] == ["video", "audio", "depth"]
     assert torch.equal(layer.ana_inner["depth"][0], layer.ana_inner["audio"][0])
     assert torch.equal(layer.ana_inner_bias["depth"][0], layer.ana_inner_bias["audio"][0])
     assert layer.ana_inner["depth"][1].abs().max() < 0.1  # audio had none inside its own
@@ -149,21 +150,21 @@ def test_inherited_in_adapters_go_on_from_the_nearest_parents() -> None:
 
 def test_noise_on_the_gate_follows_the_modules_mode() -> None:
     model, x = learned(), inputs(5, 12)
-    with on_path(model, ModalityPath.whole("depth")), torch.no_grad():
+    with on_path(model, ModalityPath.of_all("depth")), torch.no_grad():
         assert torch.equal(model(x), model(x))
         model.train()
         assert not torch.equal(model(x), model(x))
         assert not torch.equal(model.body["inner"](x), closed_form(model.body["inner"], "depth", x))
         quiet = learned(gate_noise=False).train()
     assert "depth" not in quiet.body["inner"].ana_noise
-    with on_path(quiet, ModalityPath.whole("depth")):
+    with on_path(quiet, ModalityPath.of_all("depth")):
         assert torch.equal(quiet(x), quiet(x))
 
 
 def test_noise_has_the_deviation_that_its_matrix_says() -> None:
     model, x = learned({"video": [], "audio": ["video"]}), inputs(1, 12).expand(4000, 12)
     layer = model.body["inner"].train()
-    stack = layer._made_stack("audio")
+    stack = layer._stack("audio")
     logits = nn.functional.linear(x, stack.into, stack.into_bias)[:, -4:]
     weights = stack._mixture(logits, None)
     difference = weights.logit()[:, 0]  # of the two logits, which are independent
@@ -213,7 +214,7 @@ def test_earlier_paths_stay_as_they_were_bit_for_bit_while_five_stages_train() -
 
 @torch.no_grad()
 def look(model: nn.Module, modality: str, x: Tensor) -> Tensor:
-    with on_path(model, ModalityPath.whole(None if modality == "image" else modality)):
+    with on_path(model, ModalityPath.of_all(None if modality == "image" else modality)):
         return model(x, modality)
 
 
@@ -262,15 +263,47 @@ def test_a_modality_on_which_nobody_builds_can_be_deleted() -> None:
         tuner.delete_adapter(modality)
     assert list(tuner.peft_config) == ["video", "audio"] and torch.equal(look(model, "audio", x), audio)
     learn(model, "depth", ["video"], config_of())
-    assert model.body["inner"].kin["depth"] == ["video", "depth"]
+    assert model.body["inner"].experts["depth"] == ["video", "depth"]
 
 
 def test_a_rank_of_its_own_needs_ancestors_of_that_rank() -> None:
     model = learned()
     with pytest.raises(ValueError, match="imu has rank 5 and video"):
         learn(model, "imu", ["audio"], config_of(rank=5))
-    learn(model := learned(), "imu", [], config_of(rank=5))
+    learn(model, "imu", [], config_of(rank=5))
     assert isinstance(model.body["inner"], AdapterInAdapterLayer) and model.body["inner"].forms["imu"].rank == 5
+
+
+def state_of(model: Model) -> dict[str, object]:
+    """What an addition may change."""
+    values = {name: (value.requires_grad, value.tolist()) for name, value in model.named_parameters()}
+    active = [layer.active_adapters for layer in model.modules() if isinstance(layer, AdapterInAdapterLayer)]
+    return {"values": values, "modalities": list(getattr(model, "peft_config", {})), "active": active}
+
+
+@pytest.mark.parametrize("make", [make_model, learned], ids=["the first modality", "a later one"])
+def test_an_addition_that_fails_half_way_leaves_nothing_behind(make: Callable[[], Model]) -> None:
+    model = make()
+    before = state_of(model)
+    config = peft_config(model, model.roles, config_of(), ["video"] if make is learned else [])
+    config.own_modules = ["entries.norms.smell"]  # found missing when all layers have their adapters
+    with pytest.raises(AttributeError, match="smell"):
+        add_modality(model, "imu", config, seed=0)
+    assert state_of(model) == before
+    config.own_modules = ["entries.norms.imu"]
+    add_modality(model, "imu", config, seed=0)
+    assert {name for name, value in model.named_parameters() if value.requires_grad} == set(
+        modality_parameters(model, "imu")
+    )
+
+
+def test_layers_that_only_the_failed_addition_has_adapted_are_as_before() -> None:
+    model = learned()
+    groups = [{"role": "body", "suffixes": ["outer"], "count": 1, "rank": 5}]
+    config = config_of(sites=[{"role": "head", "suffixes": ["head"], "count": 1}, *groups])
+    with pytest.raises(ValueError, match="imu has rank 5 and video"):
+        learn(model, "imu", ["audio"], config)
+    assert isinstance(model.head, nn.Linear) and isinstance(model.body["outer"], AdapterInAdapterLayer)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -49,7 +49,7 @@ def test_groups_of_sites_have_forms_of_their_own() -> None:
     inner, outer = config.form_of("body.inner"), config.form_of("body.outer")
     assert (inner.rank, inner.gate, inner.up, inner.in_adapter) == (3, "dense", "normal", "inherited")
     assert (outer.rank, outer.gate, outer.up, outer.in_adapter) == (2, "none", "zero", "none")
-    with pytest.raises(ValueError, match="share a layer"):
+    with pytest.raises(UserError, match=r"model\.adapter\.sites: body\.inner is in two groups; leave it in one"):
         peft_config(model, model.roles, config_of(sites=(*groups, sites("inner"))))
 
 
