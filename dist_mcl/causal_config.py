@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from dist_mcl.encoder_config import CheckpointPath
 from dist_mcl.section import Section
-
-
-def _folder_or_id(value: str) -> str:
-    # A folder is meant from where the run is begun, wherever its processes run.
-    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
-
-
-CheckpointPath = Annotated[str, AfterValidator(_folder_or_id)]
 
 
 class CausalBackbone(Section):

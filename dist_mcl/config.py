@@ -21,8 +21,9 @@ from pydantic import (
 
 from dist_mcl import config_file, deepspeed_json
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, NoAdapter
-from dist_mcl.causal_config import CausalBackbone, CheckpointPath, Generation, TinyCausalBackbone
+from dist_mcl.causal_config import CausalBackbone, Generation, TinyCausalBackbone
 from dist_mcl.data_config import Data, EmojiData, Scenario
+from dist_mcl.encoder_config import CheckpointPath
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
 from dist_mcl.modality_rules import check_fits_scenario, with_usual_replay

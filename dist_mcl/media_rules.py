@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 LanguageConfig = CausalBackbone | TinyCausalBackbone | QFormerBackbone
 
-_EITHER = ("vectors", "custom")
-_OF_CAUSAL = ("efficientnet-lite0", "whisper-tiny.en", "points", *_EITHER)
-_OF_QFORMER = ("instructblip", "huggingface", *_EITHER)
+_OF_CAUSAL = ("efficientnet-lite0", "whisper-tiny.en", "points", "huggingface", "vectors", "custom")
+_OF_QFORMER = ("instructblip", *_OF_CAUSAL)
+
+_PICTURES = ("image", "video", "depth")
 
 # By the kind of tokens.
 _USUAL_OF_CAUSAL: dict[str, Encoder] = {
@@ -36,9 +37,8 @@ _USUAL_OF_CAUSAL: dict[str, Encoder] = {
     "audio": SoundFeatures(),
     "point_cloud": PointFeatures(),
 }
-_USUAL_OF_QFORMER: dict[str, Encoder] = dict.fromkeys(("image", "depth", "video"), InstructBlipFeatures())
+_USUAL_OF_QFORMER = _USUAL_OF_CAUSAL | dict.fromkeys(_PICTURES, InstructBlipFeatures())
 
-_PICTURES = ("image", "video", "depth")
 _TAKES = {
     "efficientnet-lite0": _PICTURES,
     "instructblip": _PICTURES,
@@ -54,9 +54,13 @@ def media_of(experiment: Experiment) -> dict[str, Medium]:
     """By modality, in the order of a prompt, what a backbone that answers questions is shown."""
     backbone, scenario = experiment.model.backbone, experiment.scenario
     assert isinstance(backbone, LanguageConfig) and isinstance(scenario, ModalityIncremental)
-    stages = {stage.modality: stage.medium(_usual(backbone, stage.tokens)) for stage in scenario.stages}
+    stages = {
+        stage.modality: stage.medium(f"scenario.stages.{number}", _usual(backbone, stage.tokens))
+        for number, stage in enumerate(scenario.stages)
+    }
     if isinstance(backbone, QFormerBackbone):
-        return {backbone.base.modality: backbone.base.medium(InstructBlipFeatures())} | stages
+        base = backbone.base.medium("model.backbone.base", InstructBlipFeatures())
+        return {backbone.base.modality: base} | stages
     return stages
 
 

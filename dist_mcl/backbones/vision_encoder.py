@@ -13,6 +13,9 @@ from transformers import PreTrainedModel
 from dist_mcl.backbones.causal_encoders import Encoded, MediaEncoder, as_pictures, whole_grids
 from dist_mcl.tokens import PackedTokens
 
+# By which CLIP's pictures are normalised, and InstructBLIP's.
+CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
 
 class VisionEncoder(MediaEncoder):
     """All states that the network gives of a picture, class tokens first; of a clip those of each of its frames.

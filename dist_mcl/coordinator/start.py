@@ -11,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dist_mcl.causal_config import CausalBackbone
 from dist_mcl.config import Experiment, is_part_of_result
+from dist_mcl.encoder_config import CustomFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
-from dist_mcl.media_rules import media_of
+from dist_mcl.media_rules import LanguageConfig, media_of
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
-from dist_mcl.packages.causal import checkpoint_files
-from dist_mcl.packages.hub import checkpoint_folder
+from dist_mcl.packages.pretrained import checkpoint_files
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
@@ -106,11 +105,7 @@ def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
 
 def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
     """Modalities take the place of classes: one in each stage, or all in one."""
-    backbone = experiment.model.backbone
-    if isinstance(backbone, CausalBackbone):
-        checkpoint_files(backbone, media_of(experiment))
-    elif isinstance(backbone, QFormerBackbone):
-        _check_has_weights(backbone)
+    _check_backbone(experiment)
     stages = modality_stages(scenario)
     check_data(scenario, stages)
     if experiment.exemplars.budget:
@@ -120,14 +115,21 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     return RunFolder(path, experiment, Plan.chain(names, [numbers] if scenario.joint else [[one] for one in numbers]))
 
 
-def _check_has_weights(backbone: QFormerBackbone) -> None:
-    if backbone.path is not None:
-        checkpoint_folder(backbone.path)
-    elif backbone.layout != "tiny":
+def _check_backbone(experiment: Experiment) -> None:
+    """See that all that is pretrained is there, and that encoders of the user's own can be made."""
+    backbone, media = experiment.model.backbone, media_of(experiment)
+    assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
+    if isinstance(backbone, QFormerBackbone) and backbone.path is None and backbone.layout != "tiny":
         raise UserError(
             f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
             "checkpoint, or choose layout: tiny to try out"
         )
+    checkpoint_files(backbone, media)
+    for medium in media.values():
+        if isinstance(medium.encoder, CustomFeatures):
+            from dist_mcl.backbones.encoders import open_custom_encoder  # seconds to import
+
+            open_custom_encoder(f"{medium.place}.encoder", medium.encoder)
 
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:

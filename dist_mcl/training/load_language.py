@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -21,8 +22,8 @@ from dist_mcl.config import Experiment
 from dist_mcl.encoder_config import Medium
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
-from dist_mcl.packages.causal import LANGUAGE_MODEL, checkpoint_files
-from dist_mcl.packages.hub import checkpoint_folder, read_settings
+from dist_mcl.packages.hub import read_settings
+from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files
 from dist_mcl.qformer_config import QFormerBackbone
 
 
@@ -36,26 +37,30 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
     if not isinstance(config, LanguageConfig):
         raise UserError(f"model.backbone.kind: {config.kind} does not answer questions; choose causal or qformer")
     media = media_of(experiment)
+    files = checkpoint_files(config, media)
     if isinstance(config, TinyCausalBackbone):
-        backbone: LanguageBackbone = tiny_causal(media, experiment.seed)
+        backbone: LanguageBackbone = tiny_causal(media, files, experiment.seed)
     elif isinstance(config, CausalBackbone):
-        backbone = _causal(config, media, experiment.seed)
+        backbone = _causal(config, media, files, experiment.seed)
     else:
-        backbone = _qformer(config, media, experiment.seed)
+        backbone = _qformer(config, media, files, experiment.seed)
     return backbone.use_bf16() if experiment.training.precision == "bf16" else backbone
 
 
-def _qformer(config: QFormerBackbone, media: Mapping[str, Medium], seed: int) -> LanguageBackbone:
-    if config.path is not None:
-        parts = qformer_folder.open_instructblip(checkpoint_folder(config.path))
-        return qformer_folder.assemble(*parts, media, config.prompt)
+def _qformer(
+    config: QFormerBackbone, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
+) -> LanguageBackbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return qformer_folder.sketch(config, media)
+        if config.path is None:
+            return qformer_folder.sketch(config, media, files)
+        parts = qformer_folder.open_instructblip(files[LANGUAGE_MODEL])
+        return qformer_folder.assemble(*parts, media, config.prompt, files)
 
 
-def _causal(config: CausalBackbone, media: Mapping[str, Medium], seed: int) -> LanguageBackbone:
-    files = checkpoint_files(config, media)
+def _causal(
+    config: CausalBackbone, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
+) -> LanguageBackbone:
     folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)
     if reads_pictures(read_settings(folder, "config")):

@@ -19,6 +19,7 @@ from dist_mcl.backbones.qformer_folder import sketch
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import media_of
+from dist_mcl.packages.pretrained import checkpoint_files
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.units import percent
@@ -109,10 +110,13 @@ def count(experiment: Experiment) -> Counts:
         raise UserError("model.adapter.sites: none are said; mcl params counts those that are")
     assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
     stages = [stage.modality for stage in experiment.scenario.stages]
-    base = [name for name in media_of(experiment) if name not in stages]
+    media = media_of(experiment)
+    base = [name for name in media if name not in stages]
+    # Only those that a path names: the sizes of the others are known, and their weights are not needed.
+    files = checkpoint_files(backbone_config.model_copy(update={"path": None}), media)
     with torch.device("meta"):
-        backbone = sketch(backbone_config, media_of(experiment))
-        frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
+        backbone = sketch(backbone_config, media, files)
+        frozen = _frozen(backbone)
     try:
         with torch.device("meta"):
             return Counts(base, frozen, list(count_stages(backbone, adapter, stages)))
@@ -169,8 +173,15 @@ def _place(backbone: nn.Module, part: nn.Module) -> str:
     return next(name for name, module in backbone.named_modules() if module is part)
 
 
-def _total(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _frozen(backbone: EncodingBackbone) -> dict[str, int]:
+    """By part of the backbone, parameters that are not a modality's own."""
+    own = [backbone.get_submodule(name) for modality in backbone.modalities for name in backbone.own_modules(modality)]
+    mine = {id(parameter) for module in own for parameter in module.parameters()}
+    parts = {
+        name: sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in mine)
+        for name, module in backbone.named_children()
+    }
+    return {name: number for name, number in parts.items() if number}
 
 
 def count_table(counts: Counts) -> Table:

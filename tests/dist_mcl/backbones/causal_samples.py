@@ -31,7 +31,8 @@ _FORMS = {
 
 def tiny(seed: int = 0) -> CausalBackbone:
     """A backbone of five modalities with random weights."""
-    return tiny_causal({name: MediumEntry(modality=name).medium(encoder) for name, encoder in _ENCODERS.items()}, seed)
+    media = {name: MediumEntry(modality=name).medium("here", encoder) for name, encoder in _ENCODERS.items()}
+    return tiny_causal(media, {}, seed)
 
 
 def random_sample(

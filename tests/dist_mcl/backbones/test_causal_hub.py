@@ -21,7 +21,7 @@ from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
 SIDE, PATCH, PLACEHOLDER = 32, 8, 258
 PROMPT = "USER: {media}\n{question} ASSISTANT:"
-MEDIA = {"image": Medium(encoder=PictureFeatures(), cue="")}
+MEDIA = {"image": Medium(place="here", encoder=PictureFeatures(), cue="")}
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from dist_mcl.adapters.adapter_in_adapter import ModalityPaths
 from dist_mcl.backbones.causal_tiny import tiny_causal
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import sketch
+from dist_mcl.config import Experiment
+from dist_mcl.coordinator.start import open_or_plan
 from dist_mcl.encoder_config import CustomFeatures, Medium
 from dist_mcl.errors import UserError
 from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
@@ -50,11 +52,11 @@ def make(request: pytest.FixtureRequest) -> Callable[[CustomFeatures], EncodingB
     """A tiny backbone with an encoder of one modality."""
 
     def of(encoder: CustomFeatures) -> EncodingBackbone:
-        media = {"imu": Medium(encoder=encoder, cue="")}
+        media = {"imu": Medium(place="here", encoder=encoder, cue="")}
         if request.param == "causal":
-            backbone: EncodingBackbone = tiny_causal(media)
+            backbone: EncodingBackbone = tiny_causal(media, {})
         else:
-            backbone = sketch(QFormerConfig.model_validate({"kind": "qformer", "layout": "tiny"}), media)
+            backbone = sketch(QFormerConfig.model_validate({"kind": "qformer", "layout": "tiny"}), media, {})
         backbone.paths = ModalityPaths(backbone)
         return backbone
 
@@ -111,3 +113,53 @@ def test_features_that_half_precision_does_not_hold_are_refused(
         backbone.encoders["imu"].map.bias.fill_(1e5)
     with pytest.raises(UserError, match=r"the encoder of imu gives 1e\+05, .* scale them down"):
         backbone.prepare(list(samples()))
+
+
+HALF = """
+from dist_mcl.backbones.causal_encoders import MediaEncoder
+
+
+class Half(MediaEncoder):
+    is_frozen = True
+
+    def forward(self, tokens):
+        return tokens
+
+
+class Other:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "complaint"),
+    [
+        ("Half", {}, "has no features of type int"),
+        ("Other", {}, "makes Other, which is no MediaEncoder"),
+        ("Half", {"size": 3}, "cannot be made with options {'size': 3}: "),
+        ("Nothing", {}, "has no 'Nothing'; mend the name"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_refused_before_a_run_begins(
+    tmp_path: Path, name: str, options: dict[str, int], complaint: str
+) -> None:
+    (tmp_path / "half.py").write_text(HALF)
+    encoder = {"kind": "custom", "path": f"{tmp_path}/half.py:{name}", "options": options}
+    with pytest.raises(UserError) as refused:
+        open_or_plan(tmp_path / "run", two_stages(encoder))
+    assert complaint in str(refused.value) and "\n" not in str(refused.value)
+    if name != "Nothing":
+        assert str(refused.value).startswith("scenario.stages.1.encoder.path ")
+
+
+def two_stages(encoder: Mapping[str, object]) -> Experiment:
+    data = {"dataset": "shapes"}
+    imu = {"modality": "imu", "tokens": "features", "encoder": encoder, "data": {"dataset": "manifest", "folder": "x"}}
+    return Experiment.model_validate(
+        {
+            "name": "two",
+            "scenario": {"kind": "modality_incremental", "stages": [{"modality": "image", "data": data}, imu]},
+            "model": {"backbone": "causal-tiny", "adapter": {"kind": "adapter_in_adapter"}},
+            "exemplars": {"budget": 0},
+        }
+    )
