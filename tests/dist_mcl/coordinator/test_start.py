@@ -43,6 +43,16 @@ def test_a_layout_without_weights_is_no_run_and_nothing_is_written(tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("backbone", ["causal-tiny", "{kind: qformer, layout: tiny}"])
+def test_an_encoder_that_was_not_fetched_is_missed_before_the_run(tmp_path: Path, backbone: str) -> None:
+    stage = "{modality: image, encoder: {kind: huggingface, path: nobody/nothing}, data: {dataset: shapes}}"
+    overrides = [f"scenario.stages=[{stage}]", f"model.backbone={backbone}"]
+    experiment = config.load(Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml", overrides)
+    with pytest.raises(UserError, match=r"nobody/nothing: .* run `mcl models fetch nobody/nothing`"):
+        open_or_plan(tmp_path / "run", experiment)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture
 def begin(tmp_path: Path) -> Callable[..., Path]:
     """Begins a run on miniature photographs with fields of `exemplars`; its folder."""
