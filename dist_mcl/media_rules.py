@@ -15,7 +15,7 @@ from dist_mcl.encoder_config import (
     PointFeatures,
     SoundFeatures,
 )
-from dist_mcl.modality_config import AnyTokens, AudioTokens
+from dist_mcl.modality_config import AnyTokens, AudioTokens, FeatureTokens
 from dist_mcl.qformer_config import QFormerBackbone
 from dist_mcl.question_config import ModalityIncremental, ModalityStage
 
@@ -83,6 +83,8 @@ def check_media(backbone: LanguageConfig, stages: Sequence[ModalityStage]) -> No
                 "WIDTH}"
             )
         _check_takes(f"{place}.encoder", encoder, stage)
+        if stage.units:
+            _check_has_units(place, encoder, stage.tokens)
 
 
 def _usual(backbone: LanguageConfig, tokens: AnyTokens) -> Encoder | None:
@@ -102,6 +104,16 @@ def _check_entry(place: str, entry: MediumEntry, backbone: LanguageConfig) -> No
         )
     if entry.units and not isinstance(backbone, QFormerBackbone):
         raise ValueError(f"{place}.units: true is for model.backbone.kind qformer, not {backbone.kind}; leave it out")
+
+
+def _check_has_units(place: str, encoder: Encoder, tokens: AnyTokens) -> None:
+    if isinstance(tokens, FeatureTokens) and tokens.units is None and encoder.kind == "vectors":
+        raise ValueError(
+            f"{place}.units: true, but its vectors are not in units; say tokens: {{kind: features, units: NUMBER}}, or "
+            "leave it out"
+        )
+    if tokens.kind not in ("video", "features", "custom") and encoder.kind != "custom":
+        raise ValueError(f"{place}.units: true, but {encoder.kind} gives no units of {tokens.kind}; leave it out")
 
 
 def _check_takes(place: str, encoder: Encoder, stage: ModalityStage) -> None:

@@ -10,7 +10,7 @@ The tokens of each modality (d is float16; `dist_mcl.modalities` makes them, FOR
 | depth | uint16 (n, p, p): patches of a map of distances, 0 where nothing was measured | rows, columns |
 | point_cloud | d (n, 1 + g, 3): the centre of a group, then its g points relative to the centre | groups |
 | text | int32 (n,): token ids, without special tokens | tokens |
-| any other | d (n, channels): vectors | vectors |
+| any other | d (n, channels): vectors | vectors; or units, vectors of a unit |
 
 An exemplar is a `Sample` with fewer tokens. A `Batch` holds ragged samples packed one after the other, so tokens that
 were dropped cost nothing in any layer that works token by token.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dist_mcl.config import Experiment, is_part_of_result
-from dist_mcl.encoder_config import CustomFeatures
+from dist_mcl.encoder_config import CustomFeatures, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
@@ -108,6 +108,7 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     _check_backbone(experiment)
     stages = modality_stages(scenario)
     check_data(scenario, stages)
+    _check_vectors(experiment, stages)
     if experiment.exemplars.budget:
         _check_modality_budget(experiment, stages)
     names = [stage.modality for stage in stages]
@@ -130,6 +131,21 @@ def _check_backbone(experiment: Experiment) -> None:
             from dist_mcl.backbones.encoders import open_custom_encoder  # seconds to import
 
             open_custom_encoder(f"{medium.place}.encoder", medium.encoder)
+
+
+def _check_vectors(experiment: Experiment, stages: Sequence[StageQuestions]) -> None:
+    """See that vectors which are shown as they are have the width that is said of them, by the first of each stage."""
+    media = media_of(experiment)
+    for stage in stages:
+        medium = media[stage.modality]
+        if isinstance(medium.encoder, VectorFeatures):
+            shape = stage.train.sample(0, stage.number).tokens[stage.modality].values.shape[1:]
+            if shape != (medium.encoder.features,):
+                there = f"vectors of width {shape[0]}; set that" if len(shape) == 1 else f"no vectors but {shape}"
+                raise UserError(
+                    f"{medium.place}.encoder.features: {medium.encoder.features}, and the tokens of "
+                    f"{stage.train.source(0)} are {there}"
+                )
 
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:

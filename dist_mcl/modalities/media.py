@@ -87,7 +87,7 @@ def open_media_tokenizer(config: AnyTokens) -> MediaTokenizer:
         return _custom(config)
     from dist_mcl.modalities.features import Vectors
 
-    return Vectors()
+    return Vectors(config.units)
 
 
 def _custom(config: CustomTokens) -> MediaTokenizer:

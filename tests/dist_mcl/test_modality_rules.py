@@ -131,6 +131,31 @@ def test_every_encoder_that_takes_the_tokens_is_for_both_backbones(tmp_path: Pat
         assert media["audio"].place == "scenario.stages.3"
 
 
+@pytest.mark.parametrize(
+    ("stage", "complaint"),
+    [
+        (
+            "modality: audio, tokens: features, encoder: {kind: vectors, features: 8}",
+            "its vectors are not in units; say tokens: {kind: features, units: NUMBER}",
+        ),
+        ("modality: audio", "whisper-tiny.en gives no units of audio; leave it out"),
+        ("modality: depth", "instructblip gives no units of depth; leave it out"),
+        ("modality: video", ""),
+        ("modality: audio, encoder: {kind: custom, path: mine.py:Beats}", ""),
+        ("modality: audio, tokens: {kind: features, units: 2}, encoder: {kind: vectors, features: 8}", ""),
+    ],
+)
+def test_units_are_for_what_has_them(stage: str, complaint: str) -> None:
+    data = NOTES if "audio" in stage else SHAPES
+    overrides = [f"scenario.stages=[{{{stage}, units: true, {data}}}]", "model.backbone={kind: qformer, layout: tiny}"]
+    if not complaint:
+        assert load(FIVE, overrides).scenario.stages[0].units
+        return
+    with pytest.raises(UserError) as refused:
+        load(FIVE, overrides)
+    assert f"scenario.stages.0.units: true, but {complaint}" in str(refused.value)
+
+
 def test_usual_encoders_of_a_q_former() -> None:
     media = media_of(load(FIVE, ["model.backbone={kind: qformer, layout: tiny}"]))
     usual = {name: medium.encoder.kind for name, medium in media.items()}

@@ -27,6 +27,7 @@ from dist_mcl.backbones.qformer import QFormerBackbone, Units
 from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, sketch
 from dist_mcl.encoder_config import HuggingFaceFeatures, InstructBlipFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
+from dist_mcl.modalities.features import Vectors
 from dist_mcl.packages.pretrained import checkpoint_files
 from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
 from dist_mcl.tokens import Batch, PackedTokens, QuestionAnswer, Sample, Tokens
@@ -70,7 +71,7 @@ def medium(name: str, rng: np.random.Generator) -> Tokens:
     if name == "depth":
         return whole(rng.integers(0, 65536, (4, 16, 16), dtype=np.uint16), (2, 2))
     if name == "audio":
-        return whole(rng.normal(size=(6, 24)).astype(np.float16), (2, 3))
+        return Vectors(units=2).encode(rng.normal(size=(6, 24)).astype(np.float32))
     return whole(rng.normal(size=(5, 20)).astype(np.float16), (5,))
 
 

@@ -53,6 +53,24 @@ def test_an_encoder_that_was_not_fetched_is_missed_before_the_run(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
+def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("1,2,3,4,5,6\n")
+    for split in ("train", "test"):
+        line = '{"media": "1.csv", "question": "What?", "answers": ["a walk"]}\n'
+        (tmp_path / f"{split}.jsonl").write_text(line)
+    data = f"{{dataset: manifest, folder: {tmp_path}}}"
+    imu = f"{{modality: imu, tokens: features, encoder: {{kind: vectors, features: WIDTH}}, data: {data}}}"
+
+    def plan(width: int) -> None:
+        overrides = [f"scenario.stages=[{imu.replace('WIDTH', str(width))}]", "model.backbone=causal-tiny"]
+        five = Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml"
+        open_or_plan(tmp_path / "run", config.load(five, overrides))
+
+    plan(6)
+    with pytest.raises(UserError, match=r"stages\.0\.encoder\.features: 4, .*1\.csv are vectors of width 6; set that"):
+        plan(4)
+
+
 @pytest.fixture
 def begin(tmp_path: Path) -> Callable[..., Path]:
     """Begins a run on miniature photographs with fields of `exemplars`; its folder."""
