@@ -10,7 +10,7 @@ from dist_mcl.encoder_config import CheckpointPath
 from dist_mcl.section import Section
 
 
-class CausalBackbone(Section):
+class CausalConfig(Section):
     """A frozen decoder-only language model that is shown media; without a Q-Former."""
 
     kind: Literal["causal"]
@@ -26,7 +26,7 @@ class CausalBackbone(Section):
     connector_width: int = Field(512, ge=1, description="of the connector's inner layer")
 
 
-class TinyCausalBackbone(Section):
+class TinyCausalConfig(Section):
     """The same with a tiny language model and random weights; for trying out a machine in seconds."""
 
     kind: Literal["causal-tiny"]

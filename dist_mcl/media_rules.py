@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
+from dist_mcl.causal_config import CausalConfig, TinyCausalConfig
 from dist_mcl.encoder_config import (
     Encoder,
     InstructBlipFeatures,
@@ -16,13 +16,13 @@ from dist_mcl.encoder_config import (
     SoundFeatures,
 )
 from dist_mcl.modality_config import AnyTokens, AudioTokens, FeatureTokens
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental, ModalityStage
 
 if TYPE_CHECKING:
     from dist_mcl.config import Experiment
 
-LanguageConfig = CausalBackbone | TinyCausalBackbone | QFormerBackbone
+LanguageConfig = CausalConfig | TinyCausalConfig | QFormerConfig
 
 _OF_CAUSAL = ("efficientnet-lite0", "whisper-tiny.en", "points", "huggingface", "vectors", "custom")
 _OF_QFORMER = ("instructblip", *_OF_CAUSAL)
@@ -58,7 +58,7 @@ def media_of(experiment: Experiment) -> dict[str, Medium]:
         stage.modality: stage.medium(f"scenario.stages.{number}", _usual(backbone, stage.tokens))
         for number, stage in enumerate(scenario.stages)
     }
-    if isinstance(backbone, QFormerBackbone):
+    if isinstance(backbone, QFormerConfig):
         base = backbone.base.medium("model.backbone.base", InstructBlipFeatures())
         return {backbone.base.modality: base} | stages
     return stages
@@ -70,7 +70,7 @@ def check_media(backbone: LanguageConfig, stages: Sequence[ModalityStage]) -> No
     Raises:
         ValueError: one does not; says which and the mend.
     """
-    if isinstance(backbone, QFormerBackbone):
+    if isinstance(backbone, QFormerConfig):
         _check_entry("model.backbone.base", backbone.base, backbone)
     for number, stage in enumerate(stages):
         place = f"scenario.stages.{number}"
@@ -88,12 +88,12 @@ def check_media(backbone: LanguageConfig, stages: Sequence[ModalityStage]) -> No
 
 
 def _usual(backbone: LanguageConfig, tokens: AnyTokens) -> Encoder | None:
-    usual = _USUAL_OF_QFORMER if isinstance(backbone, QFormerBackbone) else _USUAL_OF_CAUSAL
+    usual = _USUAL_OF_QFORMER if isinstance(backbone, QFormerConfig) else _USUAL_OF_CAUSAL
     return usual.get(tokens.kind)
 
 
 def _kinds(backbone: LanguageConfig) -> Sequence[str]:
-    return _OF_QFORMER if isinstance(backbone, QFormerBackbone) else _OF_CAUSAL
+    return _OF_QFORMER if isinstance(backbone, QFormerConfig) else _OF_CAUSAL
 
 
 def _check_entry(place: str, entry: MediumEntry, backbone: LanguageConfig) -> None:
@@ -102,7 +102,7 @@ def _check_entry(place: str, entry: MediumEntry, backbone: LanguageConfig) -> No
             f"{place}.encoder: {entry.encoder.kind} is not for model.backbone.kind {backbone.kind}; choose one of "
             f"{', '.join(_kinds(backbone))}"
         )
-    if entry.units and not isinstance(backbone, QFormerBackbone):
+    if entry.units and not isinstance(backbone, QFormerConfig):
         raise ValueError(f"{place}.units: true is for model.backbone.kind qformer, not {backbone.kind}; leave it out")
 
 

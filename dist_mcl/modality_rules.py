@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
 from dist_mcl.media_rules import LanguageConfig, check_media
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _check_replay(experiment: Experiment) -> None:
     config = experiment.exemplars
     refused = {
         "model.backbone.kind: a Q-Former's tokens are none of the medium; choose causal, or exemplars.budget 0": (
-            isinstance(experiment.model.backbone, QFormerBackbone)
+            isinstance(experiment.model.backbone, QFormerConfig)
         ),
         f"exemplars.masker.kind: {config.masker.kind} is of pictures; choose another one": (
             config.masker.kind in ("box", "low_res")

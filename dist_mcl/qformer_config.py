@@ -17,7 +17,7 @@ class BaseModality(MediumEntry):
     modality: ModalityName = "image"
 
 
-class QFormerBackbone(Section):
+class QFormerConfig(Section):
     """InstructBLIP (arXiv 2305.06500) with entries for several modalities, as X-InstructBLIP and PathWeave have it."""
 
     kind: Literal["qformer"]

@@ -22,7 +22,7 @@ from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.encoders import EncoderSource
 from dist_mcl.backbones.prompts import Prompter
-from dist_mcl.causal_config import CausalBackbone as CausalBackboneConfig
+from dist_mcl.causal_config import CausalConfig
 from dist_mcl.encoder_config import Medium
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import read_settings
@@ -72,7 +72,7 @@ def open_language_model(folder: Path, layers: int | None) -> PreTrainedModel:
 
 
 def open_multimodal_model(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalBackboneConfig, media: Mapping[str, Medium]
+    folder: Path, tokenizer: PreTrainedTokenizerBase, config: CausalConfig, media: Mapping[str, Medium]
 ) -> HubCausalBackbone:
     """A model that reads pictures itself, in fp32, frozen.
 

@@ -30,7 +30,7 @@ from dist_mcl.backbones.vision_encoder import CLIP_DEVIATION, CLIP_MEAN, VisionE
 from dist_mcl.encoder_config import Medium
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import checkpoint_folder, read_settings
-from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+from dist_mcl.qformer_config import QFormerConfig
 
 Whole = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
 

@@ -19,7 +19,7 @@ from dist_mcl.exemplars.questions import media_codecs, question_exemplar
 from dist_mcl.media_rules import LanguageConfig, media_of
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
 from dist_mcl.packages.pretrained import checkpoint_files
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.builders.progress import Track, untold
@@ -120,7 +120,7 @@ def _check_backbone(experiment: Experiment) -> None:
     """See that all that is pretrained is there, and that encoders of the user's own can be made."""
     backbone, media = experiment.model.backbone, media_of(experiment)
     assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
-    if isinstance(backbone, QFormerBackbone) and backbone.path is None and backbone.layout != "tiny":
+    if isinstance(backbone, QFormerConfig) and backbone.path is None and backbone.layout != "tiny":
         raise UserError(
             f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
             "checkpoint, or choose layout: tiny to try out"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dist_mcl.causal_config import TinyCausalBackbone
+from dist_mcl.causal_config import TinyCausalConfig
 from dist_mcl.encoder_config import HuggingFaceFeatures, Medium
 from dist_mcl.media_rules import LanguageConfig
 from dist_mcl.packages.hub import checkpoint_folder
@@ -21,7 +21,7 @@ def checkpoint_names(config: LanguageConfig, media: Mapping[str, Medium]) -> dic
     """
     encoders = [medium.encoder for medium in media.values()]
     paths = {encoder.path for encoder in encoders if isinstance(encoder, HuggingFaceFeatures)}
-    if isinstance(config, TinyCausalBackbone) or config.path is None:
+    if isinstance(config, TinyCausalConfig) or config.path is None:
         return {name: name for name in sorted(paths)}
     packaged = {encoder.kind for encoder in encoders} & MODELS.keys()
     return {LANGUAGE_MODEL: config.path, **{name: name for name in sorted(paths | packaged)}}

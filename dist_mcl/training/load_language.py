@@ -17,14 +17,14 @@ from dist_mcl.backbones.causal_folder import (
 )
 from dist_mcl.backbones.causal_tiny import tiny_causal
 from dist_mcl.backbones.language import LanguageBackbone
-from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
+from dist_mcl.causal_config import CausalConfig, TinyCausalConfig
 from dist_mcl.config import Experiment
 from dist_mcl.encoder_config import Medium
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
 from dist_mcl.packages.hub import read_settings
 from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 
 
 def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
@@ -38,9 +38,9 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
         raise UserError(f"model.backbone.kind: {config.kind} does not answer questions; choose causal or qformer")
     media = media_of(experiment)
     files = checkpoint_files(config, media)
-    if isinstance(config, TinyCausalBackbone):
+    if isinstance(config, TinyCausalConfig):
         backbone: LanguageBackbone = tiny_causal(media, files, experiment.seed)
-    elif isinstance(config, CausalBackbone):
+    elif isinstance(config, CausalConfig):
         backbone = _causal(config, media, files, experiment.seed)
     else:
         backbone = _qformer(config, media, files, experiment.seed)
@@ -48,7 +48,7 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
 
 
 def _qformer(
-    config: QFormerBackbone, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
+    config: QFormerConfig, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
 ) -> LanguageBackbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -59,7 +59,7 @@ def _qformer(
 
 
 def _causal(
-    config: CausalBackbone, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
+    config: CausalConfig, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
 ) -> LanguageBackbone:
     folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)

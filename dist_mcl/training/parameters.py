@@ -20,7 +20,7 @@ from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import media_of
 from dist_mcl.packages.pretrained import checkpoint_files
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.units import percent
 
@@ -101,7 +101,7 @@ def count(experiment: Experiment) -> Counts:
             builds on one that is not learned before.
     """
     backbone_config, adapter = experiment.model.backbone, experiment.model.adapter
-    if not isinstance(backbone_config, QFormerBackbone) or not isinstance(adapter, AdapterInAdapter):
+    if not isinstance(backbone_config, QFormerConfig) or not isinstance(adapter, AdapterInAdapter):
         raise UserError(
             f"model: mcl params counts adapter-in-adapter on the backbone qformer, not {adapter.kind} on "
             f"{backbone_config.kind}; see configs/pathweave_instructblip.yaml"

@@ -13,7 +13,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer, reads_pictures
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
-from dist_mcl.causal_config import CausalBackbone, Generation
+from dist_mcl.causal_config import CausalConfig, Generation
 from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import read_settings
@@ -41,9 +41,9 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(**changes: object) -> CausalBackbone:
+def config(**changes: object) -> CausalConfig:
     given = {"kind": "causal", "path": "x", "prompt": PROMPT, **changes}
-    return TypeAdapter(CausalBackbone).validate_python(given)
+    return TypeAdapter(CausalConfig).validate_python(given)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from dist_mcl.config import Experiment
 from dist_mcl.coordinator.start import open_or_plan
 from dist_mcl.encoder_config import CustomFeatures, Medium
 from dist_mcl.errors import UserError
-from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
 WIDTH = 6

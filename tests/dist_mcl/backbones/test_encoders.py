@@ -14,10 +14,10 @@ from dist_mcl.adapters.adapter_in_adapter import ModalityPaths
 from dist_mcl.backbones.causal_tiny import tiny_causal
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import sketch
-from dist_mcl.causal_config import TinyCausalBackbone
+from dist_mcl.causal_config import TinyCausalConfig
 from dist_mcl.encoder_config import Medium
 from dist_mcl.packages.pretrained import checkpoint_files, checkpoint_names
-from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.tokens import Batch
 
 from .causal_samples import MODALITIES, random_sample
@@ -36,7 +36,7 @@ def make(request: pytest.FixtureRequest) -> Make:
             for name, encoder in encoders.items()
         }
         if request.param == "causal":
-            files = checkpoint_files(TinyCausalBackbone(kind="causal-tiny"), media)
+            files = checkpoint_files(TinyCausalConfig(kind="causal-tiny"), media)
             backbone: EncodingBackbone = tiny_causal(media, files)
         else:
             config = QFormerConfig.model_validate({"kind": "qformer", "layout": "tiny"})
@@ -99,6 +99,6 @@ def test_pretrained_parts_are_known_by_their_names(clip: str) -> None:
         clip: clip,
         "whisper-tiny.en": "whisper-tiny.en",
     }
-    for random_weights in (QFormerConfig(kind="qformer"), TinyCausalBackbone(kind="causal-tiny")):
+    for random_weights in (QFormerConfig(kind="qformer"), TinyCausalConfig(kind="causal-tiny")):
         assert checkpoint_names(random_weights, media) == {clip: clip}
     assert checkpoint_files(random_weights, media) == {clip: Path(clip)}

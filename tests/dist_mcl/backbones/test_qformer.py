@@ -29,7 +29,7 @@ from dist_mcl.encoder_config import HuggingFaceFeatures, InstructBlipFeatures, M
 from dist_mcl.errors import UserError
 from dist_mcl.modalities.features import Vectors
 from dist_mcl.packages.pretrained import checkpoint_files
-from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.tokens import Batch, PackedTokens, QuestionAnswer, Sample, Tokens
 
 PICTURES = InstructBlipFeatures()
