@@ -23,7 +23,7 @@ from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.encoders import EncoderSource
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.causal_config import CausalConfig
-from dist_mcl.encoder_config import Medium
+from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import read_settings
 
@@ -78,11 +78,12 @@ def open_multimodal_model(
 
     Raises:
         UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
-            other modalities, or for some of its layers.
+            other modalities, another encoder, or some of its layers.
     """
-    if set(media) != {"image"} or config.layers is not None:
+    if set(media) != {"image"} or media["image"].encoder != PictureFeatures() or config.layers is not None:
         raise UserError(
-            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, and layers is left out"
+            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, without an encoder, and "
+            "layers is left out"
         )
     preprocessing = read_settings(folder, "preprocessor_config")
     try:
