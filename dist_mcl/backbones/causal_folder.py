@@ -82,8 +82,8 @@ def open_multimodal_model(
     """
     if set(media) != {"image"} or media["image"].encoder != PictureFeatures() or config.layers is not None:
         raise UserError(
-            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, without an encoder, and "
-            "layers is left out"
+            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, without an encoder, "
+            "and layers is left out"
         )
     preprocessing = read_settings(folder, "preprocessor_config")
     try:
