@@ -18,7 +18,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +125,7 @@ def _masked(sample: Sample, options: argparse.Namespace, rng: np.random.Generato
         "image": thin(sample.tokens["image"], options.keep),
         "text": thin(sample.tokens["text"], options.keep_text),
     }
-    return Sample(tokens, sample.target, sample.id, sample.stage)
+    return replace(sample, tokens=tokens)
 
 
 def _step(model: Classifier, samples: Sequence[Sample], device: str) -> float:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
+from dist_mcl.encoder_config import CheckpointPath
 from dist_mcl.section import Section
 
 
-def _folder_or_id(value: str) -> str:
-    # A folder is meant from where the run is begun, wherever its processes run.
-    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
-
-
-CheckpointPath = Annotated[str, AfterValidator(_folder_or_id)]
-
-
-class CausalBackbone(Section):
+class CausalConfig(Section):
     """A frozen decoder-only language model that is shown media; without a Q-Former."""
 
     kind: Literal["causal"]
@@ -34,7 +26,7 @@ class CausalBackbone(Section):
     connector_width: int = Field(512, ge=1, description="of the connector's inner layer")
 
 
-class TinyCausalBackbone(Section):
+class TinyCausalConfig(Section):
     """The same with a tiny language model and random weights; for trying out a machine in seconds."""
 
     kind: Literal["causal-tiny"]

@@ -22,12 +22,13 @@ from pydantic import (
 from dist_mcl import config_file, deepspeed_json
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, NoAdapter
 from dist_mcl.answer_config import CaptionScoring, Generation
-from dist_mcl.causal_config import CausalBackbone, CheckpointPath, TinyCausalBackbone
+from dist_mcl.causal_config import CausalConfig, TinyCausalConfig
 from dist_mcl.data_config import Data, EmojiData, Scenario
+from dist_mcl.encoder_config import CheckpointPath
 from dist_mcl.errors import UserError
 from dist_mcl.explain import explain
 from dist_mcl.modality_rules import check_fits_scenario, with_usual_replay
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.retention_config import Consolidation, Distillation
 from dist_mcl.section import Section, named_kind
@@ -86,7 +87,7 @@ class Model(Section):
     """The frozen backbone and the adapter that is trained on it."""
 
     backbone: Annotated[
-        SmallBackbone | TinyBackbone | ViltBackbone | CausalBackbone | TinyCausalBackbone | QFormerBackbone,
+        SmallBackbone | TinyBackbone | ViltBackbone | CausalConfig | TinyCausalConfig | QFormerConfig,
         Field(discriminator="kind"),
         BeforeValidator(named_kind),
     ] = Field(SmallBackbone(), description="a section with its kind, or the kind alone")

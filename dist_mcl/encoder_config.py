@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from dist_mcl.modality_config import ImportPath, ModalityName
 from dist_mcl.section import Section, named_kind
+
+
+def _folder_or_id(value: str) -> str:
+    # A folder is meant from where the run is begun, wherever its processes run.
+    return str(Path(value).expanduser().absolute()) if Path(value).expanduser().is_dir() else value
+
+
+CheckpointPath = Annotated[str, AfterValidator(_folder_or_id)]
 
 
 class PictureFeatures(Section):
@@ -43,7 +52,7 @@ class HuggingFaceFeatures(Section):
     """Any picture encoder in Hugging Face's format, frozen, such as ViT, CLIP, SigLIP or DINO."""
 
     kind: Literal["huggingface"]
-    path: str = Field(description="folder of a checkpoint, or owner/model of one that was fetched")
+    path: CheckpointPath = Field(description="folder of a checkpoint, or owner/model of one that was fetched")
 
 
 class VectorFeatures(Section):
@@ -73,8 +82,9 @@ Encoder = (
 
 
 class Medium(Section):
-    """How a language model is shown one modality, nothing left out."""
+    """How a language model is shown one modality, nothing left out; and where the configuration says so."""
 
+    place: str
     encoder: Annotated[Encoder, Field(discriminator="kind")]
     cue: str
     units: bool = False
@@ -95,10 +105,11 @@ class MediumEntry(Section):
         description="of qformer: a clip's moments, a recording's windows are shown one by one, not all at once",
     )
 
-    def medium(self, usual: Encoder | None) -> Medium:
+    def medium(self, place: str, usual: Encoder | None) -> Medium:
         """The same with nothing left out.
 
         Args:
+            place: of the entry in the configuration, for messages.
             usual: encoder where the entry says none.
 
         Raises:
@@ -108,4 +119,4 @@ class MediumEntry(Section):
         if encoder is None:
             raise ValueError(f"modality {self.modality} has no encoder")
         cue = f"{self.modality.replace('_', ' ')}: " if self.cue is None else self.cue
-        return Medium(encoder=encoder, cue=cue, units=self.units)
+        return Medium(place=place, encoder=encoder, cue=cue, units=self.units)

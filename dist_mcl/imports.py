@@ -6,26 +6,54 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dist_mcl.errors import UserError
 
 
+def make_object(place: str, path: str, options: Mapping[str, Any]) -> Any:
+    """What the class or function at a path makes.
+
+    Args:
+        place: field of the configuration, for messages.
+        path: as of `load_object`.
+        options: keywords that it is made with.
+
+    Raises:
+        UserError: as `load_object`, or it cannot be made with these options.
+    """
+    make = load_object(path)
+    try:
+        return make(**options)
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{place}.path {path}: cannot be made with options {dict(options)}: {error}") from error
+
+
 def load_object(path: str) -> Any:
     """What `FILE.py:NAME` or `MODULE:NAME` names. A file is run once in a process, however often it is named.
 
     Raises:
-        UserError: the file or module is missing or cannot be imported, or has no such name.
+        UserError: the file or module is missing, fails while it is run, or has no such name.
     """
     module_name, _, name = path.rpartition(":")
     try:
         module = _module_of(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+    except Exception as error:  # whatever a user's file raises
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}{_line(error, module_name)}"
+        raise UserError(f"{path}: cannot be imported ({reason}); mend the path or the file") from error
+    try:
         return getattr(module, name)
     except AttributeError as error:
         raise UserError(f"{path}: {module_name} has no {name!r}; mend the name") from error
-    except (ImportError, OSError, SyntaxError) as error:
-        raise UserError(f"{path}: cannot be imported ({error}); mend the path or the file") from error
+
+
+def _line(error: Exception, file: str) -> str:
+    """Where in the file it was raised; nothing if not there."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f", line {lines[-1]}" if lines else ""
 
 
 def _module_of(file: Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
+from dist_mcl.causal_config import CausalConfig, TinyCausalConfig
 from dist_mcl.encoder_config import (
     Encoder,
     InstructBlipFeatures,
@@ -15,18 +15,19 @@ from dist_mcl.encoder_config import (
     PointFeatures,
     SoundFeatures,
 )
-from dist_mcl.modality_config import AnyTokens, AudioTokens
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.modality_config import AnyTokens, AudioTokens, FeatureTokens
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental, ModalityStage
 
 if TYPE_CHECKING:
     from dist_mcl.config import Experiment
 
-LanguageConfig = CausalBackbone | TinyCausalBackbone | QFormerBackbone
+LanguageConfig = CausalConfig | TinyCausalConfig | QFormerConfig
 
-_EITHER = ("vectors", "custom")
-_OF_CAUSAL = ("efficientnet-lite0", "whisper-tiny.en", "points", *_EITHER)
-_OF_QFORMER = ("instructblip", "huggingface", *_EITHER)
+_OF_CAUSAL = ("efficientnet-lite0", "whisper-tiny.en", "points", "huggingface", "vectors", "custom")
+_OF_QFORMER = ("instructblip", *_OF_CAUSAL)
+
+_PICTURES = ("image", "video", "depth")
 
 # By the kind of tokens.
 _USUAL_OF_CAUSAL: dict[str, Encoder] = {
@@ -36,9 +37,8 @@ _USUAL_OF_CAUSAL: dict[str, Encoder] = {
     "audio": SoundFeatures(),
     "point_cloud": PointFeatures(),
 }
-_USUAL_OF_QFORMER: dict[str, Encoder] = dict.fromkeys(("image", "depth", "video"), InstructBlipFeatures())
+_USUAL_OF_QFORMER = _USUAL_OF_CAUSAL | dict.fromkeys(_PICTURES, InstructBlipFeatures())
 
-_PICTURES = ("image", "video", "depth")
 _TAKES = {
     "efficientnet-lite0": _PICTURES,
     "instructblip": _PICTURES,
@@ -54,9 +54,13 @@ def media_of(experiment: Experiment) -> dict[str, Medium]:
     """By modality, in the order of a prompt, what a backbone that answers questions is shown."""
     backbone, scenario = experiment.model.backbone, experiment.scenario
     assert isinstance(backbone, LanguageConfig) and isinstance(scenario, ModalityIncremental)
-    stages = {stage.modality: stage.medium(_usual(backbone, stage.tokens)) for stage in scenario.stages}
-    if isinstance(backbone, QFormerBackbone):
-        return {backbone.base.modality: backbone.base.medium(InstructBlipFeatures())} | stages
+    stages = {
+        stage.modality: stage.medium(f"scenario.stages.{number}", _usual(backbone, stage.tokens))
+        for number, stage in enumerate(scenario.stages)
+    }
+    if isinstance(backbone, QFormerConfig):
+        base = backbone.base.medium("model.backbone.base", InstructBlipFeatures())
+        return {backbone.base.modality: base} | stages
     return stages
 
 
@@ -66,7 +70,7 @@ def check_media(backbone: LanguageConfig, stages: Sequence[ModalityStage]) -> No
     Raises:
         ValueError: one does not; says which and the mend.
     """
-    if isinstance(backbone, QFormerBackbone):
+    if isinstance(backbone, QFormerConfig):
         _check_entry("model.backbone.base", backbone.base, backbone)
     for number, stage in enumerate(stages):
         place = f"scenario.stages.{number}"
@@ -79,15 +83,17 @@ def check_media(backbone: LanguageConfig, stages: Sequence[ModalityStage]) -> No
                 "WIDTH}"
             )
         _check_takes(f"{place}.encoder", encoder, stage)
+        if stage.units:
+            _check_has_units(place, encoder, stage.tokens)
 
 
 def _usual(backbone: LanguageConfig, tokens: AnyTokens) -> Encoder | None:
-    usual = _USUAL_OF_QFORMER if isinstance(backbone, QFormerBackbone) else _USUAL_OF_CAUSAL
+    usual = _USUAL_OF_QFORMER if isinstance(backbone, QFormerConfig) else _USUAL_OF_CAUSAL
     return usual.get(tokens.kind)
 
 
 def _kinds(backbone: LanguageConfig) -> Sequence[str]:
-    return _OF_QFORMER if isinstance(backbone, QFormerBackbone) else _OF_CAUSAL
+    return _OF_QFORMER if isinstance(backbone, QFormerConfig) else _OF_CAUSAL
 
 
 def _check_entry(place: str, entry: MediumEntry, backbone: LanguageConfig) -> None:
@@ -96,8 +102,18 @@ def _check_entry(place: str, entry: MediumEntry, backbone: LanguageConfig) -> No
             f"{place}.encoder: {entry.encoder.kind} is not for model.backbone.kind {backbone.kind}; choose one of "
             f"{', '.join(_kinds(backbone))}"
         )
-    if entry.units and not isinstance(backbone, QFormerBackbone):
+    if entry.units and not isinstance(backbone, QFormerConfig):
         raise ValueError(f"{place}.units: true is for model.backbone.kind qformer, not {backbone.kind}; leave it out")
+
+
+def _check_has_units(place: str, encoder: Encoder, tokens: AnyTokens) -> None:
+    if isinstance(tokens, FeatureTokens) and tokens.units is None and encoder.kind == "vectors":
+        raise ValueError(
+            f"{place}.units: true, but its vectors are not in units; say tokens: {{kind: features, units: NUMBER}}, or "
+            "leave it out"
+        )
+    if tokens.kind not in ("video", "features", "custom") and encoder.kind != "custom":
+        raise ValueError(f"{place}.units: true, but {encoder.kind} gives no units of {tokens.kind}; leave it out")
 
 
 def _check_takes(place: str, encoder: Encoder, stage: ModalityStage) -> None:

@@ -90,6 +90,9 @@ class FeatureTokens(Section):
     """Vectors as they are: rows of a table, windows of a sensor's readings, features of an encoder of one's own."""
 
     kind: Literal["features"] = "features"
+    units: int | None = Field(
+        None, ge=1, description="the vectors of a file are so many units of equal length, such as a recording's windows"
+    )
 
 
 def _import_path(value: str) -> str:

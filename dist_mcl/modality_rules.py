@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
 from dist_mcl.media_rules import LanguageConfig, check_media
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: S
         close = difflib.get_close_matches(strange[0], names, n=1)
         mend = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(names)}"
         raise ValueError(f"model.adapter.parents: no stage brings {strange[0]!r}; {mend}")
-    base = {backbone.base.modality}.difference(names) if isinstance(backbone, QFormerBackbone) else {names[0]}
+    base = {backbone.base.modality}.difference(names) if isinstance(backbone, QFormerConfig) else {names[0]}
     for place, name in enumerate(names):
         adapter.parents_of(name, tuple(earlier for earlier in names[:place] if earlier not in base), base)
 
@@ -111,7 +111,7 @@ def _check_replay(experiment: Experiment) -> None:
     config = experiment.exemplars
     refused = {
         "model.backbone.kind: a Q-Former's tokens are none of the medium; choose causal, or exemplars.budget 0": (
-            isinstance(experiment.model.backbone, QFormerBackbone)
+            isinstance(experiment.model.backbone, QFormerConfig)
         ),
         f"exemplars.masker.kind: {config.masker.kind} is of pictures; choose another one": (
             config.masker.kind in ("box", "low_res")

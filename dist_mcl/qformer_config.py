@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dist_mcl.causal_config import CheckpointPath
-from dist_mcl.encoder_config import MediumEntry
+from dist_mcl.encoder_config import CheckpointPath, MediumEntry
 from dist_mcl.modality_config import ModalityName
 from dist_mcl.section import Section
 
@@ -18,7 +17,7 @@ class BaseModality(MediumEntry):
     modality: ModalityName = "image"
 
 
-class QFormerBackbone(Section):
+class QFormerConfig(Section):
     """InstructBLIP (arXiv 2305.06500) with entries for several modalities, as X-InstructBLIP and PathWeave have it."""
 
     kind: Literal["qformer"]

@@ -10,7 +10,7 @@ The tokens of each modality (d is float16; `dist_mcl.modalities` makes them, FOR
 | depth | uint16 (n, p, p): patches of a map of distances, 0 where nothing was measured | rows, columns |
 | point_cloud | d (n, 1 + g, 3): the centre of a group, then its g points relative to the centre | groups |
 | text | int32 (n,): token ids, without special tokens | tokens |
-| any other | d (n, channels): vectors | vectors |
+| any other | d (n, channels): vectors | vectors; or units, vectors of a unit |
 
 An exemplar is a `Sample` with fewer tokens. A `Batch` holds ragged samples packed one after the other, so tokens that
 were dropped cost nothing in any layer that works token by token.
@@ -19,7 +19,7 @@ were dropped cost nothing in any layer that works token by token.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +85,7 @@ class Sample:
         stage: the stage (from 1) that brought the sample.
         logits: float16 (c,), what the model of that stage answered to the whole sample, for the c classes seen by
             then; None where that is not kept. No backbone sees it.
+        prepared: modalities whose tokens are features that a backbone's `prepare` has made; none of a fresh sample.
     """
 
     tokens: dict[str, Tokens]
@@ -92,6 +93,7 @@ class Sample:
     id: int
     stage: int
     logits: NDArray[np.float16] | None = field(default=None, compare=False)
+    prepared: frozenset[str] = frozenset()
 
     @property
     def class_id(self) -> int:
@@ -145,27 +147,29 @@ class Batch:
         ids: (B,) int64 sample ids.
         questions: B questions with their answers, as text: a backbone has its own tokenizer; () where samples have
             classes.
+        prepared: modalities whose tokens are features, see `Sample`.
     """
 
     tokens: dict[str, PackedTokens]
     targets: Tensor
     ids: Tensor
     questions: tuple[QuestionAnswer, ...] = ()
+    prepared: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device | str) -> Batch:
         tokens = {name: packed.to(device) for name, packed in self.tokens.items()}
-        return Batch(tokens, self.targets.to(device), self.ids.to(device), self.questions)
+        return replace(self, tokens=tokens, targets=self.targets.to(device), ids=self.ids.to(device))
 
     @classmethod
     def collate(cls, samples: Sequence[Sample]) -> Batch:
         """Pack samples in the order given.
 
         Raises:
-            ValueError: no samples, samples whose tokens of one modality differ in shape or dtype, or classes among
-                questions.
+            ValueError: no samples, samples whose tokens of one modality differ in shape or dtype, prepared ones among
+                raw ones, or classes among questions.
         """
         if not samples:
             raise ValueError("a batch needs at least one sample")
@@ -180,7 +184,15 @@ class Batch:
             targets=torch.tensor([] if questions else [sample.class_id for sample in samples], dtype=torch.int64),
             ids=torch.tensor([sample.id for sample in samples]),
             questions=questions,
+            prepared=frozenset(name for name in names if _are_prepared(name, samples)),
         )
+
+
+def _are_prepared(modality: str, samples: Sequence[Sample]) -> bool:
+    found = {modality in sample.prepared for sample in samples if modality in sample.tokens}
+    if len(found) > 1:
+        raise ValueError(f"{modality}: prepared samples and raw ones; a batch has either")
+    return found.pop()
 
 
 def _pack(tokens: list[Tokens | None]) -> PackedTokens:

@@ -19,7 +19,7 @@ from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens
 
 
-class Entry(nn.Module):
+class ConnectorEntry(nn.Module):
     """What brings one encoder's features to the connector's width."""
 
     def __init__(self, features: int, width: int) -> None:
@@ -66,7 +66,9 @@ class CausalBackbone(EncodingBackbone):
     ) -> None:
         super().__init__(model, prompter, encoders)
         width = next(iter(encoders.values())).features
-        self.entries = nn.ModuleDict({name: Entry(encoder.features, width) for name, encoder in encoders.items()})
+        self.entries = nn.ModuleDict(
+            {name: ConnectorEntry(encoder.features, width) for name, encoder in encoders.items()}
+        )
         words = word_embeddings(model)
         # Without values, on the meta device, they have no deviation.
         scale = 1.0 if words.is_meta else float(words.detach().float().std())

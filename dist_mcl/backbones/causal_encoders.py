@@ -25,6 +25,8 @@ _DEPTH_TO_GREY = 257  # 65535 becomes 255
 
 # Features (b, m, d) of b samples, which of them are kept (b, m) bool, and their grid of m places.
 Encoded = tuple[Tensor, Tensor, tuple[int, ...]]
+# From values (b, cells, *token_shape), where there are any (b, cells) bool, and the grid.
+Encode = Callable[[Tensor, Tensor, tuple[int, ...]], Encoded]
 
 
 class MediaEncoder(nn.Module, ABC):
@@ -66,12 +68,7 @@ class PictureEncoder(MediaEncoder):
         self._side, self._cells = side, cells
 
     def forward(self, tokens: PackedTokens) -> PackedTokens:
-        values = tokens.values
-        if values.ndim not in (3, 4, 5) or values.dtype not in (torch.uint8, torch.uint16):
-            raise ValueError(f"tokens {values.dtype} {tuple(values.shape[1:])} are of no picture, depth map or clip")
-        if values.dtype == torch.uint16:  # for which torch has hardly any operations
-            tokens = replace(tokens, values=values.int())
-        return whole_grids(tokens, self._of_one_grid, fill=0 if values.dtype == torch.uint16 else 127)
+        return whole_pictures(tokens, self._of_one_grid)
 
     def _of_one_grid(self, values: Tensor, kept: Tensor, grid: tuple[int, ...]) -> Encoded:
         *times, rows, columns = grid
@@ -178,13 +175,25 @@ class VectorEncoder(MediaEncoder):
         return tokens
 
 
-def whole_grids(
-    tokens: PackedTokens, encode: Callable[[Tensor, Tensor, tuple[int, ...]], Encoded], fill: float
-) -> PackedTokens:
+def whole_pictures(tokens: PackedTokens, encode: Encode) -> PackedTokens:
+    """Encode pictures, depth maps or clips whole, as `whole_grids`; grey where there is no token, no depth measured.
+
+    Raises:
+        ValueError: tokens of something else.
+    """
+    values = tokens.values
+    if values.ndim not in (3, 4, 5) or values.dtype not in (torch.uint8, torch.uint16):
+        raise ValueError(f"tokens {values.dtype} {tuple(values.shape[1:])} are of no picture, depth map or clip")
+    if values.dtype == torch.uint8:
+        return whole_grids(tokens, encode, fill=127)
+    # As another type, since torch has hardly any operations for uint16.
+    return whole_grids(replace(tokens, values=values.int()), encode, fill=0)
+
+
+def whole_grids(tokens: PackedTokens, encode: Encode, fill: float) -> PackedTokens:
     """Encode samples whole, those of one grid together, and keep what lies where tokens are.
 
     Args:
-        encode: from values (b, cells, *token_shape), where there are any (b, cells) bool, and the grid.
         fill: value where there is no token.
     """
     parts = [(rows, *encode(*canvas)) for rows, canvas in _canvases(tokens, fill)]

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -17,30 +14,17 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    WhisperConfig,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from dist_mcl.backbones.causal import CausalBackbone
-from dist_mcl.backbones.causal_encoders import MediaEncoder, PictureEncoder, PointEncoder, SoundEncoder, VectorEncoder
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
-from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
+from dist_mcl.backbones.encoders import EncoderSource
 from dist_mcl.backbones.prompts import Prompter
-from dist_mcl.causal_config import CausalBackbone as CausalBackboneConfig
-from dist_mcl.encoder_config import (
-    CustomFeatures,
-    Encoder,
-    Medium,
-    PictureFeatures,
-    PointFeatures,
-    SoundFeatures,
-    VectorFeatures,
-)
+from dist_mcl.causal_config import CausalConfig
+from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.imports import load_object
 from dist_mcl.packages.hub import WEIGHT_ERRORS, read_preprocessing, why_unreadable
-
-_POSITIONS_PER_SECOND = 50  # of Whisper's encoder
 
 
 def reads_pictures(settings: Mapping[str, Any]) -> bool:
@@ -92,7 +76,7 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
 def open_multimodal_model(
     folder: Path,
     tokenizer: PreTrainedTokenizerBase,
-    config: CausalBackboneConfig,
+    config: CausalConfig,
     media: Mapping[str, Medium],
     with_weights: bool = True,
 ) -> HubCausalBackbone:
@@ -103,11 +87,12 @@ def open_multimodal_model(
 
     Raises:
         UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
-            other modalities, or for some of its layers.
+            other modalities, another encoder, or some of its layers.
     """
-    if set(media) != {"image"} or config.layers is not None:
+    if set(media) != {"image"} or media["image"].encoder != PictureFeatures() or config.layers is not None:
         raise UserError(
-            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, and layers is left out"
+            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, without an encoder, "
+            "and layers is left out"
         )
     preprocessing = read_preprocessing(folder)
     try:
@@ -136,58 +121,14 @@ def assemble(
     """The backbone; what trains in it, its entries, connector and trained encoders, begins as the seed says.
 
     Args:
-        files: folder of each pretrained encoder, by its kind; an encoder whose kind is not there has random weights.
+        files: folder of each pretrained encoder, as of `EncoderSource`; random weights are tiny ones.
 
     Raises:
-        UserError: an encoder's files are missing or damaged.
+        UserError: as `EncoderSource.open`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        pictures = _picture_network(files)
-        encoders = {name: _encoder(medium.encoder, pictures, files) for name, medium in media.items()}
+        source = EncoderSource(files, is_tiny=True)
+        encoders = {name: source.open(medium) for name, medium in media.items()}
         prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
         return CausalBackbone(model, prompter, encoders, connector_width).eval()
-
-
-def _encoder(config: Encoder, pictures: EfficientNetLite0, files: Mapping[str, Path]) -> MediaEncoder:
-    if isinstance(config, PictureFeatures):
-        return PictureEncoder(pictures, config.side, config.cells)
-    if isinstance(config, SoundFeatures):
-        return _sound_encoder(config, files.get(config.kind))
-    if isinstance(config, PointFeatures):
-        return PointEncoder(config.features)
-    if isinstance(config, CustomFeatures):
-        made = load_object(config.path)(**config.options)
-        if not isinstance(made, MediaEncoder):
-            raise UserError(f"scenario.stages: the encoder {config.path} makes no MediaEncoder; see docs/causal.md")
-        return made
-    assert isinstance(config, VectorFeatures)  # others are not for this backbone
-    return VectorEncoder(config.features)
-
-
-def _picture_network(files: Mapping[str, Path]) -> EfficientNetLite0:
-    """One for all modalities."""
-    network = EfficientNetLite0()
-    if folder := files.get("efficientnet-lite0"):
-        network.load_package_weights(_weights(folder))
-    return network
-
-
-def _sound_encoder(config: SoundFeatures, folder: Path | None) -> SoundEncoder:
-    positions = round(config.seconds * _POSITIONS_PER_SECOND)
-    if folder is None:
-        tiny: dict[str, Any] = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
-        return SoundEncoder(WhisperConfig(max_source_positions=positions, **tiny), config.pool)
-    encoder = SoundEncoder(WhisperConfig.from_pretrained(folder, max_source_positions=positions), config.pool)
-    weights = _weights(folder)
-    weights["embed_positions.weight"] = weights["embed_positions.weight"][:positions]
-    encoder.network.load_state_dict({name: value.float() for name, value in weights.items()})
-    return encoder
-
-
-def _weights(folder: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(folder / "model.safetensors")
-    except (OSError, SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{folder}: the weights cannot be read ({reason}); delete it and fetch it again") from error

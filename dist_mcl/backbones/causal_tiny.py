@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -16,8 +17,12 @@ _END = "<end>"
 _PROMPT = "{media}{question} "
 
 
-def tiny_causal(media: Mapping[str, Medium], seed: int = 0) -> CausalBackbone:
-    """A backbone of 2 layers of width 32; equal seeds give equal weights."""
+def tiny_causal(media: Mapping[str, Medium], files: Mapping[str, Path], seed: int = 0) -> CausalBackbone:
+    """A backbone of 2 layers of width 32; equal seeds give equal weights.
+
+    Args:
+        files: folders of pretrained encoders, as of `EncoderSource`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokenizer = byte_tokenizer()
@@ -32,7 +37,7 @@ def tiny_causal(media: Mapping[str, Medium], seed: int = 0) -> CausalBackbone:
             eos_token_id=tokenizer.eos_token_id,
         )
         model = LlamaForCausalLM(config).eval()
-    return assemble(model, tokenizer, media, _PROMPT, connector_width=32, files={}, seed=seed)
+    return assemble(model, tokenizer, media, _PROMPT, connector_width=32, files=files, seed=seed)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

@@ -13,9 +13,8 @@ from transformers import PreTrainedModel
 from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
+from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch, PackedTokens, Sample, Tokens
-
-_PREPARED = 2  # axes of features; tokens of media have more
 
 
 class EncodingBackbone(LanguageBackbone):
@@ -63,9 +62,12 @@ class EncodingBackbone(LanguageBackbone):
     def prepare(self, samples: Sequence[Sample]) -> list[Sample]:
         """The samples with tokens of frozen encoders replaced by their features, as float16 (n, features).
 
-        All methods take prepared and raw samples, but one batch holds only one of the two.
+        All methods take prepared and raw samples, but a batch holds only one of the two of a modality.
+
+        Raises:
+            UserError: features that float16 does not hold.
         """
-        return [replace(sample, tokens=self._prepared(sample)) for sample in samples]
+        return [self._prepared(sample) for sample in samples]
 
     def media(self, batch: Batch) -> dict[str, MediaTokens]:
         """As in `LanguageBackbone`. Raises ValueError for a modality that the backbone lacks."""
@@ -74,24 +76,19 @@ class EncodingBackbone(LanguageBackbone):
         return {name: self._read(name, batch) for name in self.modalities if name in batch.tokens}
 
     def _read(self, modality: str, batch: Batch) -> MediaTokens:
-        raw = batch.tokens[modality]
-        return self.tokens(modality, raw if raw.values.ndim == _PREPARED else self._encode(modality, raw), batch)
+        given = batch.tokens[modality]
+        return self.tokens(modality, given if modality in batch.prepared else self._encode(modality, given), batch)
 
     def _encode(self, modality: str, raw: PackedTokens) -> PackedTokens:
         encoder = self._encoder(modality)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not encoder.is_frozen):
             return encoder(raw)
 
-    def _prepared(self, sample: Sample) -> dict[str, Tokens]:
+    def _prepared(self, sample: Sample) -> Sample:
+        frozen = {name for name in self.modalities if name in sample.tokens and self._encoder(name).is_frozen}
         packed = Batch.collate([sample]).to(self.device).tokens
-        return {
-            name: _tokens_of(self._encoder(name)(packed[name])) if self._is_waiting(name, tokens) else tokens
-            for name, tokens in sample.tokens.items()
-        }
-
-    def _is_waiting(self, modality: str, tokens: Tokens) -> bool:
-        """Whether a frozen encoder has not been through these tokens."""
-        return modality in self.encoders and self._encoder(modality).is_frozen and tokens.values.ndim != _PREPARED
+        features = {name: _kept(name, self._encoder(name)(packed[name])) for name in frozen - sample.prepared}
+        return replace(sample, tokens={**sample.tokens, **features}, prepared=sample.prepared | frozen)
 
     def _encoder(self, modality: str) -> MediaEncoder:
         encoder = self.encoders[modality]
@@ -99,6 +96,11 @@ class EncodingBackbone(LanguageBackbone):
         return encoder
 
 
-def _tokens_of(features: PackedTokens) -> Tokens:
-    grid = tuple(features.grids[0].tolist())
-    return Tokens(features.values.half().cpu().numpy(), features.positions.cpu().numpy(), grid)
+def _kept(modality: str, features: PackedTokens) -> Tokens:
+    values = features.values.half()
+    if not values.isfinite().all():
+        raise UserError(
+            f"the encoder of {modality} gives {float(features.values.abs().max()):.3g}, and features are kept as "
+            "float16, up to 65504; scale them down"
+        )
+    return Tokens(values.cpu().numpy(), features.positions.cpu().numpy(), tuple(features.grids[0].tolist()))

@@ -26,7 +26,7 @@ _LONGEST_INSTRUCTION = 128
 _DEVIATION = 0.02  # of fresh query tokens, as of BERT's weights
 
 
-class Entry(nn.Module):
+class QFormerEntry(nn.Module):
     """What one modality has of its own before the Q-Former.
 
     Args:
@@ -126,7 +126,9 @@ class QFormerBackbone(EncodingBackbone):
         config = qformer.config
         self.entries = nn.ModuleDict(
             {
-                name: Entry(encoder.features, config.encoder_hidden_size, queries, config.hidden_size, name in units)
+                name: QFormerEntry(
+                    encoder.features, config.encoder_hidden_size, queries, config.hidden_size, name in units
+                )
                 for name, encoder in encoders.items()
             }
         )
@@ -148,10 +150,10 @@ class QFormerBackbone(EncodingBackbone):
         """
         self.entry(modality).begin(self.entry(previous).queries, self.entry(previous).norm)
 
-    def entry(self, modality: str) -> Entry:
+    def entry(self, modality: str) -> QFormerEntry:
         """A modality's own modules."""
         entry = self.entries[modality]
-        assert isinstance(entry, Entry)
+        assert isinstance(entry, QFormerEntry)
         return entry
 
     def tokens(self, modality: str, features: PackedTokens, batch: Batch) -> MediaTokens:
@@ -168,7 +170,7 @@ class QFormerBackbone(EncodingBackbone):
             lengths=units.counts * queries,
         )
 
-    def _ask(self, entry: Entry, units: Units, batch: Batch) -> Tensor:
+    def _ask(self, entry: QFormerEntry, units: Units, batch: Batch) -> Tensor:
         """Query tokens (U, queries, hidden_size) after the Q-Former."""
         queries = entry.queries.expand(len(units.sample), -1, -1)
         read = self._reader(

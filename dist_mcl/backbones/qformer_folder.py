@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoTokenizer,
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
@@ -21,23 +20,16 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder, VectorEncoder
 from dist_mcl.backbones.causal_folder import open_tokenizer
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
+from dist_mcl.backbones.encoders import EncoderSource
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.backbones.qformer import QFormerBackbone
-from dist_mcl.backbones.vision_encoder import VisionEncoder
-from dist_mcl.encoder_config import CustomFeatures, HuggingFaceFeatures, InstructBlipFeatures, Medium, VectorFeatures
+from dist_mcl.backbones.vision_encoder import CLIP_DEVIATION, CLIP_MEAN, VisionEncoder
+from dist_mcl.encoder_config import Medium
 from dist_mcl.errors import UserError
-from dist_mcl.imports import load_object
-from dist_mcl.packages.hub import (
-    WEIGHT_ERRORS,
-    checkpoint_folder,
-    read_preprocessing,
-    read_settings,
-    why_unreadable,
-)
-from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+from dist_mcl.packages.hub import WEIGHT_ERRORS, checkpoint_folder, read_settings, why_unreadable
+from dist_mcl.qformer_config import QFormerConfig
 
 InstructBlip = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
 
@@ -45,8 +37,6 @@ _MODELS: dict[str, Any] = {
     "instructblip": InstructBlipForConditionalGeneration,
     "instructblipvideo": InstructBlipVideoForConditionalGeneration,
 }
-# By which CLIP's pictures are normalised, and InstructBLIP's.
-_MEAN, _DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _QFORMER_VOCABULARY = 30523  # BERT's words and [DEC]
 
 
@@ -67,8 +57,11 @@ def layout(name: str) -> InstructBlipConfig:
     return _without_dropout(config)
 
 
-def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium]) -> QFormerBackbone:
+def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium], files: Mapping[str, Path]) -> QFormerBackbone:
     """The backbone of an experiment with random weights; inside `torch.device("meta")` with none at all.
+
+    Args:
+        files: folder of each pretrained encoder, as of `EncoderSource`.
 
     Raises:
         UserError: a checkpoint that it names is not there, or holds something else.
@@ -81,7 +74,8 @@ def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium]) -> QFo
         sizes = _without_dropout(AutoConfig.from_pretrained(folder))
     model = _MODELS[sizes.model_type](sizes)
     letters = byte_tokenizer()
-    return assemble(model, letters, letters, media, config.prompt or "{media}{question}")
+    is_tiny = config.path is None and config.layout == "tiny"
+    return assemble(model, letters, letters, media, config.prompt or "{media}{question}", files, is_tiny)
 
 
 def open_instructblip(folder: Path) -> tuple[InstructBlip, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
@@ -121,20 +115,23 @@ def assemble(
     reader: PreTrainedTokenizerBase,
     media: Mapping[str, Medium],
     prompt: str | None,
+    files: Mapping[str, Path],
+    is_tiny: bool = False,
 ) -> QFormerBackbone:
     """The backbone, frozen; every modality begins with the checkpoint's query tokens and, where it fits, its norm.
 
     Args:
         model: the checkpoint, which is taken apart, or random weights.
         tokenizer, reader: of its language model and of its Q-Former, which reads the question too.
+        files, is_tiny: as of `EncoderSource`.
 
     Raises:
-        UserError: an encoder's files are missing or damaged, or the prompt lacks a place.
+        UserError: as `EncoderSource.open`, or the prompt lacks a place.
     """
     norm = model.vision_model.post_layernorm
     model.vision_model.post_layernorm = nn.Identity()  # it is the norm of an entry here
-    own = VisionEncoder(model.vision_model, _MEAN, _DEVIATION)
-    encoders = {name: _encoder(medium, own) for name, medium in media.items()}
+    source = EncoderSource(files, is_tiny, own=VisionEncoder(model.vision_model, CLIP_MEAN, CLIP_DEVIATION))
+    encoders = {name: source.open(medium) for name, medium in media.items()}
     prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
     units = [name for name, medium in media.items() if medium.units]
     queries = model.query_tokens.shape[1]
@@ -145,34 +142,6 @@ def assemble(
     for name in media:
         backbone.entry(name).begin(model.query_tokens, norm)
     return backbone.requires_grad_(False).eval()
-
-
-def _encoder(medium: Medium, own: VisionEncoder) -> MediaEncoder:
-    config = medium.encoder
-    if isinstance(config, InstructBlipFeatures):
-        return own
-    if isinstance(config, VectorFeatures):
-        return VectorEncoder(config.features)
-    if isinstance(config, HuggingFaceFeatures):
-        return _picture_encoder(checkpoint_folder(config.path))
-    assert isinstance(config, CustomFeatures)  # others are not for this backbone
-    made = load_object(config.path)(**config.options)
-    if not isinstance(made, MediaEncoder):
-        raise UserError(f"scenario.stages: the encoder {config.path} makes no MediaEncoder; see docs/qformer.md")
-    return made
-
-
-def _picture_encoder(folder: Path) -> VisionEncoder:
-    try:
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32)
-    except WEIGHT_ERRORS as error:
-        reason = why_unreadable(error)
-        raise UserError(f"{folder}: holds no encoder that can be read ({reason}); get it again") from error
-    network = getattr(model, "vision_model", model)  # CLIP and its like read texts too
-    if not {"image_size", "patch_size"} <= set(network.config.to_dict()):
-        raise UserError(f"{folder}: {network.config.model_type} is no encoder of pictures in patches; choose another")
-    settings = read_preprocessing(folder)
-    return VisionEncoder(network, settings.get("image_mean", _MEAN), settings.get("image_std", _DEVIATION))
 
 
 def _without_dropout(config: InstructBlipConfig) -> InstructBlipConfig:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -132,13 +131,14 @@ class SmallBackbone(Backbone):
         Returns:
             the samples in their order; "image" values are float16 (n, features).
         """
-        return [self._prepared(sample) if _has_pixels(sample) else sample for sample in samples]
+        return [self._prepared(sample) if _is_raw(sample) else sample for sample in samples]
 
     def _prepared(self, sample: Sample) -> Sample:
         image = sample.tokens["image"]
         patches = torch.from_numpy(image.values).to(self.pooler.weight.device)
         features = self.patch_encoder(patches).half().cpu().numpy()
-        return replace(sample, tokens={**sample.tokens, "image": replace(image, values=features)})
+        tokens = {**sample.tokens, "image": replace(image, values=features)}
+        return replace(sample, tokens=tokens, prepared=sample.prepared | {"image"})
 
     def embed(self, batch: Batch) -> tuple[Tensor, Sequences]:
         """As in `Backbone`; a picture's grid is 6 x 6."""
@@ -152,7 +152,7 @@ class SmallBackbone(Backbone):
             parts["text"] = (text.sample, self._embed_words(text.values.long(), text.positions + 1))
         parts["separator"] = (samples, self._embed_words(zeros + _SEP, ends))
         if image is not None:
-            parts["image"] = (image.sample, self._embed_image(image))
+            parts["image"] = (image.sample, self._embed_image(image, "image" in batch.prepared))
         return Sequences.of(parts, count)
 
     def run_block(self, block: nn.Module, hidden: Tensor, layout: Layout) -> Tensor:
@@ -170,19 +170,18 @@ class SmallBackbone(Backbone):
         embedded: Tensor = self.bert.embeddings(input_ids=ids[None], position_ids=positions[None])
         return embedded[0]
 
-    def _embed_image(self, image: PackedTokens) -> Tensor:
+    def _embed_image(self, image: PackedTokens, is_prepared: bool) -> Tensor:
         present = image.grids[image.grids.any(1)]
         if not torch.equal(present, present.new_tensor(_IMAGE_GRID).expand_as(present)):
             raise ValueError(f"pictures have a grid of {_IMAGE_GRID[0]} x {_IMAGE_GRID[1]} patches in this backbone")
         row, column = image.positions // _IMAGE_GRID[1], image.positions % _IMAGE_GRID[1]
-        is_prepared = image.values.dtype == torch.float16
         features = image.values.float() if is_prepared else self.patch_encoder(image.values)
         projected = self.image_projection(features)
         return self.image_norm(projected + self.image_rows(row) + self.image_columns(column))
 
 
-def _has_pixels(sample: Sample) -> bool:
-    return "image" in sample.tokens and sample.tokens["image"].values.dtype == np.uint8
+def _is_raw(sample: Sample) -> bool:
+    return "image" in sample.tokens and "image" not in sample.prepared
 
 
 def minilm_state(folder: Path) -> dict[str, Tensor]:

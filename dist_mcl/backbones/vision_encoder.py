@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dist_mcl.backbones.causal_encoders import Encoded, MediaEncoder, as_pictures, whole_grids
+from dist_mcl.backbones.causal_encoders import Encoded, MediaEncoder, as_pictures, whole_pictures
 from dist_mcl.tokens import PackedTokens
+
+# By which CLIP's pictures are normalised, and InstructBLIP's.
+CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 class VisionEncoder(MediaEncoder):
@@ -38,12 +40,7 @@ class VisionEncoder(MediaEncoder):
         self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=False)
 
     def forward(self, tokens: PackedTokens) -> PackedTokens:
-        values = tokens.values
-        if values.ndim not in (3, 4, 5) or values.dtype not in (torch.uint8, torch.uint16):
-            raise ValueError(f"tokens {values.dtype} {tuple(values.shape[1:])} are of no picture, depth map or clip")
-        if values.dtype == torch.uint16:  # for which torch has hardly any operations
-            tokens = replace(tokens, values=values.int())
-        return whole_grids(tokens, self._of_one_grid, fill=0 if values.dtype == torch.uint16 else 127)
+        return whole_pictures(tokens, self._of_one_grid)
 
     def _of_one_grid(self, values: Tensor, kept: Tensor, grid: tuple[int, ...]) -> Encoded:
         *times, rows, columns = grid

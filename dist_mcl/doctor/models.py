@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
 from dist_mcl.config import Experiment, ViltBackbone
 from dist_mcl.doctor.finding import Finding
 from dist_mcl.errors import UserError
-from dist_mcl.media_rules import media_of
-from dist_mcl.packages import qformer
-from dist_mcl.packages.causal import checkpoint_names
-from dist_mcl.packages.hub import checkpoint_folder
-from dist_mcl.packages.models import MODELS, model_dir, model_folder
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.media_rules import LanguageConfig, media_of
+from dist_mcl.packages.models import MODELS, model_folder
+from dist_mcl.packages.pretrained import checkpoint_names, folder_of
 
 
 def models(experiment: Experiment) -> Iterator[Finding]:
@@ -22,7 +17,7 @@ def models(experiment: Experiment) -> Iterator[Finding]:
     needed = _needed(experiment)
     for name in needed:
         try:
-            yield Finding("models", "fine", f"{name}: {_folder(name)}")
+            yield Finding("models", "fine", f"{name}: {folder_of(name)}")
         except UserError as error:
             says, _, todo = str(error).partition("; ")
             yield Finding("models", "missing", says, todo)
@@ -34,14 +29,6 @@ def models(experiment: Experiment) -> Iterator[Finding]:
 
 def _needed(experiment: Experiment) -> list[str]:
     backbone = experiment.model.backbone
-    if isinstance(backbone, CausalBackbone):
+    if isinstance(backbone, LanguageConfig):
         return list(checkpoint_names(backbone, media_of(experiment)).values())
-    if isinstance(backbone, QFormerBackbone):
-        return qformer.checkpoint_names(backbone, media_of(experiment))
-    if isinstance(backbone, TinyCausalBackbone):
-        return []
     return [backbone.path if isinstance(backbone, ViltBackbone) else "all-minilm-l6-v2"]
-
-
-def _folder(name: str) -> Path:
-    return model_dir(name) if name in MODELS else checkpoint_folder(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -16,7 +17,13 @@ _NPY = b"\x93NUMPY"
 
 @dataclass(frozen=True)
 class Vectors:
-    """Tokenizer of numbers: each row of a table is a token."""
+    """Tokenizer of numbers: each row of a table is a token.
+
+    Attributes:
+        units: the rows are so many units of equal length, one after the other; None where they are one row of tokens.
+    """
+
+    units: int | None = None
 
     def read(self, file: BinaryIO) -> NDArray[np.float32]:
         """The rows of a .npy file, or of a text file of numbers separated by commas: float32 (n, channels).
@@ -33,20 +40,23 @@ class Vectors:
         return rows.astype(np.float32)
 
     def encode(self, media: NDArray[Any]) -> Tokens:
-        """Vectors float16 (n, channels) on the grid (n,).
+        """Vectors float16 (n, channels) on the grid (n,), or (units, n / units).
 
         Raises:
-            ValueError: it is something else than float (n, channels), or too large for float16.
+            ValueError: it is something else than float (n, channels), no whole units, or too large for float16.
         """
         if media.ndim != 2 or media.dtype.kind != "f" or not media.size:
             raise ValueError(f"features are float32 (n, channels), got {media.dtype} {media.shape}")
         if np.abs(media).max() > np.finfo(np.float16).max:
             raise ValueError(f"features reach {np.abs(media).max():.3g}, more than 65504; scale them down")
-        return Tokens.full(media.astype(np.float16), (len(media),))
+        if len(media) % (self.units or 1):
+            raise ValueError(f"{len(media)} vectors are not {self.units} units of equal length")
+        grid = (len(media),) if self.units is None else (self.units, len(media) // self.units)
+        return Tokens.full(media.astype(np.float16), grid)
 
     def decode(self, tokens: Tokens) -> NDArray[np.float32]:
         """The table, float32 (n, channels); zeros where there is no token."""
-        rows = np.zeros((tokens.grid[0], tokens.values.shape[1]), np.float32)
+        rows = np.zeros((math.prod(tokens.grid), tokens.values.shape[1]), np.float32)
         rows[tokens.positions] = tokens.values
         return rows
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dist_mcl.errors import UserError
-from dist_mcl.imports import load_object
+from dist_mcl.imports import make_object
 from dist_mcl.modality_config import (
     AnyTokens,
     AudioTokens,
@@ -99,15 +99,11 @@ def open_media_tokenizer(config: AnyTokens) -> MediaTokenizer:
         return _custom(config)
     from dist_mcl.modalities.features import Vectors
 
-    return Vectors()
+    return Vectors(config.units)
 
 
 def _custom(config: CustomTokens) -> MediaTokenizer:
-    made = load_object(config.path)
-    try:
-        tokenizer: MediaTokenizer = made(**config.options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"tokens.path {config.path}: cannot be made with options {config.options}: {error}") from error
+    tokenizer: MediaTokenizer = make_object("tokens", config.path, config.options)
     missing = [name for name in ("read", "encode", "decode") if not callable(getattr(tokenizer, name, None))]
     if missing:
         raise UserError(f"tokens.path {config.path}: has no method {missing[0]!r}; docs/add-a-modality.md shows one")

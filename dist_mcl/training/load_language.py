@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -16,14 +17,14 @@ from dist_mcl.backbones.causal_folder import (
 )
 from dist_mcl.backbones.causal_tiny import tiny_causal
 from dist_mcl.backbones.language import LanguageBackbone
-from dist_mcl.causal_config import CausalBackbone, TinyCausalBackbone
+from dist_mcl.causal_config import CausalConfig, TinyCausalConfig
 from dist_mcl.config import Experiment
-from dist_mcl.encoder_config import Medium, VectorFeatures
+from dist_mcl.encoder_config import CustomFeatures, HuggingFaceFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
-from dist_mcl.packages.causal import LANGUAGE_MODEL, checkpoint_files
-from dist_mcl.packages.hub import checkpoint_folder, read_settings
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.packages.hub import read_settings
+from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files
+from dist_mcl.qformer_config import QFormerConfig
 
 _STAND_IN = VectorFeatures(kind="vectors", features=1)
 
@@ -38,45 +39,55 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
     if not isinstance(config, LanguageConfig):
         raise UserError(f"model.backbone.kind: {config.kind} does not answer questions; choose causal or qformer")
     media = media_of(experiment)
-    if isinstance(config, TinyCausalBackbone):
-        backbone: LanguageBackbone = tiny_causal(media, experiment.seed)
-    elif isinstance(config, CausalBackbone):
-        backbone = _causal(config, media, experiment.seed)
+    files = checkpoint_files(config, media)
+    if isinstance(config, TinyCausalConfig):
+        backbone: LanguageBackbone = tiny_causal(media, files, experiment.seed)
+    elif isinstance(config, CausalConfig):
+        backbone = _causal(config, media, files, experiment.seed)
     else:
-        backbone = _qformer(config, media, experiment.seed)
+        backbone = _qformer(config, media, files, experiment.seed)
     return backbone.use_bf16() if experiment.training.precision == "bf16" else backbone
 
 
 def language_backbone_without_weights(experiment: Experiment) -> LanguageBackbone:
-    """The backbone's modules alone, on the meta device; for the encoders, on which no adapters go, there are stand-ins.
+    """The backbone's modules alone, on the meta device.
+
+    Stand-ins, on which no adapters go, take the place of encoders that are not known without their files.
 
     Raises:
         UserError: as `load_language_backbone`, but for what is in the files of weights.
     """
     config = experiment.model.backbone
     assert isinstance(config, LanguageConfig)
-    media = {name: medium.model_copy(update={"encoder": _STAND_IN}) for name, medium in media_of(experiment).items()}
+    files = checkpoint_files(config, {})
+    media = {name: _without_files(medium) for name, medium in media_of(experiment).items()}
     with torch.device("meta"):
-        if isinstance(config, TinyCausalBackbone):
-            return tiny_causal(media, experiment.seed)
-        if isinstance(config, CausalBackbone):
-            return _causal(config, media, experiment.seed, with_weights=False)
-        return qformer_folder.untrained_qformer(config, media)
+        if isinstance(config, TinyCausalConfig):
+            return tiny_causal(media, files, experiment.seed)
+        if isinstance(config, CausalConfig):
+            return _causal(config, media, files, experiment.seed, with_weights=False)
+        return qformer_folder.untrained_qformer(config, media, files)
 
 
-def _qformer(config: QFormerBackbone, media: Mapping[str, Medium], seed: int) -> LanguageBackbone:
-    if config.path is not None:
-        parts = qformer_folder.open_instructblip(checkpoint_folder(config.path))
-        return qformer_folder.assemble(*parts, media, config.prompt)
+def _without_files(medium: Medium) -> Medium:
+    has_files = isinstance(medium.encoder, HuggingFaceFeatures | CustomFeatures)
+    return medium.model_copy(update={"encoder": _STAND_IN}) if has_files else medium
+
+
+def _qformer(
+    config: QFormerConfig, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int
+) -> LanguageBackbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return qformer_folder.untrained_qformer(config, media)
+        if config.path is None:
+            return qformer_folder.untrained_qformer(config, media, files)
+        parts = qformer_folder.open_instructblip(files[LANGUAGE_MODEL])
+        return qformer_folder.assemble(*parts, media, config.prompt, files)
 
 
 def _causal(
-    config: CausalBackbone, media: Mapping[str, Medium], seed: int, with_weights: bool = True
+    config: CausalConfig, media: Mapping[str, Medium], files: Mapping[str, Path], seed: int, with_weights: bool = True
 ) -> LanguageBackbone:
-    files = checkpoint_files(config, media)
     folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)
     if reads_pictures(read_settings(folder, "config")):

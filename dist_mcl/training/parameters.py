@@ -19,7 +19,8 @@ from dist_mcl.backbones.qformer_folder import untrained_qformer
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import media_of
-from dist_mcl.qformer_config import QFormerBackbone
+from dist_mcl.packages.pretrained import checkpoint_files
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.units import percent
 
@@ -100,7 +101,7 @@ def count(experiment: Experiment) -> Counts:
             builds on one that is not learned before.
     """
     backbone_config, adapter = experiment.model.backbone, experiment.model.adapter
-    if not isinstance(backbone_config, QFormerBackbone) or not isinstance(adapter, AdapterInAdapter):
+    if not isinstance(backbone_config, QFormerConfig) or not isinstance(adapter, AdapterInAdapter):
         raise UserError(
             f"model: mcl params counts adapter-in-adapter on the backbone qformer, not {adapter.kind} on "
             f"{backbone_config.kind}; see configs/pathweave_instructblip.yaml"
@@ -109,10 +110,13 @@ def count(experiment: Experiment) -> Counts:
         raise UserError("model.adapter.sites: none are said; mcl params counts those that are")
     assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
     stages = [stage.modality for stage in experiment.scenario.stages]
-    base = [name for name in media_of(experiment) if name not in stages]
+    media = media_of(experiment)
+    base = [name for name in media if name not in stages]
+    # Only those that a path names: the sizes of the others are known, and their weights are not needed.
+    files = checkpoint_files(backbone_config.model_copy(update={"path": None}), media)
     with torch.device("meta"):
-        backbone = untrained_qformer(backbone_config, media_of(experiment))
-        frozen = {name: _total(module) for name, module in backbone.named_children() if name != "entries"}
+        backbone = untrained_qformer(backbone_config, media, files)
+        frozen = _frozen(backbone)
     try:
         with torch.device("meta"):
             return Counts(base, frozen, list(count_stages(backbone, adapter, stages)))
@@ -169,8 +173,15 @@ def _place(backbone: nn.Module, part: nn.Module) -> str:
     return next(name for name, module in backbone.named_modules() if module is part)
 
 
-def _total(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _frozen(backbone: EncodingBackbone) -> dict[str, int]:
+    """By part of the backbone, parameters that are not a modality's own."""
+    own = [backbone.get_submodule(name) for modality in backbone.modalities for name in backbone.own_modules(modality)]
+    mine = {id(parameter) for module in own for parameter in module.parameters()}
+    parts = {
+        name: sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in mine)
+        for name, module in backbone.named_children()
+    }
+    return {name: number for name, number in parts.items() if number}
 
 
 def count_table(counts: Counts) -> Table:

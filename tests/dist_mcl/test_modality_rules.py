@@ -151,6 +151,55 @@ def test_what_a_q_former_knows_already_comes_first_unless_a_stage_brings_it() ->
     assert {name: medium.cue for name, medium in media_of(taught).items()} == {"image": "seen: "}
 
 
+def test_every_encoder_that_takes_the_tokens_is_for_both_backbones(tmp_path: Path) -> None:
+    encoders = {
+        "image": "efficientnet-lite0",
+        "depth": f"{{kind: huggingface, path: {tmp_path}}}",
+        "point_cloud": "points",
+    }
+    shown = ", ".join(f"{{modality: {name}, encoder: {encoder}, {SHAPES}}}" for name, encoder in encoders.items())
+    stages = f"scenario.stages=[{shown}, {{modality: audio, encoder: whisper-tiny.en, {NOTES}}}]"
+    for backbone in ("causal-tiny", "{kind: qformer, layout: tiny}"):
+        media = media_of(load(FIVE, [stages, f"model.backbone={backbone}"]))
+        kinds = [media[name].encoder.kind for name in (*encoders, "audio")]
+        assert kinds == ["efficientnet-lite0", "huggingface", "points", "whisper-tiny.en"]
+        assert media["audio"].place == "scenario.stages.3"
+
+
+@pytest.mark.parametrize(
+    ("stage", "complaint"),
+    [
+        (
+            "modality: audio, tokens: features, encoder: {kind: vectors, features: 8}",
+            "its vectors are not in units; say tokens: {kind: features, units: NUMBER}",
+        ),
+        ("modality: audio", "whisper-tiny.en gives no units of audio; leave it out"),
+        ("modality: depth", "instructblip gives no units of depth; leave it out"),
+        ("modality: video", ""),
+        ("modality: audio, encoder: {kind: custom, path: mine.py:Beats}", ""),
+        ("modality: audio, tokens: {kind: features, units: 2}, encoder: {kind: vectors, features: 8}", ""),
+    ],
+)
+def test_units_are_for_what_has_them(stage: str, complaint: str) -> None:
+    data = NOTES if "audio" in stage else SHAPES
+    overrides = [f"scenario.stages=[{{{stage}, units: true, {data}}}]", "model.backbone={kind: qformer, layout: tiny}"]
+    if not complaint:
+        assert load(FIVE, overrides).scenario.stages[0].units
+        return
+    with pytest.raises(UserError) as refused:
+        load(FIVE, overrides)
+    assert f"scenario.stages.0.units: true, but {complaint}" in str(refused.value)
+
+
+def test_usual_encoders_of_a_q_former() -> None:
+    media = media_of(load(FIVE, ["model.backbone={kind: qformer, layout: tiny}"]))
+    usual = {name: medium.encoder.kind for name, medium in media.items()}
+    assert usual == dict.fromkeys(("image", "video", "depth"), "instructblip") | {
+        "audio": "whisper-tiny.en",
+        "point_cloud": "points",
+    }
+
+
 def test_zero_3_is_refused() -> None:
     with pytest.raises(UserError, match="zero_stage: 3 is not for modalities"):
         load(FIVE, ["training.zero_stage=3", "training.gradient_sum=deepspeed"])

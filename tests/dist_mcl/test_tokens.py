@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,3 +49,11 @@ def test_a_question_needs_an_answer_among_its_candidates() -> None:
         QuestionAnswer("What?", ())
     with pytest.raises(ValueError, match="'up' is none of the 2 candidates"):
         QuestionAnswer("Left or right?", ("up",), candidates=("left", "right"))
+
+
+def test_features_and_raw_tokens_of_a_modality_do_not_mix() -> None:
+    raw, other = a_sample(1, QUESTION), a_sample(2, QUESTION, "depth")
+    prepared = replace(raw, prepared=frozenset({"audio"}))
+    assert Batch.collate([prepared, other]).to("cpu").prepared == {"audio"}
+    with pytest.raises(ValueError, match="audio: prepared samples and raw ones"):
+        Batch.collate([prepared, raw])

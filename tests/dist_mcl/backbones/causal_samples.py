@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dist_mcl.backbones.causal import CausalBackbone
@@ -29,7 +31,8 @@ _FORMS = {
 
 def tiny(seed: int = 0) -> CausalBackbone:
     """A backbone of five modalities with random weights."""
-    return tiny_causal({name: MediumEntry(modality=name).medium(encoder) for name, encoder in _ENCODERS.items()}, seed)
+    media = {name: MediumEntry(modality=name).medium("here", encoder) for name, encoder in _ENCODERS.items()}
+    return tiny_causal(media, {}, seed)
 
 
 def random_sample(
@@ -57,4 +60,4 @@ def one_of_each(seed: int = 0) -> list[Sample]:
 def dropped(sample: Sample, keep: slice) -> Sample:
     """The sample with only these of its tokens."""
     tokens = {name: Tokens(item.values[keep], item.positions[keep], item.grid) for name, item in sample.tokens.items()}
-    return Sample(tokens, sample.target, sample.id, sample.stage)
+    return replace(sample, tokens=tokens)

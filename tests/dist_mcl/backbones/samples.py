@@ -67,7 +67,7 @@ def thin(rng: np.random.Generator, sample: Sample, share: float = 0.5) -> tuple[
     for mask in kept.values():
         mask[0] = True
     tokens = {name: sample.tokens[name].take(mask) for name, mask in kept.items()}
-    return Sample(tokens, sample.target, sample.id, sample.stage), kept
+    return dataclasses.replace(sample, tokens=tokens), kept
 
 
 def hidden_from_attention(sequences: Sequences, kept: dict[str, np.ndarray]) -> Layout:

@@ -14,15 +14,15 @@ from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer, reads_pictures
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
-from dist_mcl.causal_config import CausalBackbone
-from dist_mcl.encoder_config import Medium, PictureFeatures
+from dist_mcl.causal_config import CausalConfig
+from dist_mcl.encoder_config import HuggingFaceFeatures, Medium, PictureFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import read_settings
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
 SIDE, PATCH, PLACEHOLDER = 32, 8, 258
 PROMPT = "USER: {media}\n{question} ASSISTANT:"
-MEDIA = {"image": Medium(encoder=PictureFeatures(), cue="")}
+MEDIA = {"image": Medium(place="here", encoder=PictureFeatures(), cue="")}
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(**changes: object) -> CausalBackbone:
+def config(**changes: object) -> CausalConfig:
     given = {"kind": "causal", "path": "x", "prompt": PROMPT, **changes}
-    return TypeAdapter(CausalBackbone).validate_python(given)
+    return TypeAdapter(CausalConfig).validate_python(given)
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +128,11 @@ def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalB
 
 def test_what_it_cannot_do_is_refused(llava: Path) -> None:
     tokenizer = open_tokenizer(llava)
-    with pytest.raises(UserError, match=r"scenario\.stages bring image alone, and layers"):
+    with pytest.raises(UserError, match=r"scenario\.stages bring image alone, without an encoder, and layers"):
         open_multimodal_model(llava, tokenizer, config(layers=1), MEDIA)
+    other = MEDIA["image"].model_copy(update={"encoder": HuggingFaceFeatures(kind="huggingface", path="google/vit")})
+    with pytest.raises(UserError, match=r"without an encoder"):
+        open_multimodal_model(llava, tokenizer, config(), {"image": other})
     with pytest.raises(UserError, match="the language model's tokenizer has no chat template"):
         open_multimodal_model(llava, tokenizer, config(prompt=None), MEDIA)
     with pytest.raises(UserError, match=r"prompt 'what\?': write \{media\} once"):

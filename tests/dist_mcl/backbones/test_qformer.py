@@ -27,16 +27,18 @@ from dist_mcl.backbones.qformer import QFormerBackbone, Units
 from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, untrained_qformer
 from dist_mcl.encoder_config import HuggingFaceFeatures, InstructBlipFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.qformer_config import QFormerBackbone as QFormerConfig
+from dist_mcl.modalities.features import Vectors
+from dist_mcl.packages.pretrained import checkpoint_files
+from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.tokens import Batch, PackedTokens, QuestionAnswer, Sample, Tokens
 
 PICTURES = InstructBlipFeatures()
 MEDIA = {
-    "image": Medium(encoder=PICTURES, cue="image: "),
-    "video": Medium(encoder=PICTURES, cue="video: ", units=True),
-    "audio": Medium(encoder=VectorFeatures(kind="vectors", features=24), cue="audio: ", units=True),
-    "depth": Medium(encoder=PICTURES, cue="depth: "),
-    "point_cloud": Medium(encoder=VectorFeatures(kind="vectors", features=20), cue="3d: "),
+    "image": Medium(place="here", encoder=PICTURES, cue="image: "),
+    "video": Medium(place="here", encoder=PICTURES, cue="video: ", units=True),
+    "audio": Medium(place="here", encoder=VectorFeatures(kind="vectors", features=24), cue="audio: ", units=True),
+    "depth": Medium(place="here", encoder=PICTURES, cue="depth: "),
+    "point_cloud": Medium(place="here", encoder=VectorFeatures(kind="vectors", features=20), cue="3d: "),
 }
 SITES = [
     {
@@ -53,7 +55,7 @@ CONFIG = QFormerConfig.model_validate({"kind": "qformer", "layout": "tiny"})
 def make(media: Mapping[str, Medium] = MEDIA) -> QFormerBackbone:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        backbone = untrained_qformer(CONFIG, media)
+        backbone = untrained_qformer(CONFIG, media, checkpoint_files(CONFIG, media))
     backbone.paths = ModalityPaths(backbone)
     return backbone
 
@@ -69,7 +71,7 @@ def medium(name: str, rng: np.random.Generator) -> Tokens:
     if name == "depth":
         return whole(rng.integers(0, 65536, (4, 16, 16), dtype=np.uint16), (2, 2))
     if name == "audio":
-        return whole(rng.normal(size=(6, 24)).astype(np.float16), (2, 3))
+        return Vectors(units=2).encode(rng.normal(size=(6, 24)).astype(np.float32))
     return whole(rng.normal(size=(5, 20)).astype(np.float16), (5,))
 
 
@@ -116,7 +118,7 @@ def test_a_picture_is_read_as_hugging_faces_instructblip_reads_it(tmp_path: Path
     theirs.save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path / "qformer_tokenizer")
-    ours = assemble(*open_instructblip(tmp_path), MEDIA, CONFIG.prompt)
+    ours = assemble(*open_instructblip(tmp_path), MEDIA, CONFIG.prompt, {})
     one = sample(0, "image")
     embeddings = ours.media(batch(one))["image"].embeddings
     picture = (
@@ -233,7 +235,7 @@ def test_any_picture_encoder_of_hugging_face(tmp_path: Path) -> None:
     sizes = {"hidden_size": 20, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     CLIPVisionModel(CLIPVisionConfig(**sizes, image_size=24, patch_size=8)).save_pretrained(tmp_path)
     encoder = HuggingFaceFeatures(kind="huggingface", path=str(tmp_path))
-    backbone = make({"image": Medium(encoder=encoder, cue="")})
+    backbone = make({"image": Medium(place="here", encoder=encoder, cue="")})
     masked = replace(sample(0), tokens={"image": medium("image", np.random.default_rng(0)).take(np.array([0]))})
     features = backbone.prepare([masked])[0].tokens["image"]
     assert features.values.shape == (1 + 4, 20) and features.grid == (10,)  # the class token, and 2 x 2 cells of 3 x 3

@@ -47,22 +47,13 @@ def test_a_layout_without_weights_is_no_run_and_nothing_is_written(tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-def test_an_encoder_that_was_not_fetched_is_named_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    experiment = config.load(
-        Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml",
-        [
-            "model.backbone.layout=tiny",
-            "scenario.stages=[{modality: depth, tokens: {kind: depth, side: 32, patch: 16}, "
-            "encoder: {kind: huggingface, path: some/encoder}, data: {dataset: fusion_depth, folder: nowhere}}]",
-        ],
-    )
-    assert [finding.todo for finding in models(experiment) if finding.state == "missing"] == [
-        "run `mcl models fetch some/encoder`"
-    ]
-    with pytest.raises(UserError, match=r"^some/encoder: .*; run `mcl models fetch some/encoder`$"):
+@pytest.mark.parametrize("backbone", ["causal-tiny", "{kind: qformer, layout: tiny}"])
+def test_an_encoder_that_was_not_fetched_is_missed_before_the_run(tmp_path: Path, backbone: str) -> None:
+    stage = "{modality: image, encoder: {kind: huggingface, path: nobody/nothing}, data: {dataset: shapes}}"
+    overrides = [f"scenario.stages=[{stage}]", f"model.backbone={backbone}"]
+    experiment = config.load(Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml", overrides)
+    assert "run `mcl models fetch nobody/nothing`" in [one.todo for one in models(experiment)]
+    with pytest.raises(UserError, match=r"nobody/nothing: .* run `mcl models fetch nobody/nothing`"):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
 
@@ -98,6 +89,24 @@ def test_what_scores_captions_is_missed_before_a_run_begins(
     with nullcontext() if complaint is None else pytest.raises(UserError, match=complaint):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
+
+
+def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("1,2,3,4,5,6\n")
+    for split in ("train", "test"):
+        line = '{"media": "1.csv", "question": "What?", "answers": ["a walk"]}\n'
+        (tmp_path / f"{split}.jsonl").write_text(line)
+    data = f"{{dataset: manifest, folder: {tmp_path}}}"
+    imu = f"{{modality: imu, tokens: features, encoder: {{kind: vectors, features: WIDTH}}, data: {data}}}"
+
+    def plan(width: int) -> None:
+        overrides = [f"scenario.stages=[{imu.replace('WIDTH', str(width))}]", "model.backbone=causal-tiny"]
+        five = Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml"
+        open_or_plan(tmp_path / "run", config.load(five, overrides))
+
+    plan(6)
+    with pytest.raises(UserError, match=r"stages\.0\.encoder\.features: 4, .*1\.csv are vectors of width 6; set that"):
+        plan(4)
 
 
 @pytest.fixture

@@ -44,3 +44,13 @@ def test_other_arrays_are_refused() -> None:
         Vectors().encode(np.zeros(4, np.float32))
     with pytest.raises(ValueError, match="more than 65504; scale them down"):
         Vectors().encode(np.full((1, 1), 1e6, np.float32))
+
+
+def test_rows_in_units_come_back_and_dropped_ones_are_zeros() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2) + 1
+    tokens = Vectors(units=2).encode(rows)
+    assert tokens.grid == (2, 3)
+    np.testing.assert_array_equal(Vectors(units=2).decode(tokens), rows)
+    assert Vectors(units=2).decode(tokens.take(np.array([4]))).tolist() == [[0, 0]] * 4 + [[9, 10], [0, 0]]
+    with pytest.raises(ValueError, match="6 vectors are not 4 units of equal length"):
+        Vectors(units=4).encode(rows)

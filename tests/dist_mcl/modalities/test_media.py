@@ -24,6 +24,7 @@ MEDIA = {
     "depth": (DepthTokens(side=32), np.zeros((20, 30), np.uint16), (2, 2)),
     "point_cloud": (PointTokens(), np.ones((99, 3), np.float32), (64,)),
     "features": (FeatureTokens(), np.zeros((7, 3), np.float32), (7,)),
+    "features in units": (FeatureTokens(units=2), np.zeros((8, 3), np.float32), (2, 4)),
 }
 
 

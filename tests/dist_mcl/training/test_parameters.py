@@ -46,6 +46,15 @@ def test_stages_and_what_they_save_are_as_published(counts: Counts) -> None:
     assert counts.largest.modality == "audio"
 
 
+def test_an_encoder_that_trains_is_counted_and_not_frozen() -> None:
+    stages = "scenario.stages=[{modality: point_cloud, encoder: points, data: {dataset: shapes}}]"
+    found = count(config.load(CONFIG, [stages]))
+    assert found.frozen == count(config.load(CONFIG)).frozen
+    (stage,) = found.stages
+    assert stage.parts["points"] == 6 * 64 + 64 + 64 * 128 + 128 + 128 * 256 + 256
+    assert stage.parts["lift"] == (256 + 1) * 1408
+
+
 def test_the_command_says_all_of_it(counts: Counts) -> None:
     done = CliRunner().invoke(app, ["params", str(CONFIG), "--json"])
     assert done.exit_code == 0 and json.loads(done.stdout) == counts.facts()

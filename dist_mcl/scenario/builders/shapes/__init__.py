@@ -18,7 +18,7 @@ from dist_mcl.packages.download import Package, read_members
 from dist_mcl.packages.shapes import CATALOGUES, PACKAGES, Catalogue
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.builders.questions import QuestionTables
-from dist_mcl.scenario.builders.shapes.catalogue import Entry, read_entries
+from dist_mcl.scenario.builders.shapes.catalogue import CatalogueEntry, read_entries
 from dist_mcl.scenario.builders.shapes.classes import CLASSES, class_of
 from dist_mcl.scenario.builders.shapes.media import ModelMedia, made_or_make
 from dist_mcl.scenario.builders.shapes.questions import CANDIDATES, Model, ask_all
@@ -76,7 +76,7 @@ def _open(package: Package, path: Path) -> Iterator[tuple[str, zipfile.ZipFile]]
             raise UserError(f"{catalogue.archive}: not a whole archive; delete the package and run again") from error
 
 
-def _entries(catalogue: Catalogue, opened: Mapping[str, zipfile.ZipFile]) -> list[Entry]:
+def _entries(catalogue: Catalogue, opened: Mapping[str, zipfile.ZipFile]) -> list[CatalogueEntry]:
     try:
         properties = opened[catalogue.name].read(catalogue.properties)
     except KeyError as error:
@@ -84,7 +84,7 @@ def _entries(catalogue: Catalogue, opened: Mapping[str, zipfile.ZipFile]) -> lis
     return list(read_entries(catalogue.name, properties))
 
 
-def _chosen(entries: Sequence[Entry], most: int | None) -> list[tuple[Entry, str]]:
+def _chosen(entries: Sequence[CatalogueEntry], most: int | None) -> list[tuple[CatalogueEntry, str]]:
     counts: Counter[str] = Counter()
     chosen = []
     for entry in entries:
@@ -95,7 +95,7 @@ def _chosen(entries: Sequence[Entry], most: int | None) -> list[tuple[Entry, str
     return chosen
 
 
-def _split(made: Sequence[tuple[Entry, str, ModelMedia]]) -> list[Model]:
+def _split(made: Sequence[tuple[CatalogueEntry, str, ModelMedia]]) -> list[Model]:
     by_class = [[media.geometry for _, label, media in made if label == name] for name in CLASSES]
     test = draw_test_groups(by_class, always=_SMALL_GROUP)
     numbers = {

@@ -18,7 +18,7 @@ _CODED = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)")
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One model of a catalogue.
 
     Attributes:
@@ -40,7 +40,7 @@ class Entry:
     rotation: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 
 
-def read_entries(catalogue: str, properties: bytes) -> Iterator[Entry]:
+def read_entries(catalogue: str, properties: bytes) -> Iterator[CatalogueEntry]:
     """The models that a properties file describes, in the order of their numbers.
 
     Raises:
@@ -56,7 +56,7 @@ def read_entries(catalogue: str, properties: bytes) -> Iterator[Entry]:
             yield _entry(catalogue, number, numbered[number])
 
 
-def _entry(catalogue: str, number: int, said: dict[str, str]) -> Entry:
+def _entry(catalogue: str, number: int, said: dict[str, str]) -> CatalogueEntry:
     try:
         width, depth, height = (float(said.get(side) or 0) for side in ("width", "depth", "height"))
         rotation = tuple(float(part) for part in said.get("modelRotation", "").split())
@@ -64,8 +64,8 @@ def _entry(catalogue: str, number: int, said: dict[str, str]) -> Entry:
         raise UserError(f"{catalogue}: model {number}: {error}; delete the downloaded package and run again") from error
     path, name, creator = (said.get(key, "") for key in ("model", "name", "creator"))
     size = (width, depth, height)
-    entry = Entry(catalogue, path.lstrip("/"), name, said.get("category", ""), creator, size)
-    return entry if len(rotation) != 9 else Entry(**{**vars(entry), "rotation": rotation})
+    entry = CatalogueEntry(catalogue, path.lstrip("/"), name, said.get("category", ""), creator, size)
+    return entry if len(rotation) != 9 else CatalogueEntry(**{**vars(entry), "rotation": rotation})
 
 
 def _logical_lines(text: str) -> list[str]:

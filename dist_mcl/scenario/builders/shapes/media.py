@@ -17,7 +17,7 @@ from PIL import Image
 
 from dist_mcl.files import write_bytes
 from dist_mcl.scenario.builders.shapes.camera import MOTIONS, SIDE, View, film, shoot
-from dist_mcl.scenario.builders.shapes.catalogue import Entry
+from dist_mcl.scenario.builders.shapes.catalogue import CatalogueEntry
 from dist_mcl.scenario.builders.shapes.surface import NoSurfaceError, Surface, read_surface
 
 VIEWS, CLIPS, CLOUD = 8, 3, 2048
@@ -51,7 +51,7 @@ class ModelMedia:
     cloud: bytes = b""
 
 
-def made_or_make(entry: Entry, files: Mapping[str, bytes], folder: Path) -> ModelMedia:
+def made_or_make(entry: CatalogueEntry, files: Mapping[str, bytes], folder: Path) -> ModelMedia:
     """A model's media, from its file in `folder` if it is there and whole.
 
     What is random depends on the model alone, so the order in which models are made, and how often it is interrupted,
@@ -72,7 +72,7 @@ def forget(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _make(entry: Entry, files: Mapping[str, bytes], random: np.random.Generator) -> ModelMedia:
+def _make(entry: CatalogueEntry, files: Mapping[str, bytes], random: np.random.Generator) -> ModelMedia:
     try:
         surface = read_surface(entry.path, files, entry.rotation, random)
     except NoSurfaceError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dist_mcl.scenario.builders.questions import QuestionTables
 from dist_mcl.scenario.builders.shapes.camera import MOTIONS
-from dist_mcl.scenario.builders.shapes.catalogue import Entry
+from dist_mcl.scenario.builders.shapes.catalogue import CatalogueEntry
 from dist_mcl.scenario.builders.shapes.classes import CLASSES
 from dist_mcl.scenario.builders.shapes.media import ModelMedia
 
@@ -46,7 +46,7 @@ class Model:
         split: "train" or "test".
     """
 
-    entry: Entry
+    entry: CatalogueEntry
     label: str
     media: ModelMedia
     group: int

@@ -1,0 +1,39 @@
+"""Code of the user's own: what is wrong with it is told from what is wrong with its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dist_mcl.errors import UserError
+from dist_mcl.imports import load_object, make_object
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("import math\n\nclass Mine:\n    size = math.nothing\n", "AttributeError: module 'math' has .*, line 4"),
+        ("\nclass Mine(Nothing): ...\n", "NameError: name 'Nothing' is not defined, line 2"),
+        ("raise RuntimeError('two\\nlines')\n", "RuntimeError: two lines, line 1"),
+        ("def", "SyntaxError: "),
+    ],
+)
+def test_a_file_that_fails_is_not_a_missing_name(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "mine.py").write_text(content)
+    with pytest.raises(UserError, match=rf"mine\.py:Mine: cannot be imported \({reason}") as refused:
+        load_object(f"{tmp_path / 'mine.py'}:Mine")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("class Mine: ...\n")
+    with pytest.raises(UserError, match=r"has no 'Other'; mend the name"):
+        load_object(f"{tmp_path / 'mine.py'}:Other")
+
+
+def test_options_that_do_not_fit_are_named_with_their_field(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def make(checkpoint): return open(checkpoint)\n")
+    for options, reason in (({"size": 1}, "unexpected keyword"), ({"checkpoint": "none.pt"}, "No such file")):
+        with pytest.raises(UserError, match=rf"here\.path .*: cannot be made with options .*{reason}"):
+            make_object("here", f"{tmp_path / 'mine.py'}:make", options)
