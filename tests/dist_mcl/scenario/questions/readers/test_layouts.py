@@ -376,7 +376,7 @@ def test_a_class_of_modelnet_is_a_line(tmp_path: Path) -> None:
     layouts.modelnet40(tmp_path)
     (tmp_path / "modelnet40_shape_names.txt").write_text("airplane \r\nnight stand\r\n\r\n")
     (item,) = read_questions(config_of("modelnet40", tmp_path), "point_cloud", "test")
-    assert item.question == CASES["modelnet40"].last
+    assert replace(item.question, generation=None) == CASES["modelnet40"].last
 
 
 def test_json_without_an_end_is_refused_in_one_line(tmp_path: Path) -> None:
