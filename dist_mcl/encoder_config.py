@@ -63,7 +63,7 @@ class VectorFeatures(Section):
 
 
 class CustomFeatures(Section):
-    """An encoder of one's own: a `MediaEncoder` of dist_mcl.backbones.causal_encoders."""
+    """An encoder of one's own: a `MediaEncoder` of dist_mcl.backbones.media_encoders."""
 
     kind: Literal["custom"]
     path: ImportPath = Field(description="its class, as FILE.py:NAME or MODULE:NAME")

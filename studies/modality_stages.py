@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.language import LanguageBackbone
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.config import Experiment
 from dist_mcl.media_rules import media_of
 from dist_mcl.question_config import ModalityIncremental

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.language import word_embeddings
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from dist_mcl.backbones.causal_encoders import Encoded, as_pictures, whole_grids
 from dist_mcl.backbones.language import LanguageBackbone
+from dist_mcl.backbones.media_encoders import Encoded, as_pictures, whole_grids
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens
 

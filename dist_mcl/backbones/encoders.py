@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModel, WhisperConfig
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder, PictureEncoder, PointEncoder, SoundEncoder, VectorEncoder
 from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
+from dist_mcl.backbones.media_encoders import MediaEncoder, PictureEncoder, PointEncoder, SoundEncoder, VectorEncoder
 from dist_mcl.backbones.vision_encoder import CLIP_DEVIATION, CLIP_MEAN, VisionEncoder
 from dist_mcl.encoder_config import (
     CustomFeatures,

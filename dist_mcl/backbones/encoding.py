@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.language import LanguageBackbone
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch, PackedTokens, Sample, Tokens

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from transformers import InstructBlipQFormerModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.language import word_embeddings
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.backbones.prompts import MediaTokens, Prompter
 from dist_mcl.tokens import Batch, PackedTokens
 

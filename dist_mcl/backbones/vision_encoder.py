@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from dist_mcl.backbones.causal_encoders import Encoded, MediaEncoder, as_pictures, whole_pictures
+from dist_mcl.backbones.media_encoders import Encoded, MediaEncoder, as_pictures, whole_pictures
 from dist_mcl.tokens import PackedTokens
 
 # By which CLIP's pictures are normalised, and InstructBLIP's.

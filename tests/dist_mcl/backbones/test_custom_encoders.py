@@ -24,7 +24,7 @@ WIDTH = 6
 OWN = """
 import torch
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.tokens import PackedTokens
 
 
@@ -116,7 +116,7 @@ def test_features_that_half_precision_does_not_hold_are_refused(
 
 
 HALF = """
-from dist_mcl.backbones.causal_encoders import MediaEncoder
+from dist_mcl.backbones.media_encoders import MediaEncoder
 
 
 class Half(MediaEncoder):

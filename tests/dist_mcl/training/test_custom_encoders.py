@@ -11,7 +11,7 @@ from .modality_runs import LORA, digests, experiment, finish, losses, write_data
 OWN = """
 import torch
 
-from dist_mcl.backbones.causal_encoders import MediaEncoder
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.tokens import PackedTokens
 
 
