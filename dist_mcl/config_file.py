@@ -89,7 +89,8 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     for key in keys[:-1]:
         child = section.setdefault(key, {})
         if not isinstance(child, dict):
-            raise UserError(f"--set {override}: {key!r} is a value, not a section")
+            is_what = "a list; set the whole of it" if isinstance(child, list) else "a value, not a section"
+            raise UserError(f"--set {override}: {key!r} is {is_what}")
         section = child
     try:
         section[keys[-1]] = yaml.safe_load(value)

@@ -49,6 +49,20 @@ def test_overrides_are_laid_over_the_preset(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("name.first=x", "'name' is a value, not a section"),
+        ("scenario.class_order.0=1", "'class_order' is a list; set the whole of it"),
+    ],
+)
+def test_what_is_below_a_value_cannot_be_set(tmp_path: Path, override: str, message: str) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text("name: small\nscenario: {class_order: [1, 0]}\n")
+    with pytest.raises(UserError, match=message):
+        config.load(path, [override])
+
+
+@pytest.mark.parametrize(
     ("content", "preset", "message"),
     [
         (FILE, "quik", r"no preset 'quik'; choose from quick, wrong"),
