@@ -14,7 +14,7 @@ import numpy as np
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.encoder_config import CustomFeatures, VectorFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.evaluation.answers import CAPTION
+from dist_mcl.evaluation.answers import AS_CAPTIONS
 from dist_mcl.evaluation.captions import check_captions_can_be_scored
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
@@ -115,7 +115,7 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     _check_custom_encoders(experiment)
     stages = modality_stages(scenario)
     tests = (questions for stage in stages for questions in stage.tests.values())
-    if any(asked.task == CAPTION for questions in tests for asked in questions.questions):
+    if any(asked.task in AS_CAPTIONS for questions in tests for asked in questions.questions):
         check_captions_can_be_scored(experiment.evaluation.captions)
     check_data(scenario, stages)
     _check_vectors(experiment, stages)

@@ -14,8 +14,8 @@ from dist_mcl.evaluation.captions import caption_scores
 from dist_mcl.evaluation.modalities import ACCURACY
 from dist_mcl.tokens import QuestionAnswer
 
-CAPTION = "caption"
-"""The task whose answers are scored as captions."""
+AS_CAPTIONS = ("caption", "conversation")
+"""Tasks whose answers are sentences, which are scored as captions."""
 _AGREEING = 3  # so many others make a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten"
@@ -83,7 +83,7 @@ def scores_by_task(
 ) -> dict[str, dict[str, float]]:
     """Scores of a data set, kept apart by the questions' tasks: means over their samples.
 
-    Every task has "exact_match"; one whose questions have votes "vqa_accuracy" too, and one whose name is caption the
+    Every task has "exact_match"; one whose questions have votes "vqa_accuracy" too, and one of `AS_CAPTIONS` the
     scores of `caption_scores`.
 
     Raises:
@@ -96,7 +96,7 @@ def scores_by_task(
         found[task] = {"exact_match": _mean([exact_match(text, answers) for text, answers in rows])}
         if _has_votes(task, asked):
             found[task]["vqa_accuracy"] = _mean([vqa_accuracy(text, answers) for text, answers in rows])
-        if task == CAPTION:
+        if task in AS_CAPTIONS:
             found[task] |= caption_scores([text for text, _ in rows], [answers for _, answers in rows], captions)
     return found
 

@@ -101,20 +101,21 @@ def test_a_task_has_votes_or_it_has_none() -> None:
         scores_by_task(asked, ["left", "left"], PLAIN)
 
 
-def test_captions_are_scored_as_captions() -> None:
+@pytest.mark.parametrize("task", ["caption", "conversation"])
+def test_sentences_are_scored_as_captions(task: str) -> None:
     right = [
         ("a red chair", "a chair, red"),
         ("a wooden table",),
         ("a hanging lamp",),
         ("a car", "an auto", "a van", "v"),
     ]
-    asked = [QuestionAnswer("a short description.", answers, task="caption") for answers in right]
+    asked = [QuestionAnswer("a short description.", answers, task=task) for answers in right]
     said = [answers[0] for answers in right]
     found = scores_by_task([*asked, QuestionAnswer("What?", ("chair",), task="name")], [*said, "sofa"], PLAIN)
-    assert found["name"] == {"exact_match": 0.0} and main_score_name(found["caption"]) == "CIDEr"
-    assert [scale_of(found[task]) for task in ("name", "caption")] == ["accuracy", "CIDEr"]
-    assert found["caption"] == {"exact_match": 1.0, **caption_scores(said, right, PLAIN)}
-    assert found["caption"]["CIDEr"] > 1 and "vqa_accuracy" not in found["caption"]
+    assert found["name"] == {"exact_match": 0.0} and main_score_name(found[task]) == "CIDEr"
+    assert [scale_of(found[name]) for name in ("name", task)] == ["accuracy", "CIDEr"]
+    assert found[task] == {"exact_match": 1.0, **caption_scores(said, right, PLAIN)}
+    assert found[task]["CIDEr"] > 1 and "vqa_accuracy" not in found[task]
 
 
 def test_scores_are_kept_apart_by_task() -> None:

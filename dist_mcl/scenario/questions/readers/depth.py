@@ -46,7 +46,7 @@ _NYU_OTHERS = frozenset(
 
 
 def read_fusion(config: FusionDepthData, modality: str, split: Split) -> list[QuestionItem]:
-    """Captions (task caption) and the turns of conversations (task qa).
+    """Captions (task caption) and the turns of conversations (task conversation).
 
     Every turn is a question of its own, where PathWeave's code draws one of them each time.
 
@@ -100,7 +100,7 @@ def _turns(folder: Path, place: str, row: Row) -> Iterator[QuestionItem]:
     path = _map(folder / "LLaVA_Depth" / "train", row.get("image"), place)
     for question, answer in zip(said[::2], said[1::2], strict=True):
         texts = [_plain(text_of(_having(turn, "value", place), "value", place)) for turn in (question, answer)]
-        yield media_item(QuestionAnswer(texts[0], (texts[1],), task="qa", generation=published.DEPTH), path)
+        yield media_item(QuestionAnswer(texts[0], (texts[1],), task="conversation", generation=published.DEPTH), path)
 
 
 def _is_question(turn: object) -> bool | None:
@@ -119,7 +119,7 @@ def _validation(folder: Path, path: Path) -> Iterator[QuestionItem]:
         else:
             answer = text_of(_having(row, "caption", place), "caption", place)
             question = _plain(text_of(_having(row, "question", place), "question", place))
-            asked = QuestionAnswer(question, (answer,), task="qa", generation=published.DEPTH)
+            asked = QuestionAnswer(question, (answer,), task="conversation", generation=published.DEPTH)
             yield media_item(asked, _map(folder / "LLaVA_Depth" / "val", row.get("image_id"), place))
 
 

@@ -26,7 +26,7 @@ def _answered(length_penalty: float, max_tokens: int) -> Generation:
 
 CAPTIONS = _captioned(length_penalty=1)
 DEPTH = _captioned(length_penalty=0, max_tokens=30, min_tokens=8)
-"""Of captions and of conversations, which are scored as captions there."""
+"""Of captions and of conversations, which are scored as captions."""
 OBJAVERSE_CAPTIONS = _captioned(length_penalty=0)
 ANSWERS = _answered(length_penalty=-1, max_tokens=10)
 OBJAVERSE_ANSWERS = _answered(length_penalty=-1, max_tokens=80)

@@ -112,7 +112,7 @@ CASES = {
         train=3,
         test=2,
         first=QuestionAnswer("Describe the depth briefly.", ("a street",), task="caption"),
-        last=QuestionAnswer("What is it?", ("A cat.",), task="qa"),
+        last=QuestionAnswer("What is it?", ("A cat.",), task="conversation"),
     ),
     "sun_rgbd": Case(
         layouts.scenes,
@@ -188,7 +188,7 @@ PUBLISHED = {
     ("clotho", "caption"): (80, 10, 1.15, 1),
     ("clotho_aqa", "qa"): (10, 1, 1.5, -1),
     ("fusion_depth", "caption"): (30, 8, 1.15, 0),
-    ("fusion_depth", "qa"): (30, 8, 1.15, 0),
+    ("fusion_depth", "conversation"): (30, 8, 1.15, 0),
     ("objaverse", "caption"): (80, 10, 1.15, 0),
     ("objaverse", "qa"): (80, 1, 1.5, -1),
     ("esc50", "classification"): (80, 1, 1.5, 1),
