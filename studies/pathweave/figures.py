@@ -57,17 +57,27 @@ def _over_stages(groups: list[Group]) -> Figure:
 
 
 def _forgetting(groups: list[Group]) -> Figure:
-    """Of each method, what it forgets, against how much it trains."""
+    """A row for each method: what it scores right after each modality's stage, and at the end."""
     figure = new_figure()
     axes = figure.subplots()
-    for group in groups:
-        lost = group.forgetting
-        assert lost is not None  # modalities arrive one by one
-        place = group.trained_share.mean, lost.mean
-        axes.errorbar(*place, lost.deviation, fmt="o", color=COLOURS[group.method], capsize=3)
-        axes.annotate(group.method, place, textcoords="offset points", xytext=(6, 3))
-    axes.set_xscale("log")
-    axes.set_xlim(0.5, 400)
-    axes.set_xlabel("parameters trained, % of full fine-tuning's")
-    axes.set_ylabel("F, points")
+    for row, group in enumerate(groups):
+        learned, kept, colour = group.transfer, group.mean_score, COLOURS[group.method]
+        axes.plot([learned.mean, kept.mean], [row, row], color=colour, linewidth=3, alpha=0.3)
+        is_first = row == 0
+        for spread, face, label in ((learned, "white", "after its own stage, T"), (kept, colour, "after the last")):
+            axes.errorbar(
+                spread.mean,
+                row,
+                xerr=spread.deviation,
+                fmt="o",
+                color=colour,
+                markerfacecolor=face,
+                capsize=3,
+                label=label if is_first else None,
+            )
+    axes.set_yticks(range(len(groups)), [group.method for group in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)  # the first one on top
+    axes.set_xlabel("mean score of all modalities, %")
+    if groups:
+        axes.legend(fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
