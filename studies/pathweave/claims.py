@@ -16,6 +16,8 @@ _PAIRS = {
     ("ana", "full"): "sequential `full` fine-tuning",
     ("ana", "ana_official"): "`ana_official`, which begins as the authors' code does,",
     ("lora_replay", "lora"): "`lora` without a memory",
+    ("lora_replay", "lora_replay_random"): "`lora_replay_random`, as many tokens drawn at random,",
+    ("lora_replay", "lora_replay_whole"): "`lora_replay_whole`, fewer exemplars with all of their tokens,",
     ("lora_replay", "ana"): "`ana`",
 }
 

@@ -19,9 +19,11 @@ COLOURS = {
     "lora_ewc": GREY,
     "lora_lwf": PURPLE,
     "lora_replay": GREEN,
+    "lora_replay_random": GREEN,
+    "lora_replay_whole": GREEN,
     "full": VERMILION,
 }
-DASHED = ("independent_wider",)  # beside another one of the same colour
+STYLES = {"independent_wider": "--", "lora_replay_random": "--", "lora_replay_whole": ":"}  # of one colour with others
 
 
 def write_figures(found: list[Group], folder: Path) -> None:
@@ -44,7 +46,7 @@ def _over_stages(groups: list[Group]) -> Figure:
             [spread.deviation for spread in spreads],
             label=group.method,
             color=COLOURS[group.method],
-            linestyle="--" if group.method in DASHED else "-",
+            linestyle=STYLES.get(group.method, "-"),
             marker="o",
             capsize=3,
         )
