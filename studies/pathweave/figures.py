@@ -78,8 +78,8 @@ def _forgetting(groups: list[Group]) -> Figure:
                 label=label if is_first else None,
             )
     axes.set_yticks(range(len(groups)), [group.method for group in groups])
-    axes.set_ylim(len(groups) - 0.5, -0.5)  # the first one on top
     axes.set_xlabel("mean score of all modalities, %")
     if groups:
+        axes.set_ylim(len(groups) - 0.5, -0.5)  # the first one on top
         axes.legend(fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
