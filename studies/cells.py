@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -47,10 +47,13 @@ def run_missing(cells: Sequence[Cell], folder: Path, processes: int) -> None:
         running = {pool.submit(cell.run): cell for cell in missing}
         try:
             for done in as_completed(running):
-                write_json(_file(folder, running[done]), done.result())
+                _keep(folder, running[done], done)
                 bar.advance(task)
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits for those that run
+            for done, cell in running.items():
+                if not done.cancelled() and done.exception() is None:
+                    _keep(folder, cell, done)
             raise
 
 
@@ -61,6 +64,10 @@ def results(cells: Sequence[C], folder: Path) -> dict[C, Result]:
         for cell in cells
         if _file(folder, cell).exists()
     }
+
+
+def _keep(folder: Path, cell: Cell, done: Future[Result]) -> None:
+    write_json(_file(folder, cell), done.result())
 
 
 def _file(folder: Path, cell: Cell) -> Path:

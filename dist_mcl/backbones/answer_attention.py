@@ -31,7 +31,7 @@ class Tap:
         layer: its attention module.
         asking: (B, L) bool: places whose rows are averaged.
         visible: (B, L) bool: places that are no padding.
-        found: of each sample, (L,) how much it is attended to.
+        found: of each sample, (L,) fp32 how much it is attended to, whatever precision the model computes in.
     """
 
     layer: nn.Module
@@ -46,7 +46,8 @@ class Tap:
         norms = value.float().norm(dim=-1).repeat_interleave(groups, 1)
         for sample, (asking, visible) in enumerate(zip(self.asking, self.visible, strict=True)):
             rows = asking.nonzero()[:, 0]
-            scores = query[sample][:, rows].float() @ key[sample].float().repeat_interleave(groups, 0).mT * scaling
+            with torch.autocast(query.device.type, enabled=False):  # it would make the product bf16
+                scores = query[sample][:, rows].float() @ key[sample].float().repeat_interleave(groups, 0).mT * scaling
             seen = visible & (torch.arange(len(visible), device=rows.device) <= rows[:, None])
             weights = scores.masked_fill(~seen, -torch.inf).softmax(-1)
             if self.how.value_norms:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from studies.cells import Result, results, run_missing
+
+SLOW = 100  # numbers above it go on while another one fails
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class Square:
             log.write(f"{self.number}\n")
         if self.number < 0:
             raise ValueError("negative")
+        while self.number > SLOW and "-1" not in self.log.read_text():
+            time.sleep(0.05)
+        if self.number > SLOW:
+            time.sleep(1)  # until the failure has been seen
         return {"square": self.number**2}
 
 
@@ -44,3 +51,11 @@ def test_a_failure_ends_the_study_and_keeps_what_is_done(tmp_path: Path) -> None
     kept = results(cells, folder)
     assert kept[cells[0]] == {"square": 4}
     assert cells[1] not in kept
+
+
+def test_what_runs_beside_a_failure_is_kept(tmp_path: Path) -> None:
+    log, folder = tmp_path / "log", tmp_path / "results"
+    cells = [Square(101, log), Square(-1, log), Square(3, log)]
+    with pytest.raises(ValueError, match="negative"):
+        run_missing(cells, folder, processes=2)
+    assert results(cells, folder)[cells[0]] == {"square": 101**2}

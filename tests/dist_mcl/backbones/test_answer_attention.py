@@ -36,6 +36,17 @@ def test_it_is_the_models_own_attention_in_a_padded_batch(layer: int, heads: str
         torch.testing.assert_close(features, whole.last_hidden_state[0][sequences.predicts[0]][0], atol=1e-4, rtol=1e-4)
 
 
+def test_scores_are_fp32_in_a_model_that_computes_in_bf16() -> None:
+    exact, rounded = tiny(), tiny().use_bf16()
+    found = [
+        one.attended(Batch.collate(one.prepare(one_of_each())), ANSWERS, AttentionScores()) for one in (exact, rounded)
+    ]
+    for fp32, bf16 in zip(*(one.scores for one in found), strict=True):
+        ((name, scores),) = bf16.items()
+        assert scores.dtype == torch.float32
+        torch.testing.assert_close(scores, fp32[name], atol=0.01, rtol=0.05)
+
+
 def test_values_may_weigh_and_a_missing_layer_is_named() -> None:
     backbone = tiny()
     batch = Batch.collate(backbone.prepare(one_of_each())[:1])
