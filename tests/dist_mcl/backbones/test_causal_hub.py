@@ -11,13 +11,13 @@ from pydantic import TypeAdapter
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from dist_mcl.answer_config import Generation
-from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer, reads_pictures
+from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.causal_config import CausalConfig
 from dist_mcl.encoder_config import HuggingFaceFeatures, Medium, PictureFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.packages.hub import read_settings
+from dist_mcl.packages.pretrained import reads_pictures
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
 SIDE, PATCH, PLACEHOLDER = 32, 8, 258
@@ -75,7 +75,7 @@ def without(sample: Sample, dropped: list[int]) -> Sample:
 
 
 def test_a_whole_picture_is_read_as_hugging_face_reads_it(backbone: HubCausalBackbone, llava: Path) -> None:
-    assert reads_pictures(read_settings(llava, "config"))
+    assert reads_pictures(llava)
     sample = picture(0)
     tokenizer = open_tokenizer(llava)
     before, after = (tokenizer(text).input_ids for text in ("USER: ", "\nWhat is it? ASSISTANT:"))
