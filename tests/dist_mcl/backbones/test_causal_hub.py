@@ -15,8 +15,10 @@ from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokeniz
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.causal_config import CausalConfig
+from dist_mcl.config import AttentionScores, Exemplars
 from dist_mcl.encoder_config import HuggingFaceFeatures, Medium, PictureFeatures
 from dist_mcl.errors import UserError
+from dist_mcl.exemplars.questions import QuestionMasking
 from dist_mcl.packages.pretrained import reads_pictures
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
@@ -118,6 +120,15 @@ def test_batches_of_whole_and_incomplete_pictures_answer_as_each_alone(backbone:
     samples = [picture(2), without(picture(3), [1, 2, 3]), picture(4)]
     together = backbone.generate(Batch.collate(samples), Generation(max_tokens=5))
     assert together == [backbone.generate(Batch.collate([one]), Generation(max_tokens=5))[0] for one in samples]
+
+
+def test_masks_see_the_projectors_cells_whatever_the_tokens_are(backbone: HubCausalBackbone) -> None:
+    values = np.random.default_rng(5).integers(0, 256, (36, PATCH, PATCH, 3), dtype=np.uint8)
+    sample = Sample({"image": Tokens.full(values, (6, 6))}, QuestionAnswer("What is it?", ("a cat",)), 5, stage=1)
+    (found,) = backbone.attended(Batch.collate(backbone.prepare([sample])), ["a cat"], AttentionScores()).scores
+    assert found["image"].grid == (4, 4) and found["image"].positions.tolist() == list(range(16))
+    masked = QuestionMasking(Exemplars(), seed=0)(sample, found)
+    assert 0 < len(masked.tokens["image"]) < 36
 
 
 def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalBackbone) -> None:
