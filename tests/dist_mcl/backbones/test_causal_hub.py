@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
-from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.causal_config import CausalConfig
 from dist_mcl.config import AttentionScores, Exemplars
 from dist_mcl.encoder_config import HuggingFaceFeatures, Medium, PictureFeatures
@@ -22,25 +20,15 @@ from dist_mcl.exemplars.questions import QuestionMasking
 from dist_mcl.packages.pretrained import reads_pictures
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
-SIDE, PATCH, PLACEHOLDER = 32, 8, 258
-PROMPT = "USER: {media}\n{question} ASSISTANT:"
+from .tiny_llava import PATCH, PLACEHOLDER, PROMPT, SIDE, save_llava
+
 MEDIA = {"image": Medium(place="here", encoder=PictureFeatures(), cue="")}
 
 
 @pytest.fixture(scope="module")
 def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a tiny LLaVA: 16 tokens of a picture of 32 pixels."""
     folder = tmp_path_factory.mktemp("llava")
-    torch.manual_seed(0)
-    tokenizer = byte_tokenizer()
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **sizes),
-        text_config=LlamaConfig(vocab_size=260, num_key_value_heads=2, initializer_range=0.2, **sizes),
-        image_token_index=PLACEHOLDER,
-    )
-    LlavaForConditionalGeneration(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_llava(folder)
     return folder
 
 
