@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # seconds to import; who reads samples, or writes them down, 
     import torch
     from torch import Tensor
 
-__all__ = ["Batch", "PackedTokens", "QuestionAnswer", "Sample", "TokenScores", "Tokens"]
+__all__ = ["Batch", "CellScores", "PackedTokens", "QuestionAnswer", "Sample", "TokenScores", "Tokens"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,22 @@ class TokenScores:
 
     class_scores: dict[str, NDArray[np.float32]]
     cross: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CellScores:
+    """How much attention the cells of one medium got: what a language model is shown of it, on a grid of its own.
+
+    Attributes:
+        values: float32 (m,), of the cells that there are.
+        positions: int64 (m,), their flat positions on `grid`.
+        grid: covers the medium as its tokens' grid does. Its axes are the last ones of that; along others, such as the
+            bins of a spectrogram whose cells are moments, tokens share a cell.
+    """
+
+    values: NDArray[np.float32]
+    positions: NDArray[np.int64]
+    grid: tuple[int, ...]
 
 
 @dataclass(frozen=True)

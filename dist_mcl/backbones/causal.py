@@ -87,7 +87,10 @@ class CausalBackbone(EncodingBackbone):
         if shapes[0] == shapes[1]:
             new.load_state_dict(old.state_dict())
 
+    def cells(self, modality: str, positions: Tensor, grid: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        return self._encoder(modality).cells(positions, grid)
+
     def tokens(self, modality: str, features: PackedTokens, batch: Batch) -> MediaTokens:
         with self.paths.of(modality):
             embeddings = self.connector(self.entries[modality](features.values.float()))
-        return MediaTokens(embeddings, features.sample, features.positions, features.grids.prod(1))
+        return MediaTokens(embeddings, features.sample, features.positions, features.grids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from transformers import (
@@ -15,7 +15,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
@@ -25,11 +24,6 @@ from dist_mcl.causal_config import CausalConfig
 from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.packages.hub import WEIGHT_ERRORS, read_preprocessing, why_unreadable
-
-
-def reads_pictures(settings: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint's config.json is of a model that has a picture encoder and a projector of its own."""
-    return settings.get("model_type") in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -76,7 +76,7 @@ class HubCausalBackbone(LanguageBackbone):
     def _tokens(self, pictures: PackedTokens) -> MediaTokens:
         with self.paths.of(_IMAGE):
             encoded = whole_grids(pictures, self._of_one_grid, fill=127)
-        return MediaTokens(encoded.values, encoded.sample, encoded.positions, encoded.grids.prod(1))
+        return MediaTokens(encoded.values, encoded.sample, encoded.positions, encoded.grids)
 
     def _of_one_grid(self, values: Tensor, kept: Tensor, grid: tuple[int, ...]) -> Encoded:
         rows, columns = grid

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModel, WhisperConfig
 
 from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
@@ -88,7 +88,7 @@ def open_custom_encoder(place: str, config: CustomFeatures) -> MediaEncoder:
         place: where the configuration asks for it.
 
     Raises:
-        UserError: it cannot be imported or made, or is no whole `MediaEncoder`.
+        UserError: it cannot be imported or made, is no whole `MediaEncoder`, or trains and holds more than parameters.
     """
     made = make_object(place, config.path, config.options)
     if not isinstance(made, MediaEncoder):
@@ -97,7 +97,18 @@ def open_custom_encoder(place: str, config: CustomFeatures) -> MediaEncoder:
     for name, of in (("features", int), ("is_frozen", bool)):
         if not isinstance(getattr(made, name, None), of):
             raise UserError(f"{place}.path {config.path}: has no {name} of type {of.__name__}; see docs/causal.md")
+    if not made.is_frozen and (unsaved := _besides_parameters(made)):
+        raise UserError(
+            f"{place}.path {config.path}: trains and holds {unsaved[0]} besides parameters, which alone are saved; use "
+            "LayerNorm or GroupNorm for BatchNorm, and register constants with persistent=False"
+        )
     return made
+
+
+def _besides_parameters(module: nn.Module) -> list[str]:
+    """What belongs to a module's state, such as the running means of BatchNorm, and is no parameter."""
+    parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    return [name for name in module.state_dict() if name not in parameters]
 
 
 def _sound_encoder(config: SoundFeatures, folder: Path | None, is_tiny: bool) -> SoundEncoder:

@@ -21,7 +21,7 @@ from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.prompts import MediaTokens, PaddedSequences, Prompter
 from dist_mcl.config import AttentionScores
 from dist_mcl.errors import UserError
-from dist_mcl.tokens import Batch
+from dist_mcl.tokens import Batch, CellScores
 
 
 def word_embeddings(model: PreTrainedModel) -> Tensor:
@@ -67,11 +67,11 @@ class Attended(NamedTuple):
 
     Attributes:
         features: (B, width) fp32: the last layer's state at the place that predicts an answer's first token.
-        scores: of each sample, by modality, (n,) fp32: how much its answer attends to each of its n media tokens.
+        scores: of each sample, by modality: how much its answer attends to the cells of its medium.
     """
 
     features: Tensor
-    scores: list[dict[str, Tensor]]
+    scores: list[dict[str, CellScores]]
 
 
 class LanguageBackbone(FrozenModel):
@@ -123,6 +123,10 @@ class LanguageBackbone(FrozenModel):
     @abstractmethod
     def media(self, batch: Batch) -> dict[str, MediaTokens]:
         """The batch's media as tokens of the language model's width, in the order of a prompt."""
+
+    def cells(self, modality: str, positions: Tensor, grid: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        """Where one sample's media tokens lie in its medium; arguments and results as of `MediaEncoder.cells`."""
+        return positions, grid
 
     def checkpoint_activations(self) -> None:
         self.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -180,7 +184,8 @@ class LanguageBackbone(FrozenModel):
         except IndexError as error:
             raise UserError(f"exemplars.scores.layer: the language model has no layer {how.layer}") from error
         with self.autocast():
-            embeddings, sequences = self._embed(batch, answers)
+            media = self.media(batch)
+            embeddings, sequences = self._among_words(media, batch, answers)
             tap = Tap(layer, sequences.predicts, sequences.mask.bool(), how)
             with self._reading(sequences), tapped(self.model, tap):
                 states = decoder(
@@ -190,11 +195,19 @@ class LanguageBackbone(FrozenModel):
                     use_cache=False,
                 ).last_hidden_state
         begins = sequences.predicts.int().argmax(1)
-        scores = [
-            {name: its[where[row]] for name, where in sequences.media.items() if where[row].any()}
-            for row, its in enumerate(tap.found)
-        ]
+        scores: list[dict[str, CellScores]] = [{} for _ in tap.found]
+        for name, tokens in media.items():
+            for row, (grid, positions) in enumerate(zip(tokens.grids.tolist(), tokens.places(), strict=True)):
+                if len(positions):
+                    found = tap.found[row][sequences.media[name][row]]
+                    scores[row][name] = self._scored(name, found, positions, tuple(grid))
         return Attended(states[torch.arange(len(begins)), begins].float(), scores)
+
+    def _scored(self, modality: str, scores: Tensor, positions: Tensor, grid: tuple[int, ...]) -> CellScores:
+        """What one sample's media tokens were attended to, without those that lie nowhere in the medium."""
+        cells, cell_grid = self.cells(modality, positions, grid)
+        there = cells >= 0
+        return CellScores(scores[there].cpu().numpy(), cells[there].cpu().numpy(), cell_grid)
 
     @torch.no_grad()
     def rank(self, batch: Batch, candidates: Sequence[Sequence[str]]) -> list[Tensor]:
@@ -272,7 +285,11 @@ class LanguageBackbone(FrozenModel):
             yield
 
     def _embed(self, batch: Batch, answers: Sequence[str] | None = None) -> tuple[Tensor, PaddedSequences]:
-        media = self.media(batch)
+        return self._among_words(self.media(batch), batch, answers)
+
+    def _among_words(
+        self, media: Mapping[str, MediaTokens], batch: Batch, answers: Sequence[str] | None
+    ) -> tuple[Tensor, PaddedSequences]:
         sequences = self.prompter.sequences(media, [asked.question for asked in batch.questions], answers)
         words = self.model.get_input_embeddings()(sequences.ids)
         return sequences.fill(words, media), sequences

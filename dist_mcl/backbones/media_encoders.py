@@ -46,6 +46,18 @@ class MediaEncoder(nn.Module, ABC):
             ValueError: tokens of another form than the encoder takes.
         """
 
+    def cells(self, positions: Tensor, grid: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        """Where features of one sample lie in its medium: masks of exemplars are made from that.
+
+        Args:
+            positions: (m,) int64 on `grid`, as `forward` gives them.
+
+        Returns:
+            (m,) int64 positions on a grid as `CellScores` has it, -1 for what lies nowhere, such as class tokens; and
+            that grid. They are as they came where the encoder's own grid is such a one.
+        """
+        return positions, grid
+
 
 class PictureEncoder(MediaEncoder):
     """EfficientNet-Lite0's last map: of pictures, of depth maps as grey pictures, of each frame of a clip.

@@ -29,13 +29,22 @@ class MediaTokens:
         embeddings: (n, width), sample after sample.
         sample: (n,) int64, ascending: the row of the batch that each token belongs to.
         positions: (n,) int64: place of each token in its sample's whole block.
-        lengths: (B,) int64: places of each sample's whole block; 0 where a sample lacks the modality.
+        grids: (B, axes) int64: grid of each sample's whole block; zeros where a sample lacks the modality.
     """
 
     embeddings: Tensor
     sample: Tensor
     positions: Tensor
-    lengths: Tensor
+    grids: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) int64: places of each sample's whole block."""
+        return self.grids.prod(1)
+
+    def places(self) -> tuple[Tensor, ...]:
+        """The positions of each sample's tokens."""
+        return self.positions.split(torch.bincount(self.sample, minlength=len(self.grids)).tolist())
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ class Prompter:
     def _rows(
         self, media: Mapping[str, MediaTokens], questions: Sequence[str], answers: Sequence[str] | None
     ) -> Iterator[_Row]:
-        split = {name: _split(tokens) for name, tokens in media.items()}
+        split = {name: [part.tolist() for part in tokens.places()] for name, tokens in media.items()}
         lengths = {name: tokens.lengths.tolist() for name, tokens in media.items()}
         for number, question in enumerate(questions):
             row = _Row()
@@ -185,12 +194,6 @@ class _Row:
         self.positions += [self._position + place for place in places]
         self.predicts += [False] * len(ids)
         self._position += length
-
-
-def _split(tokens: MediaTokens) -> list[list[int]]:
-    """The places of each sample's tokens."""
-    counts = torch.bincount(tokens.sample, minlength=len(tokens.lengths)).tolist()
-    return [part.tolist() for part in tokens.positions.split(counts)]
 
 
 def _chat_template(tokenizer: PreTrainedTokenizerBase) -> str:

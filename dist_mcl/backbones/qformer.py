@@ -167,7 +167,7 @@ class QFormerBackbone(EncodingBackbone):
             embeddings=embeddings.flatten(0, 1),
             sample=units.sample.repeat_interleave(queries),
             positions=(units.number[:, None] * queries + places).flatten(),
-            lengths=units.counts * queries,
+            grids=(units.counts * queries)[:, None],
         )
 
     def _ask(self, entry: QFormerEntry, units: Units, batch: Batch) -> Tensor:

@@ -19,7 +19,8 @@ CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.
 class VisionEncoder(MediaEncoder):
     """All states that the network gives of a picture, class tokens first; of a clip those of each of its frames.
 
-    Its own grid is (states,), or (frames, states). A patch that was dropped is seen as grey, and its state left out.
+    Its own grid is (states,), or (frames, states); for masks, patches lie in rows and columns. A dropped patch is
+    seen as grey, and its state left out.
 
     Args:
         network: takes `pixel_values` (n, 3, side, side), gives `last_hidden_state` (n, states, features).
@@ -41,6 +42,13 @@ class VisionEncoder(MediaEncoder):
 
     def forward(self, tokens: PackedTokens) -> PackedTokens:
         return whole_pictures(tokens, self._of_one_grid)
+
+    def cells(self, positions: Tensor, grid: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        *frames, states = grid
+        patches = self._cells**2
+        patch = positions % states - (states - patches)
+        cells = torch.where(patch < 0, -1, positions // states * patches + patch)
+        return cells, (*frames, self._cells, self._cells)
 
     def _of_one_grid(self, values: Tensor, kept: Tensor, grid: tuple[int, ...]) -> Encoded:
         *times, rows, columns = grid

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dist_mcl.config import Exemplars
 from dist_mcl.exemplars.cells import token_scores
@@ -15,7 +13,7 @@ from dist_mcl.exemplars.codecs import media_codec
 from dist_mcl.exemplars.maskers import Picture, exact, keep_patches
 from dist_mcl.modalities.image import unpatchify
 from dist_mcl.store_config import whole_picture
-from dist_mcl.tokens import QuestionAnswer, Sample, Tokens
+from dist_mcl.tokens import CellScores, QuestionAnswer, Sample, Tokens
 from exemplar_store import Codec, Exemplar, Target, whole_image_bytes
 
 
@@ -31,21 +29,20 @@ class QuestionMasking:
     config: Exemplars
     seed: int
 
-    def __call__(self, sample: Sample, cells: Mapping[str, Tokens], scores: Mapping[str, NDArray[Any]]) -> Sample:
+    def __call__(self, sample: Sample, cells: Mapping[str, CellScores]) -> Sample:
         """Drop what the answer does not attend to.
 
         Args:
             sample: whole, as the store is to have it.
-            cells: by modality, what the encoder gives of it; their values are not read.
-            scores: by modality, attention to each cell.
+            cells: by modality, how much the answer attends to what is shown of it.
         """
         if self.config.masker.kind == "full":
             return sample
-        tokens = {name: self._kept(sample.id, raw, cells[name], scores[name]) for name, raw in sample.tokens.items()}
+        tokens = {name: self._kept(sample.id, raw, cells[name]) for name, raw in sample.tokens.items()}
         return replace(sample, tokens=tokens)
 
-    def _kept(self, number: int, raw: Tokens, cells: Tokens, scores: NDArray[Any]) -> Tokens:
-        spread = exact(token_scores(scores, cells.positions, cells.grid, raw))
+    def _kept(self, number: int, raw: Tokens, cells: CellScores) -> Tokens:
+        spread = exact(token_scores(cells, raw))
         picture = Picture(raw, spread, media_codec(raw, self.config), (self.seed, number))
         return raw.take(keep_patches(self.config.masker, picture))
 

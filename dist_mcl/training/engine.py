@@ -135,10 +135,9 @@ def start_engine(model: TrainableModel, config: Training, steps: int, begun: int
     trainable = model.trainable()
     matrices = [parameter for parameter in trainable if parameter.ndim > 1]
     vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-    )
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    # DeepSpeed would take an empty group out, of which the scheduler knows: LoRA alone trains no vectors.
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
     factor = learning_rate_factor(config, steps)
     if config.zero_stage == 3:
         _announce_uncalled_parameters(model)

@@ -8,13 +8,7 @@ from pathlib import Path
 import torch
 
 from dist_mcl.backbones import qformer_folder
-from dist_mcl.backbones.causal_folder import (
-    assemble,
-    open_language_model,
-    open_multimodal_model,
-    open_tokenizer,
-    reads_pictures,
-)
+from dist_mcl.backbones.causal_folder import assemble, open_language_model, open_multimodal_model, open_tokenizer
 from dist_mcl.backbones.causal_tiny import tiny_causal
 from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.causal_config import CausalConfig, TinyCausalConfig
@@ -22,8 +16,7 @@ from dist_mcl.config import Experiment
 from dist_mcl.encoder_config import CustomFeatures, HuggingFaceFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
-from dist_mcl.packages.hub import read_settings
-from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files
+from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files, reads_pictures
 from dist_mcl.qformer_config import QFormerConfig
 
 _STAND_IN = VectorFeatures(kind="vectors", features=1)
@@ -90,7 +83,7 @@ def _causal(
 ) -> LanguageBackbone:
     folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)
-    if reads_pictures(read_settings(folder, "config")):
+    if reads_pictures(folder):
         return open_multimodal_model(folder, tokenizer, config, media, with_weights)
     model = open_language_model(folder, config.layers, with_weights)
     return assemble(model, tokenizer, media, config.prompt, config.connector_width, files, seed)

@@ -91,11 +91,9 @@ def _look(
     mine: dict[int, NDArray[Any]] = {}
 
     def looked_at(chunk: list[Sample]) -> tuple[list[Sample], NDArray[Any]]:
-        prepared = model.backbone.prepare(chunk)
-        found = model.attended(Batch.collate(prepared).to(group.device), how)
-        scores = [{name: its.cpu().numpy() for name, its in one.items()} for one in found.scores]
-        triples = zip(chunk, prepared, scores, strict=True)
-        return [masking(sample, ready.tokens, its) for sample, ready, its in triples], found.features.cpu().numpy()
+        found = model.attended(Batch.collate(model.backbone.prepare(chunk)).to(group.device), how)
+        kept = [masking(sample, cells) for sample, cells in zip(chunk, found.scores, strict=True)]
+        return kept, found.features.cpu().numpy()
 
     for number, (kept, features) in each_batch(looked_at, samples, group, in_step=False):
         mine[number] = features

@@ -8,37 +8,27 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from dist_mcl.answer_config import Generation
-from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer, reads_pictures
+from dist_mcl.backbones.causal_folder import open_multimodal_model, open_tokenizer
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
-from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.causal_config import CausalConfig
+from dist_mcl.config import AttentionScores, Exemplars
 from dist_mcl.encoder_config import HuggingFaceFeatures, Medium, PictureFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.packages.hub import read_settings
+from dist_mcl.exemplars.questions import QuestionMasking
+from dist_mcl.packages.pretrained import reads_pictures
 from dist_mcl.tokens import Batch, QuestionAnswer, Sample, Tokens
 
-SIDE, PATCH, PLACEHOLDER = 32, 8, 258
-PROMPT = "USER: {media}\n{question} ASSISTANT:"
+from .tiny_llava import PATCH, PLACEHOLDER, PROMPT, SIDE, save_llava
+
 MEDIA = {"image": Medium(place="here", encoder=PictureFeatures(), cue="")}
 
 
 @pytest.fixture(scope="module")
 def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of a tiny LLaVA: 16 tokens of a picture of 32 pixels."""
     folder = tmp_path_factory.mktemp("llava")
-    torch.manual_seed(0)
-    tokenizer = byte_tokenizer()
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **sizes),
-        text_config=LlamaConfig(vocab_size=260, num_key_value_heads=2, initializer_range=0.2, **sizes),
-        image_token_index=PLACEHOLDER,
-    )
-    LlavaForConditionalGeneration(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_llava(folder)
     return folder
 
 
@@ -75,7 +65,7 @@ def without(sample: Sample, dropped: list[int]) -> Sample:
 
 
 def test_a_whole_picture_is_read_as_hugging_face_reads_it(backbone: HubCausalBackbone, llava: Path) -> None:
-    assert reads_pictures(read_settings(llava, "config"))
+    assert reads_pictures(llava)
     sample = picture(0)
     tokenizer = open_tokenizer(llava)
     before, after = (tokenizer(text).input_ids for text in ("USER: ", "\nWhat is it? ASSISTANT:"))
@@ -118,6 +108,15 @@ def test_batches_of_whole_and_incomplete_pictures_answer_as_each_alone(backbone:
     samples = [picture(2), without(picture(3), [1, 2, 3]), picture(4)]
     together = backbone.generate(Batch.collate(samples), Generation(max_tokens=5))
     assert together == [backbone.generate(Batch.collate([one]), Generation(max_tokens=5))[0] for one in samples]
+
+
+def test_masks_see_the_projectors_cells_whatever_the_tokens_are(backbone: HubCausalBackbone) -> None:
+    values = np.random.default_rng(5).integers(0, 256, (36, PATCH, PATCH, 3), dtype=np.uint8)
+    sample = Sample({"image": Tokens.full(values, (6, 6))}, QuestionAnswer("What is it?", ("a cat",)), 5, stage=1)
+    (found,) = backbone.attended(Batch.collate(backbone.prepare([sample])), ["a cat"], AttentionScores()).scores
+    assert found["image"].grid == (4, 4) and found["image"].positions.tolist() == list(range(16))
+    masked = QuestionMasking(Exemplars(), seed=0)(sample, found)
+    assert 0 < len(masked.tokens["image"]) < 36
 
 
 def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalBackbone) -> None:

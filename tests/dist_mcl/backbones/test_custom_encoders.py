@@ -11,6 +11,7 @@ import torch
 
 from dist_mcl.adapters.adapter_in_adapter import ModalityPaths
 from dist_mcl.backbones.causal_tiny import tiny_causal
+from dist_mcl.backbones.encoders import open_custom_encoder
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import untrained_qformer
 from dist_mcl.config import Experiment
@@ -116,6 +117,8 @@ def test_features_that_half_precision_does_not_hold_are_refused(
 
 
 HALF = """
+import torch
+
 from dist_mcl.backbones.media_encoders import MediaEncoder
 
 
@@ -126,8 +129,28 @@ class Half(MediaEncoder):
         return tokens
 
 
+class Normed(Half):
+    features = 4
+
+    def __init__(self, is_frozen):
+        super().__init__()
+        self.is_frozen, self.norm = is_frozen, torch.nn.BatchNorm1d(4)
+
+
 class Other:
     pass
+"""
+
+TIED = """
+
+class Tied(Half):
+    features, is_frozen = 4, False
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = (torch.nn.Linear(4, 4, bias=False) for _ in range(2))
+        self.other.weight = self.one.weight
+        self.register_buffer("mean", torch.zeros(4), persistent=False)
 """
 
 
@@ -138,6 +161,7 @@ class Other:
         ("Other", {}, "makes Other, which is no MediaEncoder"),
         ("Half", {"size": 3}, "cannot be made with options {'size': 3}: "),
         ("Nothing", {}, "has no 'Nothing'; mend the name"),
+        ("Normed", {"is_frozen": False}, "trains and holds norm.running_mean besides parameters, which alone"),
     ],
 )
 def test_an_encoder_that_does_not_fit_is_refused_before_a_run_begins(
@@ -150,6 +174,18 @@ def test_an_encoder_that_does_not_fit_is_refused_before_a_run_begins(
     assert complaint in str(refused.value) and "\n" not in str(refused.value)
     if name != "Nothing":
         assert str(refused.value).startswith("scenario.stages.1.encoder.path ")
+
+
+def test_a_frozen_encoder_may_hold_buffers(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(HALF)
+    config = CustomFeatures(kind="custom", path=f"{tmp_path}/half.py:Normed", options={"is_frozen": True})
+    assert "norm.running_mean" in open_custom_encoder("here", config).state_dict()
+
+
+def test_an_encoder_that_trains_may_hold_constants_and_tied_parameters(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(HALF + TIED)
+    config = CustomFeatures(kind="custom", path=f"{tmp_path}/half.py:Tied")
+    assert set(open_custom_encoder("here", config).state_dict()) == {"one.weight", "other.weight"}
 
 
 def two_stages(encoder: Mapping[str, object]) -> Experiment:

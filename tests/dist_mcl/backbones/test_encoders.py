@@ -12,15 +12,18 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from dist_mcl.adapters.adapter_in_adapter import ModalityPaths
 from dist_mcl.backbones.causal_tiny import tiny_causal
+from dist_mcl.backbones.encoders import EncoderSource
 from dist_mcl.backbones.encoding import EncodingBackbone
 from dist_mcl.backbones.qformer_folder import untrained_qformer
 from dist_mcl.causal_config import TinyCausalConfig
-from dist_mcl.encoder_config import Medium
+from dist_mcl.config import AttentionScores, Exemplars
+from dist_mcl.encoder_config import HuggingFaceFeatures, Medium
+from dist_mcl.exemplars.questions import QuestionMasking
 from dist_mcl.packages.pretrained import checkpoint_files, checkpoint_names
 from dist_mcl.qformer_config import QFormerConfig
-from dist_mcl.tokens import Batch
+from dist_mcl.tokens import Batch, CellScores, QuestionAnswer, Sample, Tokens
 
-from .causal_samples import MODALITIES, random_sample
+from .causal_samples import MODALITIES, dropped, random_sample
 
 WIDTH = 32  # of both tiny language models
 Make = Callable[[Mapping[str, object]], EncodingBackbone]
@@ -85,6 +88,39 @@ def test_pictures_depth_maps_and_clips_by_one_checkpoint_of_hugging_face(make: M
     with torch.no_grad():
         raw, ready = (backbone(Batch.collate(its), ["a chair"] * 3)[0] for its in (samples, prepared))
     torch.testing.assert_close(raw, ready, atol=0.05, rtol=1e-2)
+
+
+@pytest.mark.parametrize("make", ["causal"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "kept", "grid", "cells"),
+    [
+        ("image", slice(None), (3, 3), list(range(9))),
+        ("depth", slice(2, 3), (3, 3), [3, 4, 6, 7]),  # of 2 x 2 patches the one below on the left
+        ("video", slice(1, 2), (6, 3, 3), list(range(18, 36))),  # the third and fourth of six frames
+    ],
+)
+def test_masks_see_a_checkpoints_patches_where_they_lie_and_no_class_token(
+    make: Make, clip: str, name: str, kept: slice, grid: tuple[int, ...], cells: list[int]
+) -> None:
+    backbone = make({name: {"kind": "huggingface", "path": clip}})
+    sample = dropped(random_sample(np.random.default_rng(2), name), kept)
+    (found,) = backbone.attended(Batch.collate(backbone.prepare([sample])), ["yes"], AttentionScores()).scores
+    assert (found[name].grid, found[name].positions.tolist()) == (grid, cells)
+    masked = QuestionMasking(Exemplars(), seed=0)(sample, found)
+    assert set(masked.tokens[name].positions) <= set(sample.tokens[name].positions)
+
+
+def test_attention_to_one_patch_keeps_the_token_in_its_row_and_column(clip: str) -> None:
+    encoder = EncoderSource({clip: Path(clip)}).open(
+        Medium(place="here", encoder=HuggingFaceFeatures(kind="huggingface", path=clip), cue="")
+    )
+    cells, grid = encoder.cells(torch.arange(10), (10,))
+    assert cells.tolist() == [-1, *range(9)]
+    scores = CellScores((cells[1:] == 6).float().numpy(), cells[1:].numpy(), grid)  # the last row, the first column
+    values = np.zeros((36, 4, 4, 3), np.uint8)
+    sample = Sample({"image": Tokens.full(values, (6, 6))}, QuestionAnswer("What?", ("yes",)), 0, 1)
+    masked = QuestionMasking(Exemplars(), seed=0)(sample, {"image": scores})
+    assert masked.tokens["image"].positions.tolist() == [24, 25, 30, 31]
 
 
 def test_pretrained_parts_are_known_by_their_names(clip: str) -> None:

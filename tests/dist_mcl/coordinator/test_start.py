@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
+from dist_mcl.coordinator.start import default_folder, missing_models, open_or_begin, open_or_plan
 from dist_mcl.doctor.models import models
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import captions
+from dist_mcl.packages.models import MODELS
 from exemplar_store import BudgetPolicy, Webp
 from exemplar_store.generations import read_snapshot
 
@@ -56,6 +57,23 @@ def test_an_encoder_that_was_not_fetched_is_missed_before_the_run(tmp_path: Path
     with pytest.raises(UserError, match=r"nobody/nothing: .* run `mcl models fetch nobody/nothing`"):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("model_type", "wanted"), [("llava", []), ("llama", ["efficientnet-lite0"])])
+def test_a_model_that_reads_pictures_itself_asks_for_no_other_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, wanted: list[str]
+) -> None:
+    monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path / "empty"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    overrides = [
+        "scenario.stages=[{modality: image, data: {dataset: shapes}}]",
+        f"model.backbone={{kind: causal, path: {tmp_path}}}",
+    ]
+    experiment = config.load(Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml", overrides)
+    assert [one.todo for one in models(experiment) if one.state == "missing"] == [
+        f"run `mcl models fetch {name}`" for name in wanted
+    ]
+    assert [name for name in MODELS if name in (missing_models(experiment) or "")] == wanted
 
 
 @pytest.mark.parametrize(

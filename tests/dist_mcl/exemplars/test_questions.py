@@ -12,7 +12,7 @@ from dist_mcl.exemplars.cells import token_scores
 from dist_mcl.exemplars.codecs import media_codec
 from dist_mcl.exemplars.dataset import ExemplarDataset
 from dist_mcl.exemplars.questions import QuestionMasking, media_codecs, question_exemplar
-from dist_mcl.tokens import Tokens
+from dist_mcl.tokens import CellScores, Tokens
 from exemplar_store import ExemplarStore, encode
 
 from ..backbones.causal_samples import MODALITIES, one_of_each
@@ -22,6 +22,10 @@ SAMPLES = dict(zip(MODALITIES, one_of_each(), strict=True))
 
 def tokens(*grid: int) -> Tokens:
     return Tokens.full(np.zeros((int(np.prod(grid)), 1), np.float16), grid)
+
+
+def cells(scores: list[float], grid: tuple[int, ...]) -> CellScores:
+    return CellScores(np.array(scores, np.float32), np.arange(len(scores)), grid)
 
 
 @pytest.mark.parametrize(
@@ -37,20 +41,19 @@ def tokens(*grid: int) -> Tokens:
 def test_tokens_have_the_scores_of_the_cells_in_which_they_lie(
     cell_grid: tuple[int, ...], grid: tuple[int, ...], scores: list[float], expected: list[float]
 ) -> None:
-    found = token_scores(np.array(scores, np.float32), np.arange(len(scores)), cell_grid, tokens(*grid))
+    found = token_scores(cells(scores, cell_grid), tokens(*grid))
     assert found.tolist() == expected
 
 
 def test_cells_with_more_axes_than_the_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="do not cover tokens"):
-        token_scores(np.zeros(4, np.float32), np.arange(4), (2, 2), tokens(4))
+        token_scores(cells([0] * 4, (2, 2)), tokens(4))
 
 
 def masked(name: str, masker: object, scores: list[float]) -> list[int]:
     sample = SAMPLES[name]
-    cells = Tokens.full(np.zeros((len(scores), 1), np.float16), sample.tokens[name].grid)
     config = Exemplars.model_validate({"masker": masker})
-    found = QuestionMasking(config, seed=0)(sample, {name: cells}, {name: np.array(scores, np.float32)})
+    found = QuestionMasking(config, seed=0)(sample, {name: cells(scores, sample.tokens[name].grid)})
     assert found.target == sample.target
     return found.tokens[name].positions.tolist()
 

@@ -1,4 +1,4 @@
-"""A run with encoders of one's own on vectors: frozen and trained, replayed, saved and read again."""
+"""A run with encoders of one's own that pool vectors: frozen and trained, replayed, saved and read again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.tokens import PackedTokens
 
 
-class Wider(MediaEncoder):
+class Pairs(MediaEncoder):
     def __init__(self, is_frozen):
         super().__init__()
         self.features, self.is_frozen = 7, is_frozen
         self.map = torch.nn.Linear(4, 7)
 
     def forward(self, tokens):
-        return PackedTokens(self.map(tokens.values.float()), tokens.positions, tokens.sample, tokens.grids)
+        grids = (tokens.grids + 1) // 2
+        found, pair = (tokens.sample * grids.max() + tokens.positions // 2).unique(return_inverse=True)
+        values = torch.zeros(len(found), 7).index_add(0, pair, self.map(tokens.values.float()))
+        return PackedTokens(values, found % grids.max(), found // grids.max(), grids)
 """
 
 
@@ -33,7 +36,7 @@ def test_two_stages_of_vectors_with_replay(tmp_path: Path) -> None:
         {
             "modality": name,
             "tokens": "features",
-            "encoder": {"kind": "custom", "path": f"{tmp_path}/own.py:Wider", "options": {"is_frozen": is_frozen}},
+            "encoder": {"kind": "custom", "path": f"{tmp_path}/own.py:Pairs", "options": {"is_frozen": is_frozen}},
             "data": {"dataset": "manifest", "folder": str(tmp_path / "data" / "sensor")},
         }
         for name, is_frozen in (("gauge", True), ("sensor", False))
