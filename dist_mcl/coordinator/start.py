@@ -79,11 +79,12 @@ def open_or_plan(path: Path, experiment: Experiment, track: Track = untold) -> R
     """The run in `path`, or the one that would begin there; nothing is written.
 
     Raises:
-        UserError: the folder holds a run of another configuration or the store of another run, data or models are
-            missing or unreadable, more stages than classes, or a budget that cannot hold one exemplar.
+        UserError: the folder holds a run of another configuration or version, or the store of another run, data or
+            models are missing or unreadable, more stages than classes, or a budget that cannot hold one exemplar.
     """
     if RunFolder.exists(path):
         run = RunFolder.open(path)
+        run.check_can_continue()
         run.check_same_experiment(experiment)
         return RunFolder(path, experiment, run.plan)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
