@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dist_mcl.answer_config import AS_CAPTIONS
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.encoder_config import CustomFeatures, VectorFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.evaluation.answers import AS_CAPTIONS
 from dist_mcl.evaluation.captions import check_captions_can_be_scored
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar

@@ -136,7 +136,7 @@ class Other:
     [
         ("Half", {}, "has no features of type int"),
         ("Other", {}, "makes Other, which is no MediaEncoder"),
-        ("Half", {"size": 3}, "cannot be made with options {'size': 3}: "),
+        ("Half", {"size": 3}, "cannot be made with options {'size': 3} (TypeError: "),
         ("Nothing", {}, "has no 'Nothing'; mend the name"),
     ],
 )
