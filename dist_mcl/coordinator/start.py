@@ -139,6 +139,17 @@ def missing_models(experiment: Experiment) -> str | None:
     return None
 
 
+def missing_language_model(experiment: Experiment) -> str | None:
+    """As `missing_models`, of what a rehearsal needs: the language model alone, and none where weights are random."""
+    backbone = experiment.model.backbone
+    assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
+    try:
+        checkpoint_files(backbone, {})
+    except UserError as error:
+        return str(error)
+    return None
+
+
 def _check_has_weights(backbone: LanguageConfig) -> None:
     if isinstance(backbone, QFormerConfig) and backbone.path is None and backbone.layout != "tiny":
         raise UserError(
