@@ -245,20 +245,24 @@ def show(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = 
 def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None) -> None:
     """Check a configuration and change nothing.
 
-    Where modalities are learned and the models are there, it is seen that the backbone has what is to train.
+    Where modalities are learned, it is seen that the backbone has what is to train; for that the language model must
+    be there, and nothing where its weights are random.
 
     Example: mcl config check configs/quickstart.yaml
     """
     experiment = config.load(config_file, overrides or [], preset)
     if experiment.scenario.kind == "modality_incremental":
-        from dist_mcl.coordinator.start import missing_models
+        from dist_mcl.coordinator.start import missing_language_model, missing_models
 
-        if missing := missing_models(experiment):
+        if missing := missing_language_model(experiment):
             print(f"{config_file}: fine; whether the backbone has what model.adapter names is not known yet: {missing}")
             return
         from dist_mcl.training.rehearsal import rehearse
 
         rehearse(experiment)
+        if missing := missing_models(experiment):
+            print(f"{config_file}: fine, but not all that a run needs is there: {missing}")
+            return
     print(f"{config_file}: fine")
 
 

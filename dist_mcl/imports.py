@@ -23,13 +23,16 @@ def make_object(place: str, path: str, options: Mapping[str, Any]) -> Any:
         options: keywords that it is made with.
 
     Raises:
-        UserError: as `load_object`, or it cannot be made with these options.
+        UserError: as `load_object`, or it fails while it is made with these options.
     """
     make = load_object(path)
     try:
         return make(**options)
-    except (OSError, TypeError, ValueError) as error:
-        raise UserError(f"{place}.path {path}: cannot be made with options {dict(options)}: {error}") from error
+    except Exception as error:  # whatever a user's class raises
+        reason = _reason(error, path.rpartition(":")[0])
+        raise UserError(
+            f"{place}.path {path}: cannot be made with options {dict(options)} ({reason}); mend the options or the file"
+        ) from error
 
 
 def load_object(path: str) -> Any:
@@ -42,18 +45,20 @@ def load_object(path: str) -> Any:
     try:
         module = _module_of(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
     except Exception as error:  # whatever a user's file raises
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}{_line(error, module_name)}"
-        raise UserError(f"{path}: cannot be imported ({reason}); mend the path or the file") from error
+        raise UserError(
+            f"{path}: cannot be imported ({_reason(error, module_name)}); mend the path or the file"
+        ) from error
     try:
         return getattr(module, name)
     except AttributeError as error:
         raise UserError(f"{path}: {module_name} has no {name!r}; mend the name") from error
 
 
-def _line(error: Exception, file: str) -> str:
-    """Where in the file it was raised; nothing if not there."""
+def _reason(error: Exception, file: str) -> str:
+    """What was raised, in one line, and where in the file, if it was there."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f", line {lines[-1]}" if lines else ""
+    where = f", line {lines[-1]}" if lines else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 def _module_of(file: Path) -> Any:

@@ -12,7 +12,7 @@ from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 
 if TYPE_CHECKING:
-    from dist_mcl.config import Experiment
+    from dist_mcl.config import Evaluation, Experiment
 
 
 def check_fits_scenario(experiment: Experiment) -> None:
@@ -36,6 +36,16 @@ def check_fits_scenario(experiment: Experiment) -> None:
         raise ValueError(f"model.adapter.kind: {adapter.kind} is for scenario.kind: modality_incremental; choose ssf")
     elif holding != "none":
         raise ValueError(f"training.consolidation.kind: {holding} is for scenario.kind: modality_incremental; set none")
+    elif unused := _of_answers(experiment.evaluation):
+        raise ValueError(f"evaluation.{unused[0]}: classes are not answered in words; leave it out")
+
+
+def _of_answers(evaluation: Evaluation) -> list[str]:
+    """The fields that are of answers in words and were set."""
+    usual = type(evaluation)()
+    return [
+        name for name in ("candidates", "generation", "captions") if getattr(evaluation, name) != getattr(usual, name)
+    ]
 
 
 def _check_modalities(experiment: Experiment) -> None:

@@ -81,6 +81,7 @@ def _attempt_by_hand(run: RunFolder, folder: StageFolder) -> Iterator[int]:
 
 
 def _work(run: RunFolder, folder: StageFolder, attempt: int | None, rank: int, signals: StopSignals) -> None:
+    run.check_can_continue()
     progress = ProgressFile(folder.attempt(attempt) / "progress.json" if rank == 0 and attempt else None)
     progress.begin("start")
     # The heavy imports come late, so that the progress file says "start" while they last. What they make stays: to look

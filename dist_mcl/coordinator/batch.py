@@ -79,6 +79,7 @@ def main() -> int:
         run = RunFolder.open(arguments.run).launched_with(
             kind="slurm", nodes=arguments.nodes, processes=arguments.processes
         )
+        run.check_can_continue()
         return run_stage(run, arguments.stage, create_launcher("slurm"))
     except UserError as error:
         print(f"stage {arguments.stage}: {error}", file=sys.stderr)

@@ -36,7 +36,8 @@ def reopen(run: RunFolder, number: int) -> bool:
     """Let a stage that failed or was cancelled be tried again, with all its retries; returns whether it was submitted.
 
     Raises:
-        UserError: there is no such stage, it is done, has not been tried, or is being worked on.
+        UserError: there is no such stage, it is done, has not been tried, or is being worked on, or another version
+            began the run.
     """
     if not 1 <= number <= len(run.plan.stages):
         raise UserError(f"--stage {number}: this run has stages 1 to {len(run.plan.stages)}")
@@ -46,6 +47,7 @@ def reopen(run: RunFolder, number: int) -> bool:
     state = folder.state
     if state.status not in _OPEN_AGAIN:
         raise UserError(f"--stage {number}: has not been tried; continue the run with `mcl run`")
+    run.check_can_continue()
     with RunLock(run.path):
         run.stop_file.unlink(missing_ok=True)
         folder.write_state(replace(state, status="waiting", failures=0, reason=None, job=None))

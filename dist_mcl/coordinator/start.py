@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dist_mcl.answer_config import AS_CAPTIONS
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.encoder_config import CustomFeatures, VectorFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.evaluation.answers import AS_CAPTIONS
 from dist_mcl.evaluation.captions import check_captions_can_be_scored
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
@@ -79,11 +79,12 @@ def open_or_plan(path: Path, experiment: Experiment, track: Track = untold) -> R
     """The run in `path`, or the one that would begin there; nothing is written.
 
     Raises:
-        UserError: the folder holds a run of another configuration or the store of another run, data or models are
-            missing or unreadable, more stages than classes, or a budget that cannot hold one exemplar.
+        UserError: the folder holds a run of another configuration or version, or the store of another run, data or
+            models are missing or unreadable, more stages than classes, or a budget that cannot hold one exemplar.
     """
     if RunFolder.exists(path):
         run = RunFolder.open(path)
+        run.check_can_continue()
         run.check_same_experiment(experiment)
         return RunFolder(path, experiment, run.plan)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -133,6 +134,17 @@ def missing_models(experiment: Experiment) -> str | None:
     try:
         _check_has_weights(backbone)
         checkpoint_files(backbone, media_of(experiment))
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def missing_language_model(experiment: Experiment) -> str | None:
+    """As `missing_models`, of what a rehearsal needs: the language model alone, and none where weights are random."""
+    backbone = experiment.model.backbone
+    assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
+    try:
+        checkpoint_files(backbone, {})
     except UserError as error:
         return str(error)
     return None

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from dist_mcl.answer_config import CaptionScoring
+from dist_mcl.answer_config import AS_CAPTIONS, CaptionScoring
 from dist_mcl.evaluation.captions import caption_scores
 from dist_mcl.evaluation.modalities import ACCURACY
 from dist_mcl.tokens import QuestionAnswer
 
-AS_CAPTIONS = ("caption", "conversation")
-"""Tasks whose answers are sentences, which are scored as captions."""
 _AGREEING = 3  # so many others make a full point
 _REMOVED = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten"

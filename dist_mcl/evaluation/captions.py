@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from dist_mcl.answer_config import CaptionScoring
 from dist_mcl.errors import UserError
@@ -43,7 +45,7 @@ def caption_scores(said: Sequence[str], references: Sequence[Sequence[str]], how
 
     Raises:
         ValueError: no items, one without a right caption, or lists of different lengths.
-        UserError: as `check_captions_can_be_scored`.
+        UserError: as `check_captions_can_be_scored`, or the treebank's program fails.
     """
     if not said or len(said) != len(references) or not all(references):
         raise ValueError(f"{len(said)} captions and {len(references)} lists of right ones, none of which may be empty")
@@ -54,7 +56,9 @@ def caption_scores(said: Sequence[str], references: Sequence[Sequence[str]], how
     from pycocoevalcap.rouge.rouge import Rouge
 
     cut = _treebank_words if how.words == "treebank" else _plain_words
-    ours, theirs = cut([[caption] for caption in said]), cut(references)
+    words = iter(cut([*said, *(text for texts in references for text in texts)]))
+    ours = {number: [next(words)] for number in range(len(said))}
+    theirs = {number: [next(words) for _ in texts] for number, texts in enumerate(references)}
     bleu, _ = Bleu(4).compute_score(theirs, ours, verbose=0)
     scores = {f"BLEU-{length}": float(score) for length, score in enumerate(bleu, start=1)}
     scores["ROUGE-L"] = float(Rouge().compute_score(theirs, ours)[0])
@@ -64,15 +68,29 @@ def caption_scores(said: Sequence[str], references: Sequence[Sequence[str]], how
     return scores
 
 
-def _plain_words(captions: Sequence[Sequence[str]]) -> dict[int, list[str]]:
-    return {
-        number: [" ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())) for text in texts]
-        for number, texts in enumerate(captions)
-    }
+def _plain_words(texts: Sequence[str]) -> list[str]:
+    return [" ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower())) for text in texts]
 
 
-def _treebank_words(captions: Sequence[Sequence[str]]) -> dict[int, list[str]]:
-    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+def _treebank_words(texts: Sequence[str]) -> list[str]:
+    """As pycocoevalcap's own PTBTokenizer, which writes beside its program and takes a carriage return for two lines.
 
-    rows = {number: [{"caption": text} for text in texts] for number, texts in enumerate(captions)}
-    return dict(PTBTokenizer().tokenize(rows))
+    Raises:
+        UserError: the program fails.
+    """
+    from pycocoevalcap.tokenizer import ptbtokenizer
+
+    program = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
+    command = ["java", "-cp", str(program), "edu.stanford.nlp.process.PTBTokenizer"]
+    lines = "".join(" ".join(text.split()) + "\n" for text in texts)
+    done = subprocess.run(
+        [*command, "-preserveLines", "-lowerCase", "-encoding", "UTF-8"],
+        input=lines.encode(),
+        capture_output=True,
+        check=False,
+    )
+    cut = done.stdout.decode().split("\n")[:-1]
+    if done.returncode or len(cut) != len(texts):
+        said = " ".join(done.stderr.decode(errors="replace").split())[-300:]
+        raise UserError(f"evaluation.captions.words: treebank: Java failed ({said}); see that `java` runs")
+    return [" ".join(word for word in line.split(" ") if word not in ptbtokenizer.PUNCTUATIONS) for line in cut]

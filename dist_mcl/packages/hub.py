@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ _WEIGHTS = (
     ("pytorch_model.bin",),
     ("pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
 )
+# What a file holds already that lies in the same folder: these are not missed beside it.
+_HELD_BY = {
+    "tokenizer.json": ("vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "added_tokens.json"),
+    "preprocessor_config.json": ("processor_config.json",),
+}
+_MOST_NAMED = 4
 
 
 def is_hub_id(name: str) -> bool:
@@ -51,7 +58,7 @@ def checkpoint_folder(path_or_id: str) -> Path:
     """The folder of a checkpoint: the one that is named, or where the hub's client keeps what was fetched.
 
     Raises:
-        UserError: there is no such folder, and no checkpoint of this id was fetched.
+        UserError: there is no such folder, and no checkpoint of this id was fetched, or not all that is needed of it.
     """
     from huggingface_hub import snapshot_download  # a second to import
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -62,13 +69,48 @@ def checkpoint_folder(path_or_id: str) -> Path:
     if not is_hub_id(path_or_id):
         raise UserError(f"{path_or_id}: no such folder; name a folder, or a checkpoint of the hub as owner/model")
     try:
-        # The client knows what the hub has, and refuses a checkpoint that lacks one of the files which are asked for.
-        there = Path(snapshot_download(path_or_id, allow_patterns=[*_FILES], local_files_only=True))
-        if needed := _needed(path.name for path in there.iterdir()):
-            return Path(snapshot_download(path_or_id, allow_patterns=needed, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        pass  # as if there were no weights
-    raise UserError(f"{path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`")
+        folder = Path(snapshot_download(path_or_id, allow_patterns=["config.json"], local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise UserError(
+            f"{path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`"
+        ) from error
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if missing := _missing(there, there | _published(path_or_id)):
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+        raise UserError(
+            f"{path_or_id}: fetched without {', '.join(missing[:_MOST_NAMED])}{more}; run `mcl models fetch "
+            f"{path_or_id}`, which gets what is missing"
+        )
+    return folder
+
+
+def _published(hub_id: str) -> set[str]:
+    """The files that the hub has of a checkpoint, as far as its client has noted them when it fetched."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        return {file.path for file in get_cached_repo_tree(hub_id)}
+    except CachedRepoTreeNotFoundError:  # a client of before there were such notes
+        return set()
+
+
+def _missing(there: set[str], published: set[str]) -> list[str]:
+    """What is not there of a checkpoint and would change how it is read, or keep it from being read at all."""
+    choices = [_matching(published, patterns) for patterns in _WEIGHTS if patterns[0] in published]
+    weights = next((files for files in choices if files <= there), choices[0] if choices else {_WEIGHTS[0][0]})
+    held = {
+        path.removesuffix(holder) + name
+        for holder, names in _HELD_BY.items()
+        for path in there
+        if path.rpartition("/")[2] == holder
+        for name in names
+    }
+    return sorted((weights | _matching(published, _FILES)) - held - there)
+
+
+def _matching(names: Iterable[str], patterns: Iterable[str]) -> set[str]:
+    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 
 def why_unreadable(error: Exception) -> str:

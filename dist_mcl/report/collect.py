@@ -104,16 +104,26 @@ def _questions(trained: dict[str, Any]) -> list[int]:
 
 
 def modality_scores(run: RunFolder, finished: Sequence[Records]) -> ModalityScores:
-    """S of the finished stages of a run over modalities."""
+    """S of the finished stages of a run over modalities.
+
+    Raises:
+        UserError: stages were scored by versions that know other tasks.
+    """
     rows = [records["evaluate"]["scores"] for records in finished]
     order = [run.plan.class_names[number] for brings in run.plan.stages[: len(rows)] for number in brings]
     scenario = run.experiment.scenario
     assert isinstance(scenario, ModalityIncremental)
     details = finished[-1]["evaluate"]["details"]
     scales = {name: {dataset: scale_of(scores) for dataset, scores in its.items()} for name, its in details.items()}
-    if scenario.joint:
-        return ModalityScores.of_joint(order, rows[0], scales)
-    return ModalityScores.from_rows(order, rows, scales)
+    try:
+        if scenario.joint:
+            return ModalityScores.of_joint(order, rows[0], scales)
+        return ModalityScores.from_rows(order, rows, scales)
+    except ValueError as error:
+        raise UserError(
+            f"{run.path}: its stages were scored by different versions of dist-mcl ({error}); run it anew in another "
+            "folder"
+        ) from error
 
 
 def _of_any_run(run: RunFolder, finished: Sequence[Records]) -> dict[str, Any]:

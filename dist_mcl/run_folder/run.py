@@ -28,6 +28,12 @@ from dist_mcl.errors import UserError
 from dist_mcl.files import sync_folder, write_json, write_text
 from dist_mcl.run_folder.stage import STEPS, StageFolder
 
+FORMAT = 2
+"""Of what runs hold and how they are scored. It grows with a change that a run which was begun before must not see."""
+# By kind of scenario, the oldest that this version goes on with. 2: the manifests of modalities' adapters, and
+# conversations that are scored as captions.
+_OLDEST_FORMAT = {"class_incremental": 1, "modality_incremental": 2}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,18 +44,20 @@ class Plan:
         class_names: by class id of the dataset.
         stages: class ids that arrive in each stage, in order of arrival.
         parents: for each stage the numbers (from 1) of the stages that must be done before it.
+        format: `FORMAT` of the version that began it; plans of before there was one are of the first.
     """
 
     run_id: str
     class_names: list[str]
     stages: list[list[int]]
     parents: list[list[int]]
+    format: int = 1
 
     @classmethod
     def chain(cls, class_names: list[str], stages: list[list[int]]) -> Plan:
         """A new run whose every stage builds upon the one before it."""
         parents = [[number] if number else [] for number in range(len(stages))]
-        return cls(uuid.uuid4().hex, class_names, stages, parents)
+        return cls(uuid.uuid4().hex, class_names, stages, parents, FORMAT)
 
     def order(self) -> list[int]:
         """Stage numbers, parents before children.
@@ -126,6 +134,22 @@ class RunFolder:
     def exists(cls, path: Path) -> bool:
         """Whether a run was begun in this folder."""
         return (path / "plan.json").is_file()
+
+    def check_can_continue(self) -> None:
+        """Refuse to go on with a run whose later stages would be of another format than its earlier ones.
+
+        A finished run is never refused.
+
+        Raises:
+            UserError: another version of dist-mcl began it.
+        """
+        is_known = _OLDEST_FORMAT[self.experiment.scenario.kind] <= self.plan.format <= FORMAT
+        if not is_known and not all(folder.is_done() for folder in self.stages()):
+            raise UserError(
+                f"{self.path}: another version of dist-mcl began this run (format {self.plan.format}, here {FORMAT}), "
+                "which stores or scores in another way; finish it with that version, or begin anew in another folder "
+                "with --run"
+            )
 
     def check_same_experiment(self, experiment: config.Experiment) -> None:
         """Refuse to continue this run with a configuration that would give another result.

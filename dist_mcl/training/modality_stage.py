@@ -129,7 +129,9 @@ class ModalityStageRun(StageRun):
             samples = QuestionSamples([questions], stage.number)
             how = self._experiment.evaluation
             said = ask(model, samples, how, self.group, self.progress)
-            for task, scores in scores_by_task(questions.questions, said, how.captions).items():
+            # Once for all ranks: captions may take Java programs, with gigabytes each.
+            own = scores_by_task(questions.questions, said, how.captions) if self.group.is_first else None
+            for task, scores in self.group.broadcast(own).items():
                 found[f"{name}/{task}" if task else name] = scores
         return found
 

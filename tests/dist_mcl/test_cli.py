@@ -18,6 +18,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.run_folder import Plan, RunFolder
 
 FIVE = str(Path(__file__).parents[2] / "configs" / "mcl_five_modalities.yaml")
+PATHWEAVE = str(Path(__file__).parents[2] / "configs" / "pathweave_instructblip.yaml")
 QUICKSTART = str(Path(__file__).parents[2] / "configs" / "quickstart.yaml")
 
 
@@ -48,6 +49,25 @@ def test_check_looks_for_sites_in_the_backbone(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
     unknown = output("config", "check", FIVE)
     assert f"{FIVE}: fine; whether the backbone has what model.adapter names is not known yet: model smollm2" in unknown
+
+
+def test_check_looks_for_sites_before_all_models_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
+    without = f"{PATHWEAVE}: fine, but not all that a run needs is there: model.backbone.path: missing, and layout inst"
+    assert without in output("config", "check", PATHWEAVE)
+    wrong = "model.adapter.sites=[{role: qformer, suffixes: [query, key], count: 72}]"
+    refused = CliRunner().invoke(app, ["config", "check", PATHWEAVE, "--set", wrong]).exception
+    assert isinstance(refused, UserError) and "count says 72" in str(refused)
+
+
+def test_check_looks_for_sites_before_encoders_are_there() -> None:
+    shown = "encoder: {kind: huggingface, path: nobody/nothing}, data: {dataset: shapes}"
+    stages = f"scenario.stages=[{{modality: image, {shown}}}, {{modality: depth, {shown}}}]"
+    tiny = ("--set", "model.backbone={kind: causal-tiny}", "--set", stages)
+    fine = output("config", "check", FIVE, *tiny, "--set", SITES)
+    assert f"{FIVE}: fine, but not all that a run needs is there: nobody/nothing: no such folder" in fine
+    refused = CliRunner().invoke(app, ["config", "check", FIVE, *tiny]).exception
+    assert isinstance(refused, UserError) and "count says 60" in str(refused)
 
 
 def test_schema_knows_every_section() -> None:

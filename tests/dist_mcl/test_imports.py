@@ -32,6 +32,24 @@ def test_a_missing_name_is_named(tmp_path: Path) -> None:
         load_object(f"{tmp_path / 'mine.py'}:Other")
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("options['size']", "KeyError: 'size', line 3"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines, line 3"),
+        ("assert options", "AssertionError: , line 3"),
+        ("import nothing_of_that_name", "ModuleNotFoundError: No module named 'nothing_of_that_name', line 3"),
+    ],
+)
+def test_whatever_a_users_class_raises_is_one_line(tmp_path: Path, body: str, reason: str) -> None:
+    (tmp_path / "mine.py").write_text(f"class Mine:\n  def __init__(self, **options):\n    {body}\n")
+    with pytest.raises(
+        UserError, match=rf"^here\.path .*mine\.py:Mine: cannot be made with options {{}} \({reason}\); mend"
+    ) as refused:
+        make_object("here", f"{tmp_path / 'mine.py'}:Mine", {})
+    assert "\n" not in str(refused.value)
+
+
 def test_options_that_do_not_fit_are_named_with_their_field(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def make(checkpoint): return open(checkpoint)\n")
     for options, reason in (({"size": 1}, "unexpected keyword"), ({"checkpoint": "none.pt"}, "No such file")):

@@ -224,6 +224,25 @@ def test_what_holds_to_earlier_stages_is_for_more_than_one(setting: str) -> None
         load(FIVE, ["model.adapter={kind: full}", "scenario.joint=true", setting])
 
 
+@pytest.mark.parametrize(
+    "setting", ["candidates=generate", "captions.meteor=true", "generation.beams=5", "generation={max_tokens: 30}"]
+)
+def test_answers_in_words_are_for_modalities(setting: str) -> None:
+    field = setting.partition("=")[0].partition(".")[0]
+    with pytest.raises(UserError, match=rf"evaluation\.{field}: classes are not answered in words; leave it out"):
+        load(FIVE.with_name("quickstart.yaml"), [f"evaluation.{setting}"])
+    assert load(FIVE.with_name("quickstart.yaml"), ["evaluation.candidates=rank", "evaluation.generation={beams: 1}"])
+    assert load(FIVE, [f"evaluation.{setting}"])
+
+
+@pytest.mark.parametrize("place", ["evaluation.generation", "scenario.stages.0.data.0.generation.name"])
+def test_the_shortest_answer_is_no_longer_than_the_longest(place: str) -> None:
+    stage = "{modality: image, data: {dataset: shapes, generation: {name: {min_tokens: 20}}}}"
+    override = "evaluation.generation.min_tokens=20" if place.startswith("eval") else f"scenario.stages=[{stage}]"
+    with pytest.raises(UserError, match=rf"{place}: min_tokens 20 is more than max_tokens 12; raise max_tokens"):
+        load(FIVE, [override])
+
+
 def test_consolidation_is_for_modalities() -> None:
     with pytest.raises(UserError, match=r"training\.consolidation\.kind: l2 is for scenario\.kind"):
         load(FIVE.with_name("quickstart.yaml"), ["training.consolidation=l2"])

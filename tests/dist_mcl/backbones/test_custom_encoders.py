@@ -159,7 +159,7 @@ class Tied(Half):
     [
         ("Half", {}, "has no features of type int"),
         ("Other", {}, "makes Other, which is no MediaEncoder"),
-        ("Half", {"size": 3}, "cannot be made with options {'size': 3}: "),
+        ("Half", {"size": 3}, "cannot be made with options {'size': 3} (TypeError: "),
         ("Nothing", {}, "has no 'Nothing'; mend the name"),
         ("Normed", {"is_frozen": False}, "trains and holds norm.running_mean besides parameters, which alone"),
     ],

@@ -1,14 +1,18 @@
 import os
 import shutil
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from dist_mcl.answer_config import CaptionScoring
 from dist_mcl.errors import UserError
-from dist_mcl.evaluation.captions import caption_scores, check_captions_can_be_scored
+from dist_mcl.evaluation.captions import _treebank_words, caption_scores, check_captions_can_be_scored
 
+NEEDS_JAVA = pytest.mark.skipif(shutil.which("java") is None and "CI" not in os.environ, reason="needs Java")
 PLAIN = CaptionScoring()
+
 REFERENCES = [
     ["a red chair with four legs", "a chair, red"],
     ["a wooden table in a kitchen", "a brown table"],
@@ -49,12 +53,44 @@ def test_java_is_asked_for_where_it_is_needed(monkeypatch: pytest.MonkeyPatch, s
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("java") is None and "CI" not in os.environ, reason="needs Java")
+@NEEDS_JAVA
 def test_java_programs_score_captions_too() -> None:
     said = [texts[0].upper() + "." for texts in REFERENCES]
     scores = caption_scores(said, REFERENCES, CaptionScoring(meteor=True, words="treebank"))
     assert scores["METEOR"] == pytest.approx(1.0, abs=0.01)
     assert scores["BLEU-4"] == pytest.approx(1.0)  # case and full stops are none of the words
+
+
+# Of everything that ends a line in Java, of METEOR's own separator, and of captions that come to nothing.
+ODD = ["", "foo\rbar", "a\u2028lamp\x0b\x0c\x85\r\n", "caf\u00e9 ||| (red)", "..."]
+
+
+@pytest.mark.slow
+@NEEDS_JAVA
+@pytest.mark.parametrize("words", ["plain", "treebank"])
+def test_odd_captions_shift_none_and_nothing_is_written(
+    monkeypatch: pytest.MonkeyPatch, words: Literal["plain", "treebank"]
+) -> None:
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", None)  # the environment may be read-only
+    captions = [*(texts[0] for texts in REFERENCES), *ODD]
+    scores = caption_scores(captions, [[text] for text in captions], CaptionScoring(meteor=True, words=words))
+    assert scores["ROUGE-L"] == pytest.approx(1.0)
+    assert scores["METEOR"] > 0.95
+
+
+@pytest.mark.slow
+@NEEDS_JAVA
+def test_java_cuts_words_line_by_line() -> None:
+    assert _treebank_words(ODD) == ["", "foo bar", "a lamp", "caf\u00e9 | | | -lrb- red -rrb-", ""]
+    assert _treebank_words(["A red chair.", "It's \u201cred\u201d"]) == ["a red chair", "it 's red"]
+
+
+def test_a_program_that_fails_gets_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "java").write_text("#!/bin/sh\necho too little memory >&2\nexit 1\n")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UserError, match=r"^evaluation\.captions\.words: treebank: Java failed \(too little memory\);"):
+        caption_scores(["a"], [["a"]], CaptionScoring(words="treebank"))
 
 
 def test_captions_and_right_ones_go_together() -> None:

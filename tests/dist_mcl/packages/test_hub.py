@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import snapshot_download
 from transformers import (
     CLIPImageProcessor,
     InstructBlipForConditionalGeneration,
@@ -130,16 +131,69 @@ def test_a_checkpoint_without_weights_for_transformers_is_refused_before_anythin
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("lost", ["qformer_tokenizer/vocab.txt", _SHARDS[1], "model.safetensors.index.json"])
+@pytest.mark.parametrize("lost", ["qformer_tokenizer/tokenizer.json", _SHARDS[1], "model.safetensors.index.json"])
 def test_a_fetch_that_was_interrupted_is_told_apart_and_goes_on(publish: Publish, lost: str) -> None:
     needed = LAYOUTS["instructblip-vicuna-7b"][0]
     publish({path: path.encode() for path in needed})
     folder = fetch_checkpoint(ID)
     (folder / lost).unlink()
-    with pytest.raises(UserError, match=f"no fetched checkpoint; run `mcl models fetch {ID}`"):
+    with pytest.raises(UserError, match=f"^{ID}: fetched without {lost}; run `mcl models fetch {ID}`, which gets what"):
         checkpoint_folder(ID)
     fetch_checkpoint(ID)
     assert checkpoint_folder(ID) == folder and (folder / lost).exists()
+
+
+def fetch_only(*patterns: str) -> Path:
+    """What `hf download --include` does, or `mcl models fetch` of a version that had fewer patterns."""
+    return Path(snapshot_download(ID, allow_patterns=[*patterns]))
+
+
+@pytest.mark.parametrize(
+    ("name", "included"),
+    [
+        ("SmolLM2-135M-Instruct", ("*.safetensors", "*config.json", "tokenizer.json", "special_tokens_map.json")),
+        ("clip-vit-large-patch14", ("pytorch_model.bin", "*config.json", "tokenizer.json", "special_tokens_map.json")),
+        ("instructblip-vicuna-7b", ("*.bin*", "generation_*", "config*", "pre*", "tok*.json", "spec*", "qf*/[st]*")),
+    ],
+)
+def test_what_was_fetched_otherwise_will_do_where_all_is_there_that_counts(
+    publish: Publish, name: str, included: tuple[str, ...]
+) -> None:
+    needed, others = LAYOUTS[name]
+    publish({path: path.encode() for path in (*needed, *others)})
+    folder = fetch_only(*included)
+    assert checkpoint_folder(ID) == folder
+    assert not {"vocab.json", "merges.txt", "tokenizer.model", "processor_config.json"} & set(in_folder(folder))
+
+
+@pytest.mark.parametrize(
+    ("included", "missing"),
+    [
+        (
+            ("*.safetensors", "config.json", "t*"),
+            "generation_config.json, merges.txt, preprocessor_config.json, special_tokens_map.json and 1 more",
+        ),
+        (("*.json", "*.txt"), "model.safetensors"),
+        (("*.safetensors", "*.json"), "merges.txt"),
+    ],
+)
+def test_what_is_missing_is_named(publish: Publish, included: tuple[str, ...], missing: str) -> None:
+    publish({path: path.encode() for path in LAYOUTS["clip-vit-large-patch14"][0] if path != "tokenizer.json"})
+    fetch_only(*included)
+    with pytest.raises(UserError, match=f"^{ID}: fetched without {missing}; run `mcl models fetch {ID}`"):
+        checkpoint_folder(ID)
+    fetch_checkpoint(ID)
+    checkpoint_folder(ID)
+
+
+def test_settings_alone_are_no_checkpoint(publish: Publish) -> None:
+    publish({"config.json": b"{}", "README.md": b"x", "model.safetensors": b"x"})
+    fetch_only("README.md")
+    with pytest.raises(UserError, match=f"^{ID}: no such folder, and no fetched checkpoint; run `mcl models fetch"):
+        checkpoint_folder(ID)
+    fetch_only("config.json")
+    with pytest.raises(UserError, match=f"^{ID}: fetched without model.safetensors; run"):
+        checkpoint_folder(ID)
 
 
 def test_no_hub_no_such_checkpoint_and_no_id_get_one_clear_line(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dist_mcl.answer_config import AS_CAPTIONS
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ManifestData
 from dist_mcl.scenario.dataset import Split
@@ -54,8 +55,12 @@ def _question(row: Row, place: str) -> QuestionAnswer:
         if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
             raise UserError(f"{place}: {name} {_short(value)} is no text; docs/data.md shows the layout")
     task, votes = str(row.get("task", "qa")), row.get("votes", False)
-    if not isinstance(votes, bool) or (votes and task == "caption"):
-        raise UserError(f"{place}: votes {_short(votes)} must be true or false, and captions have none; mend the line")
+    if not isinstance(votes, bool):
+        raise UserError(f"{place}: votes {_short(votes)} must be true or false; mend the line")
+    if votes and task in AS_CAPTIONS:
+        raise UserError(
+            f"{place}: votes true, but task {task!r} is scored as captions are, which have none; mend the line"
+        )
     try:
         return QuestionAnswer(row["question"], tuple(answers), tuple(given["candidates"]), task, votes)
     except ValueError as error:

@@ -398,7 +398,8 @@ def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
     assert [item.question.votes for item in read_questions(config, "features", "test")] == [True, False]
     for wrong, complaint in (
         ({"votes": True, "task": "name"}, "line 3: votes is not as in earlier lines of task 'name'; give them another"),
-        ({"votes": True, "task": "caption"}, "line 3: votes True must be true or false, and captions have none"),
+        ({"votes": True, "task": "caption"}, "line 3: votes true, but task 'caption' is scored as captions are"),
+        ({"votes": True, "task": "conversation"}, "line 3: votes true, but task 'conversation' is scored as captions"),
         ({"votes": 3}, "line 3: votes 3 must be true or false"),
         ({"votes": True, "answers": ["this"]}, "line 3: votes on the question 'What\\?' need the answers of at least"),
     ):

@@ -1,0 +1,41 @@
+"""What one rank of a stage over modalities does for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dist_mcl.coordinator.start import open_or_begin
+from dist_mcl.run_folder import ProgressFile
+from dist_mcl.training import modality_stage
+from dist_mcl.training.modality_stage import ModalityStageRun
+from dist_mcl.training.process_group import ProcessGroup
+
+from .modality_runs import FULL, experiment, write_data
+
+
+class Told(ProcessGroup):
+    """The first of two ranks, or the other, to whom the first one tells that everything was right."""
+
+    def broadcast(self, value: Any) -> Any:
+        assert (value is None) == (not self.is_first)
+        return {"": {"exact_match": 1.0}}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_scores_are_computed_by_the_first_rank_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    computed = []
+    monkeypatch.setattr(modality_stage, "ask", lambda *asked: ["yes", "no"])
+    monkeypatch.setattr(modality_stage, "scores_by_task", lambda *scored: computed.append(scored) or {})
+    monkeypatch.setattr(ModalityStageRun, "_learned", lambda stage, number: torch.nn.Identity())
+    write_data(tmp_path / "data")
+    run = open_or_begin(tmp_path / "run", experiment(tmp_path / "data", FULL))
+    group = Told(rank, 2, torch.device("cpu"))
+    stage = ModalityStageRun(run, run.stage(1), 1, group, ProgressFile(None), stop=None)  # type: ignore[arg-type]
+    assert stage.evaluate()["scores"] == {"image": {"manifest": 1.0}}
+    assert len(computed) == (1 if rank == 0 else 0)
