@@ -38,7 +38,7 @@ def kill_one(coordinator: subprocess.Popen[bytes], chance: random.Random) -> str
             psutil.wait_procs(workers, timeout=20)
             return "coordinator"
         for worker in workers if target == "all ranks" else [chance.choice(workers)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(ProcessLookupError):  # it may have ended by itself just now
                 os.kill(worker.pid, signal.SIGKILL)
         return target
     return "nothing"
