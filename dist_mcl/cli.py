@@ -252,15 +252,19 @@ def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset =
     """
     experiment = config.load(config_file, overrides or [], preset)
     if experiment.scenario.kind == "modality_incremental":
-        from dist_mcl.coordinator.start import missing_language_model, missing_models
+        from dist_mcl.coordinator.start import check_language_model, check_models
 
-        if missing := missing_language_model(experiment):
+        try:
+            check_language_model(experiment)
+        except UserError as missing:
             print(f"{config_file}: fine; whether the backbone has what model.adapter names is not known yet: {missing}")
             return
         from dist_mcl.training.rehearsal import rehearse
 
         rehearse(experiment)
-        if missing := missing_models(experiment):
+        try:
+            check_models(experiment)
+        except UserError as missing:
             print(f"{config_file}: fine, but not all that a run needs is there: {missing}")
             return
     print(f"{config_file}: fine")

@@ -108,8 +108,7 @@ def _plan(path: Path, experiment: Experiment, track: Track) -> RunFolder:
 
 def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncremental) -> RunFolder:
     """Modalities take the place of classes: one in each stage, or all in one."""
-    if missing := missing_models(experiment):
-        raise UserError(missing)
+    check_models(experiment)
     from dist_mcl.training.rehearsal import rehearse  # seconds, which only backbones that answer need
 
     rehearse(experiment)
@@ -127,35 +126,27 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     return RunFolder(path, experiment, Plan.chain(names, [numbers] if scenario.joint else [[one] for one in numbers]))
 
 
-def missing_models(experiment: Experiment) -> str | None:
-    """What keeps a backbone that answers from being made, and the mend; None where all of its models are there."""
+def check_models(experiment: Experiment) -> None:
+    """See that all models of a backbone that answers are there.
+
+    Raises:
+        UserError: one is not; with the mend.
+    """
     backbone = experiment.model.backbone
     assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
-    try:
-        _check_has_weights(backbone)
-        checkpoint_files(backbone, media_of(experiment))
-    except UserError as error:
-        return str(error)
-    return None
-
-
-def missing_language_model(experiment: Experiment) -> str | None:
-    """As `missing_models`, of what a rehearsal needs: the language model alone, and none where weights are random."""
-    backbone = experiment.model.backbone
-    assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
-    try:
-        checkpoint_files(backbone, {})
-    except UserError as error:
-        return str(error)
-    return None
-
-
-def _check_has_weights(backbone: LanguageConfig) -> None:
     if isinstance(backbone, QFormerConfig) and backbone.path is None and backbone.layout != "tiny":
         raise UserError(
             f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
             "checkpoint, or choose layout: tiny to try out"
         )
+    checkpoint_files(backbone, media_of(experiment))
+
+
+def check_language_model(experiment: Experiment) -> None:
+    """As `check_models`, of what a rehearsal needs: the language model alone, and none where weights are random."""
+    backbone = experiment.model.backbone
+    assert isinstance(backbone, LanguageConfig)
+    checkpoint_files(backbone, {})
 
 
 def _check_custom_encoders(experiment: Experiment) -> None:

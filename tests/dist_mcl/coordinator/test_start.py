@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator.start import default_folder, missing_models, open_or_begin, open_or_plan
+from dist_mcl.coordinator.start import check_models, default_folder, open_or_begin, open_or_plan
 from dist_mcl.doctor.models import models
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import captions
-from dist_mcl.packages.models import MODELS
 from exemplar_store import BudgetPolicy, Webp
 from exemplar_store.generations import read_snapshot
 
@@ -73,7 +72,8 @@ def test_a_model_that_reads_pictures_itself_asks_for_no_other_encoder(
     assert [one.todo for one in models(experiment) if one.state == "missing"] == [
         f"run `mcl models fetch {name}`" for name in wanted
     ]
-    assert [name for name in MODELS if name in (missing_models(experiment) or "")] == wanted
+    with pytest.raises(UserError, match=wanted[0]) if wanted else nullcontext():
+        check_models(experiment)
 
 
 @pytest.mark.parametrize(
