@@ -23,8 +23,8 @@ STUDY = Path(__file__).parent / "study.yaml"
 Setting = Literal["usual", "few", "reversed"]
 
 SEEDS = (0, 1, 2)
-BASELINES = ("ana", "independent", "lora", "full", "lora_replay", "joint", "lora_ewc", "lora_lwf")
-FURTHER_CONTROLS = ("independent_wider", "ana_official", "lora_replay_random", "lora_replay_whole")
+BASELINES = ("ana", "independent", "independent_wider", "lora", "full", "lora_replay", "joint", "lora_ewc", "lora_lwf")
+FURTHER_CONTROLS = ("ana_official", "lora_replay_random", "lora_replay_whole")
 METHODS = BASELINES + FURTHER_CONTROLS
 """Presets of study.yaml, as the page has them."""
 DECISIVE = ("ana", "independent")
