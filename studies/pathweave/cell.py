@@ -14,7 +14,7 @@ from dist_mcl.report import modality_scores
 from exemplar_store import StoreReader
 from studies.in_process import record_of, run_here
 from studies.modality_stages import ModalityStudyStage
-from studies.pathweave.grid import Cell
+from studies.pathweave.grid import ON_ALL_TESTS, Cell
 
 PACKAGES = ("torch", "deepspeed", "transformers", "peft", "zarr", "numpy")
 
@@ -23,9 +23,10 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     """Run it, and return its result as plain values; the run's folder is removed.
 
     Keys: `scores`, the whole S[a][b][d] with the order of the modalities, as `ModalityScores.to_json`; `summary`, with
-    T and F; of each stage the `losses` of its steps, `trained_parameters`, `full_parameters` (what full fine-tuning
-    trains in it), `train_seconds` of the processor and `peak_bytes`; `unchanged`, by modality; `exemplars` and
-    `store_bytes` after the last stage; `processor_seconds` of all.
+    T and F; `guessing`, by modality, what always saying the commonest answer of its training questions scores; of each
+    stage the `losses` of its steps, `trained_parameters`, `full_parameters` (what full fine-tuning trains in it),
+    `train_seconds` of the processor and `peak_bytes`; `unchanged`, by modality; `exemplars` and `store_bytes` after
+    the last stage; `on_all_tests` of some methods, as `ModalityStudyStage.on_all_tests`; `processor_seconds` of all.
     """
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -38,6 +39,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
             "versions": {name: version(name) for name in PACKAGES},
             "scores": scores.to_json(),
             "summary": scores.summary(),
+            "guessing": stages[-1].guessing(),
+            **({"on_all_tests": stages[-1].on_all_tests()} if cell.method in ON_ALL_TESTS else {}),
             "full_parameters": [stage.full_parameters() for stage in stages],
             "unchanged": unchanged([record_of(stage, "evaluate")["digests"] for stage in stages]),
             **_costs(stages),

@@ -29,6 +29,8 @@ METHODS = BASELINES + FURTHER_CONTROLS
 """Presets of study.yaml, as the page has them."""
 DECISIVE = ("ana", "independent")
 """Compared in the other settings, too."""
+ON_ALL_TESTS = (*DECISIVE, "independent_wider")
+"""Asked all test questions of the data sets after the last stage: what they differ by is small."""
 SMALL_METHODS = ("ana", "independent", "lora")
 FEW = 300
 _SMALL_QUESTIONS = {"max_questions": 80, "max_test_questions": 20}
