@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from studies.pathweave.all_tests import gain, questions
 from studies.pathweave.summary import Group, by_method
-from studies.spread import beside
+from studies.spread import beside, does
 
 _SHARE = 2  # % of full fine-tuning's parameters that adapter-in-adapter may train
 
@@ -35,19 +36,34 @@ def claims(found: list[Group]) -> list[str]:
 
 def _compared(these: Mapping[str, Group]) -> list[str]:
     return [
-        beside(f"`{ours}`", said, these[ours].mean_score, these[theirs].mean_score)
-        + (_where_they_differ(these[ours], these[theirs]) if theirs == "independent" else "")
+        _beside(said, these[ours], these[theirs])
         for (ours, theirs), said in _PAIRS.items()
         if ours in these and theirs in these
     ]
 
 
-def _where_they_differ(ana: Group, independent: Group) -> str:
-    base, first, *later = ana.order
-    gain = ana.mean_score_of(later).minus(independent.mean_score_of(later))
+def _beside(said: str, ours: Group, theirs: Group) -> str:
+    if ours.has_all_tests and theirs.has_all_tests:
+        return _on_all_tests(said, ours, theirs)
+    return beside(f"`{ours.method}`", said, ours.mean_score, theirs.mean_score)
+
+
+def _on_all_tests(said: str, ours: Group, theirs: Group) -> str:
+    base, first, *later = ours.order
+    found = gain(ours.results, theirs.results, ours.order)
+    where = gain(ours.results, theirs.results, later)
+    relation = "more" if found.is_sure else "**no** more"
+    sentence = (
+        f"`{ours.method}` {does(found.by_seed)} than {said} by **{abs(found.by_seed.mean):.1f} ± "
+        f"{found.by_seed.deviation:.1f} points** on all {questions(ours.results[0]):,} test questions. What is asked "
+        f"about gives that a standard error of {found.error:.1f}, so it is {relation} than twice its error."
+    )
+    if theirs.method != "independent":
+        return sentence
     return (
-        f" It is made by {', '.join(later)}, on which it is {gain.mean:+.1f} ± {gain.deviation:.1f}: {base} is the "
-        f"base and {first} has no older adapters to build on, so on these both are the same."
+        f"{sentence} It is made by {', '.join(later)}, on which it is {where.by_seed.mean:+.1f} ± "
+        f"{where.by_seed.deviation:.1f}, error {where.error:.1f}: {base} is the base and {first} has no older adapters "
+        "to build on, so on these both are the same."
     )
 
 

@@ -54,7 +54,7 @@ def _over_stages(groups: list[Group]) -> Figure:
     axes.set_xticks(range(1, len(names) + 1), [f"+ {name}" if place else name for place, name in enumerate(names)])
     axes.set_ylabel("mean score of all modalities so far, %")
     if groups:
-        axes.legend(fontsize=8, ncols=2)
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from dist_mcl.question_config import AnyQuestions, ModalityIncremental, ModalityStage
 from studies.page import processor_hours, render, versions
+from studies.pathweave.all_tests import gain
 from studies.pathweave.claims import claims
 from studies.pathweave.figures import write_figures
 from studies.pathweave.grid import FEW, Cell, cells, setting, stage_names
@@ -43,15 +45,13 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "tests": _data(_stages(wanted[0])[0]).max_test_questions,
         "rates": _rates(wanted),
         "claims": claims(found),
-        "scores": table([*_METHOD, *_SCORES], list(usual.values())),
+        "guessing": _guessing(results),
+        "usual": _tables(usual),
         "costs": table([*_METHOD, *_COSTS], list(usual.values())),
-        "differences": _differences(usual),
         "memory": table([*_METHOD, *_MEMORY], [group for group in usual.values() if group.stored("exemplars")]),
-        "few": table([*_METHOD, *_SCORES], list(few.values())),
+        "few": _tables(few),
         "few_questions": FEW,
-        "few_differences": _differences(few),
-        "reversed": table([*_METHOD, *_SCORES], list(reverse.values())),
-        "reversed_differences": _differences(reverse),
+        "reversed": _tables(reverse),
     }
 
 
@@ -66,21 +66,65 @@ def _data(stage: ModalityStage) -> AnyQuestions:
 
 
 def _rates(wanted: Sequence[Cell]) -> list[dict[str, str]]:
+    epochs, questions = wanted[0].experiment.training.epochs, _data(_stages(wanted[0])[0]).max_questions or 0
     methods: dict[tuple[float, int], dict[str, None]] = {}
     for cell in wanted:
         training = cell.experiment.training
         methods.setdefault((training.learning_rate, training.batch_size), {})[f"`{cell.method}`"] = None
     return [
-        {"rate": f"{rate:g}", "batch": str(batch), "methods": ", ".join(names)}
+        {
+            "rate": f"{rate:g}",
+            "batch": str(batch),
+            "steps": str(epochs * questions // batch),
+            "methods": ", ".join(names),
+        }
         for (rate, batch), names in methods.items()
     ]
+
+
+def _tables(these: dict[str, Group]) -> dict[str, str]:
+    """Of one setting."""
+    return {
+        "scores": table([*_METHOD, *_SCORES], list(these.values())),
+        "differences": _differences(these),
+        "all_tests": _on_all_tests([group for group in these.values() if group.has_all_tests]),
+    }
+
+
+def _on_all_tests(found: Sequence[Group]) -> str:
+    columns: list[Column[Group]] = [*_METHOD, ("mean score %", lambda group: spread_text(group.on_all_tests()))]
+    columns += [(name, _on_all_tests_of(name)) for name in stage_names()]
+    if control := next((group for group in found if group.method == "independent"), None):
+        columns.append(("beside `independent`", _sure_gain_over(control)))
+    return table(columns, found) if found else ""
+
+
+def _on_all_tests_of(modality: str) -> Callable[[Group], str]:
+    return lambda group: spread_text(group.on_all_tests([modality]))
+
+
+def _sure_gain_over(control: Group) -> Callable[[Group], str]:
+    def its_gain(group: Group) -> str:
+        found = gain(group.results, control.results, group.order)
+        return "" if group is control else f"{spread_text(found.by_seed, sign=True)}, error {found.error:.1f}"
+
+    return its_gain
+
+
+def _guessing(results: Results) -> dict[str, str] | None:
+    """What saying always the same scores, by modality and on the whole; None where no result has it."""
+    known = [result["guessing"] for cell, result in results.items() if "guessing" in result and cell.setting == "usual"]
+    if not known:
+        return None
+    each = ", ".join(f"{name} {100 * share:.1f}" for name, share in known[0].items())
+    return {"each": each, "mean": f"{100 * fmean(known[0].values()):.1f}"}
 
 
 def _differences(these: dict[str, Group]) -> str:
     controls = [name for name in ("independent", "lora") if name in these]
     columns: list[Column[Group]] = [*_METHOD]
     columns += [(f"mean score beside `{name}`", _gain_over(these[name])) for name in controls]
-    return table(columns, list(these.values()) if controls else [])
+    return table(columns, list(these.values())) if controls else ""
 
 
 def _gain_over(control: Group) -> Callable[[Group], str]:

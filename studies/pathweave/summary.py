@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from dist_mcl.evaluation.modalities import ModalityScores
+from studies.pathweave.all_tests import scores
 from studies.pathweave.grid import Cell, Setting
 from studies.spread import Spread
 
@@ -64,6 +65,15 @@ class Group:
             Spread(tuple(100 * _mean_of_seen(its, number) for its in self._scores))
             for number in range(1, len(self._scores[0].order) + 1)
         ]
+
+    @property
+    def has_all_tests(self) -> bool:
+        """Whether all test questions of the data sets were asked after the last stage."""
+        return all("on_all_tests" in result for result in self.results)
+
+    def on_all_tests(self, modalities: Sequence[str] = ()) -> Spread:
+        """Mean score over some modalities, or over all, of all test questions; after the last stage."""
+        return scores(self.results, modalities or self.order)
 
     @property
     def trained_share(self) -> Spread:

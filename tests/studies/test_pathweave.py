@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from dist_mcl.coordinator.schedule import make_attempt
 from dist_mcl.coordinator.start import open_or_begin
 from dist_mcl.report import modality_scores
 from dist_mcl.run_folder import RunFolder
+from dist_mcl.scenario.questions.stages import modality_stages
 from stage_launchers import LocalLauncher
 from studies.pathweave.__main__ import STUDY
 from studies.pathweave.cell import run_cell, unchanged
-from studies.pathweave.grid import DECISIVE, FEW, METHODS, Cell, cells, stage_names
+from studies.pathweave.grid import DECISIVE, FEW, METHODS, ON_ALL_TESTS, Cell, cells, stage_names
 from studies.pathweave.page import write_page
 
 DATA = Path(__file__).parents[1] / "data"
@@ -104,6 +108,22 @@ def test_a_cell_knows_what_it_trained_and_what_it_left_alone(tiny: dict[str, Any
     assert min(tiny["train_seconds"]) > 0 and min(tiny["peak_bytes"]) > 2**20
 
 
+def test_a_cell_is_asked_all_test_questions_of_its_sets(tiny: dict[str, Any]) -> None:
+    sample = pq.read_table(DATA / "shapes" / "questions.parquet").to_pylist()
+    for modality, tallies in tiny["on_all_tests"].items():
+        tested = [row for row in sample if row["modality"] == modality and row["split"] == "test"]
+        assert sum(asked for _, asked in tallies.values()) == len(tested) > 3
+    assert set(tiny["on_all_tests"]["image"]) == set(tiny["on_all_tests"]["depth"])  # the same 3-D models
+
+
+def test_guessing_is_the_commonest_answer_of_training(tiny: dict[str, Any]) -> None:
+    stages = modality_stages(TinyCell("ana", 0).experiment.scenario)  # type: ignore[arg-type]
+    for stage in stages:
+        learned = [asked.answers[0] for asked in stage.train.questions]
+        tested = [asked.answers[0] for asked in stage.tests["shapes"].questions]
+        assert tiny["guessing"][stage.modality] == tested.count(mode(learned)) / len(tested)
+
+
 def test_full_fine_tuning_trains_all_that_it_is_compared_by() -> None:
     class FullCell(TinyCell):
         @property
@@ -141,8 +161,15 @@ def made_up(cell: Cell, last: float, lost: float, share: float, same: bool) -> d
         "peak_bytes": [2**30] * 5,
         "unchanged": {} if is_joint else dict.fromkeys(names[:-1], same),
         "processor_seconds": 400.0,
+        "guessing": dict.fromkeys(names, 0.2),
+        **({"on_all_tests": made_up_answers(names, last)} if cell.method in ON_ALL_TESTS else {}),
         **({"exemplars": 100, "store_bytes": 2**20} if "replay" in cell.method else {}),
     }
+
+
+def made_up_answers(names: Sequence[str], score: float) -> dict[str, dict[str, list[int]]]:
+    """Of a hundred things as many are known as is scored."""
+    return {name: {f"thing {number}": [int(number < round(100 * score)), 1] for number in range(100)} for name in names}
 
 
 def page_of(folder: Path, ana: float, other: float, lost: float, same: bool) -> str:
@@ -159,7 +186,12 @@ def page_of(folder: Path, ana: float, other: float, lost: float, same: bool) -> 
 def test_claims_say_what_was_won(tmp_path: Path) -> None:
     page = page_of(tmp_path, ana=0.5, other=0.3, lost=0.0, same=True)
     assert "`ana` does better than `independent`, whose adapters build on none and" in page
-    assert "made by audio, depth, point_cloud, on which it is +17.7 ± 1.0: image is the base and video has" in page
+    assert (
+        "by **21.0 ± 1.0 points** on all 500 test questions. What is asked about gives that a standard error of 4.0"
+        in page
+    )
+    assert "made by audio, depth, point_cloud, on which it is +21.0 ± 1.0, error 4.0: image is the base and" in page
+    assert "Always saying the commonest answer of the training questions scores 20.0 in the mean" in page
     assert "**21.0 ± 1.0 points**, which is more than the pooled standard deviation of both, 0.7." in page
     assert "F is exactly 0; what it answers about earlier modalities is the same to the last bit" in page
     assert "`ana` trains 1.0 % of the parameters that full fine-tuning trains, within the 2 %" in page
