@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.scenario.dataset import Dataset
-from dist_mcl.scenario.questions.stages import StageQuestions, check_data, modality_stages
+from dist_mcl.scenario.questions.stages import StageQuestions, check_data, left_out, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from dist_mcl.store_config import StoreRules
@@ -118,6 +119,8 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     if any(asked.task in AS_CAPTIONS for questions in tests for asked in questions.questions):
         check_captions_can_be_scored(experiment.evaluation.captions)
     check_data(scenario, stages)
+    for line in left_out(stages):
+        print(f"mcl: {line}", file=sys.stderr)
     _check_vectors(experiment, stages)
     if experiment.exemplars.budget:
         _check_modality_budget(experiment, stages)

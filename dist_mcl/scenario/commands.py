@@ -113,17 +113,15 @@ def find_command(
 ) -> None:
     """Say by which number an experiment knows a sample, as `exemplar-store ls` and `forget` have it.
 
+    Of modalities, each question about a media file is a sample of its own.
+
     Example: mcl data find configs/food101_vilt.yaml apple_pie_17.jpg
     """
     experiment = config.load(config_file, overrides or [])
-    from dist_mcl.scenario.readers import open_splits
-
-    found = [
-        f"{dataset.ids[index]:8}  {split:5}  {dataset.classes[dataset.labels[index]]}  {dataset.source(index)}"
-        for split, dataset in open_splits(experiment.data, experiment.seed).items()
-        for index in range(len(dataset))
-        if name in dataset.source(index)
-    ]
+    if isinstance(experiment.scenario, ModalityIncremental):
+        found = _found_questions(experiment.scenario, name)
+    else:
+        found = _found_pictures(experiment, name)
     if not found:
         raise UserError(f"{name!r}: is in no sample's name; names are paths of files, or what is drawn and by whom")
     typer.echo("\n".join(found))
@@ -148,13 +146,39 @@ def caption_command(
     typer.echo(f"{folder / 'captions.jsonl'}: {written} captions written")
 
 
+def _found_pictures(experiment: config.Experiment, name: str) -> list[str]:
+    from dist_mcl.scenario.readers import open_splits
+
+    return [
+        f"{dataset.ids[index]:8}  {split:5}  {dataset.classes[dataset.labels[index]]}  {dataset.source(index)}"
+        for split, dataset in open_splits(experiment.data, experiment.seed).items()
+        for index in range(len(dataset))
+        if name in dataset.source(index)
+    ]
+
+
+def _found_questions(scenario: ModalityIncremental, name: str) -> list[str]:
+    """Each question about such media is a sample of its own."""
+    from dist_mcl.scenario.questions.stages import modality_stages
+
+    return [
+        f"{questions.ids[index]:8}  {split}  {questions.source(index)}  {questions.questions[index].question}"
+        for stage in modality_stages(scenario)
+        for split, questions in stage.splits().items()
+        for index in range(len(questions))
+        if name in questions.source(index)
+    ]
+
+
 def _check_stages(scenario: ModalityIncremental) -> None:
     from dist_mcl.scenario.questions.inspection import inspect
-    from dist_mcl.scenario.questions.stages import check_data, modality_stages
+    from dist_mcl.scenario.questions.stages import check_data, left_out, modality_stages
 
     stages = modality_stages(scenario)
     check_data(scenario, stages)
     for stage in stages:
+        for line in left_out([stage]):
+            typer.echo(line)
         head = f"stage {stage.number}, {stage.modality}"
         train = inspect(stage.train, track, f"{head}, train")
         typer.echo("\n".join(f"{head}, train: {line}" for line in train.lines()))

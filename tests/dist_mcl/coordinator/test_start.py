@@ -109,12 +109,12 @@ def test_what_scores_captions_is_missed_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path) -> None:
+def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "1.csv").write_text("1,2,3,4,5,6\n")
-    for split in ("train", "test"):
-        line = '{"media": "1.csv", "question": "What?", "answers": ["a walk"]}\n'
-        (tmp_path / f"{split}.jsonl").write_text(line)
-    data = f"{{dataset: manifest, folder: {tmp_path}}}"
+    line = '{"media": "1.csv", "question": "What?", "answers": ["a walk"]}\n'
+    (tmp_path / "train.jsonl").write_text(line + line.replace("1.csv", "2.csv"))
+    (tmp_path / "test.jsonl").write_text(line)
+    data = f"{{dataset: manifest, folder: {tmp_path}, missing_media: skip}}"
     imu = f"{{modality: imu, tokens: features, encoder: {{kind: vectors, features: WIDTH}}, data: {data}}}"
 
     def plan(width: int) -> None:
@@ -123,6 +123,8 @@ def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path) -> None:
         open_or_plan(tmp_path / "run", config.load(five, overrides))
 
     plan(6)
+    said = "mcl: stage 1, imu, train: 1 question is left out, since its media file is not there\n"
+    assert capsys.readouterr().err == said
     with pytest.raises(UserError, match=r"stages\.0\.encoder\.features: 4, .*1\.csv are vectors of width 6; set that"):
         plan(4)
 
