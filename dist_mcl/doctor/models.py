@@ -9,15 +9,15 @@ from dist_mcl.doctor.finding import Finding
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
 from dist_mcl.packages.models import MODELS, model_folder
-from dist_mcl.packages.pretrained import checkpoint_names, folder_of
+from dist_mcl.packages.pretrained import checkpoint_names, field_of, folder_of
 
 
 def models(experiment: Experiment) -> Iterator[Finding]:
     """The models that the experiment's backbone is made of; then the others."""
     needed = _needed(experiment)
-    for name in needed:
+    for name, field in needed.items():
         try:
-            yield Finding("models", "fine", f"{name}: {folder_of(name)}")
+            yield Finding("models", "fine", f"{name}: {folder_of(name, field)}")
         except UserError as error:
             says, _, todo = str(error).partition("; ")
             yield Finding("models", "missing", says, todo)
@@ -27,8 +27,10 @@ def models(experiment: Experiment) -> Iterator[Finding]:
             yield Finding("models", "fine", f"{name}: {is_there}; not needed for this")
 
 
-def _needed(experiment: Experiment) -> list[str]:
+def _needed(experiment: Experiment) -> dict[str, str]:
+    """Names of models, and the fields that name them."""
     backbone = experiment.model.backbone
     if isinstance(backbone, LanguageConfig):
-        return list(checkpoint_names(backbone, media_of(experiment)).values())
-    return [backbone.path if isinstance(backbone, ViltBackbone) else "all-minilm-l6-v2"]
+        media = media_of(experiment)
+        return {name: field_of(part, media) for part, name in checkpoint_names(backbone, media).items()}
+    return {backbone.path if isinstance(backbone, ViltBackbone) else "all-minilm-l6-v2": "model.backbone.path"}

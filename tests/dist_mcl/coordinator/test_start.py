@@ -53,9 +53,25 @@ def test_an_encoder_that_was_not_fetched_is_missed_before_the_run(tmp_path: Path
     overrides = [f"scenario.stages=[{stage}]", f"model.backbone={backbone}"]
     experiment = config.load(Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml", overrides)
     assert "run `mcl models fetch nobody/nothing`" in [one.todo for one in models(experiment)]
-    with pytest.raises(UserError, match=r"nobody/nothing: .* run `mcl models fetch nobody/nothing`"):
+    with pytest.raises(
+        UserError, match=r"^scenario\.stages\.0\.encoder\.path: nobody/nothing: .* run `mcl models fetch nobo"
+    ):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("smolm2", r"^model\.backbone\.path: smolm2: no such folder or model; did you mean 'smollm2-135m-instruct'\?"),
+        ("vicuna", r"^model\.backbone\.path: vicuna: no such folder; name a folder, or a checkpoint of the hub"),
+        ("nobody/smollm2", r"^model\.backbone\.path: nobody/smollm2: no such folder, and no fetched checkpoint; run"),
+    ],
+)
+def test_a_model_that_is_none_is_named_with_its_field(path: str, complaint: str) -> None:
+    five = Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml"
+    with pytest.raises(UserError, match=complaint):
+        check_models(config.load(five, [f"model.backbone.path={path}"]))
 
 
 @pytest.mark.parametrize(("model_type", "wanted"), [("llava", []), ("llama", ["efficientnet-lite0"])])
