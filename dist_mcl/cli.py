@@ -252,7 +252,7 @@ def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset =
     """
     experiment = config.load(config_file, overrides or [], preset)
     if experiment.scenario.kind == "modality_incremental":
-        from dist_mcl.coordinator.start import check_language_model, check_models
+        from dist_mcl.coordinator.requirements import check_language_model, check_models
 
         try:
             check_language_model(experiment)

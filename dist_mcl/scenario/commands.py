@@ -175,7 +175,7 @@ def _check_stages(scenario: ModalityIncremental) -> None:
     from dist_mcl.scenario.questions.stages import check_data, left_out, modality_stages
 
     stages = modality_stages(scenario)
-    check_data(scenario, stages)
+    check_data(scenario.stages, stages)
     for stage in stages:
         for line in left_out([stage]):
             typer.echo(line)

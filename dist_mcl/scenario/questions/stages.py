@@ -84,13 +84,16 @@ def read_stage(number: int, config: ModalityStage, first_id: int = 0) -> StageQu
     return StageQuestions(number, config.modality, train, tests)
 
 
-def check_data(scenario: ModalityIncremental, stages: Sequence[StageQuestions]) -> None:
+def check_data(configs: Sequence[ModalityStage], stages: Sequence[StageQuestions]) -> None:
     """See, before a run begins, that every media file is there, and that prepared sets are as they were made.
+
+    Args:
+        configs: of these stages.
 
     Raises:
         UserError: one is not; names it.
     """
-    sources = [source for stage in scenario.stages for source in (*stage.data, *stage.test_only)]
+    sources = [source for config in configs for source in (*config.data, *config.test_only)]
     prepared = {source.folder or folder_of(source.dataset) for source in sources if isinstance(source, PreparedData)}
     for folder in sorted(prepared):
         check_sums(folder)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator.start import check_models, default_folder, open_or_begin, open_or_plan
+from dist_mcl.coordinator.requirements import check_models
+from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
 from dist_mcl.doctor.models import models
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import captions

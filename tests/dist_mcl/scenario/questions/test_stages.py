@@ -73,7 +73,7 @@ def scenario_of(file: Path, **replaced: str) -> ModalityIncremental:
 def test_modalities_arrive_in_the_order_of_the_list(file: Path) -> None:
     scenario = scenario_of(file)
     stages = modality_stages(scenario)
-    check_data(scenario, stages)
+    check_data(scenario.stages, stages)
     assert [(stage.number, stage.modality) for stage in stages] == [
         (1, "video"),
         (2, "audio"),
@@ -167,7 +167,7 @@ def test_a_missing_file_is_found_before_a_run_begins(file: Path) -> None:
     scenario = scenario_of(file)
     (file.parent / "own" / "test.csv").unlink()
     with pytest.raises(UserError, match=r"own/test\.csv: no such .* scenario\.stages\.4\.data\.missing_media: skip"):
-        check_data(scenario, modality_stages(scenario))
+        check_data(scenario.stages, modality_stages(scenario))
 
 
 def skipping(file: Path) -> ModalityIncremental:
