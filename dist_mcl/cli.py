@@ -243,7 +243,7 @@ def show(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = 
 
 @config_app.command()
 def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None) -> None:
-    """Check a configuration and change nothing.
+    """Check a configuration and change nothing. Data are not looked at: `mcl data check` does that.
 
     Where modalities are learned, it is seen that the backbone has what is to train; for that the language model must
     be there, and nothing where its weights are random.
@@ -252,7 +252,7 @@ def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset =
     """
     experiment = config.load(config_file, overrides or [], preset)
     if experiment.scenario.kind == "modality_incremental":
-        from dist_mcl.coordinator.start import check_language_model, check_models
+        from dist_mcl.coordinator.requirements import check_language_model, check_models
 
         try:
             check_language_model(experiment)
@@ -267,7 +267,7 @@ def check(config_file: ConfigFile, overrides: Overrides = None, preset: Preset =
         except UserError as missing:
             print(f"{config_file}: fine, but not all that a run needs is there: {missing}")
             return
-    print(f"{config_file}: fine")
+    print(f"{config_file}: fine; data were not looked at, which `mcl data check` does")
 
 
 @config_app.command()

@@ -18,14 +18,14 @@ def make_object(place: str, path: str, options: Mapping[str, Any]) -> Any:
     """What the class or function at a path makes.
 
     Args:
-        place: field of the configuration, for messages.
+        place: section of the configuration whose `path` it is, for messages.
         path: as of `load_object`.
         options: keywords that it is made with.
 
     Raises:
         UserError: as `load_object`, or it fails while it is made with these options.
     """
-    make = load_object(path)
+    make = load_object(place, path)
     try:
         return make(**options)
     except Exception as error:  # whatever a user's class raises
@@ -35,8 +35,11 @@ def make_object(place: str, path: str, options: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def load_object(path: str) -> Any:
+def load_object(place: str, path: str) -> Any:
     """What `FILE.py:NAME` or `MODULE:NAME` names. A file is run once in a process, however often it is named.
+
+    Args:
+        place: section of the configuration whose `path` it is, for messages.
 
     Raises:
         UserError: the file or module is missing, fails while it is run, or has no such name.
@@ -46,12 +49,12 @@ def load_object(path: str) -> Any:
         module = _module_of(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
     except Exception as error:  # whatever a user's file raises
         raise UserError(
-            f"{path}: cannot be imported ({_reason(error, module_name)}); mend the path or the file"
+            f"{place}.path {path}: cannot be imported ({_reason(error, module_name)}); mend the path or the file"
         ) from error
     try:
         return getattr(module, name)
     except AttributeError as error:
-        raise UserError(f"{path}: {module_name} has no {name!r}; mend the name") from error
+        raise UserError(f"{place}.path {path}: {module_name} has no {name!r}; mend the name") from error
 
 
 def _reason(error: Exception, file: str) -> str:

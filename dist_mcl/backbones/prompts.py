@@ -92,7 +92,8 @@ class Prompter:
         self._cues = dict(cues)
         whole = template if template is not None else _chat_template(tokenizer)
         if whole.count(_MEDIA) != 1 or whole.count(_QUESTION) != 1 or whole.index(_QUESTION) < whole.index(_MEDIA):
-            raise UserError(f"prompt {whole!r}: write {_MEDIA} once and then {_QUESTION} once")
+            says = f"{whole!r}" if template is not None else f"left out, and the tokenizer's own template is {whole!r}"
+            raise UserError(f"model.backbone.prompt: {says}; write {_MEDIA} once and then {_QUESTION} once")
         self._before, rest = whole.split(_MEDIA)
         self._between, self._after = rest.split(_QUESTION)
         # Templates, cues, and most questions and answers come again and again.

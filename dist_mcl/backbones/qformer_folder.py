@@ -69,7 +69,7 @@ def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium], files:
     if config.path is None:
         sizes = layout(config.layout)
     else:
-        folder = checkpoint_folder(config.path)
+        folder = checkpoint_folder(config.path, "model.backbone.path")
         check_is_instructblip(folder)
         sizes = _without_dropout(AutoConfig.from_pretrained(folder))
     model = _MODELS[sizes.model_type](sizes)

@@ -5,28 +5,24 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dist_mcl.answer_config import AS_CAPTIONS
 from dist_mcl.config import Experiment, is_part_of_result
-from dist_mcl.encoder_config import CustomFeatures, VectorFeatures
+from dist_mcl.coordinator.requirements import check_custom_encoders, check_models, check_scoring, check_vectors
 from dist_mcl.errors import UserError
-from dist_mcl.evaluation.captions import check_captions_can_be_scored
 from dist_mcl.exemplars.codecs import LOGITS, codecs_for
 from dist_mcl.exemplars.questions import media_codecs, question_exemplar
-from dist_mcl.media_rules import LanguageConfig, media_of
 from dist_mcl.modalities.tokenizers import Tokenizers, open_tokenizers
-from dist_mcl.packages.pretrained import checkpoint_files
-from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.run_folder import Plan, RunFolder
 from dist_mcl.scenario.builders.progress import Track, untold
 from dist_mcl.scenario.dataset import Dataset
-from dist_mcl.scenario.questions.stages import StageQuestions, check_data, modality_stages
+from dist_mcl.scenario.questions.stages import StageQuestions, check_data, left_out, modality_stages
 from dist_mcl.scenario.readers import open_splits
 from dist_mcl.scenario.stages import class_incremental
 from dist_mcl.store_config import StoreRules
@@ -112,65 +108,18 @@ def _plan_modalities(path: Path, experiment: Experiment, scenario: ModalityIncre
     from dist_mcl.training.rehearsal import rehearse  # seconds, which only backbones that answer need
 
     rehearse(experiment)
-    _check_custom_encoders(experiment)
+    check_custom_encoders(experiment)
     stages = modality_stages(scenario)
-    tests = (questions for stage in stages for questions in stage.tests.values())
-    if any(asked.task in AS_CAPTIONS for questions in tests for asked in questions.questions):
-        check_captions_can_be_scored(experiment.evaluation.captions)
-    check_data(scenario, stages)
-    _check_vectors(experiment, stages)
+    check_scoring(experiment, stages)
+    check_data(scenario.stages, stages)
+    for line in left_out(stages):
+        print(f"mcl: {line}", file=sys.stderr)
+    check_vectors(experiment, stages)
     if experiment.exemplars.budget:
         _check_modality_budget(experiment, stages)
     names = [stage.modality for stage in stages]
     numbers = list(range(len(names)))
     return RunFolder(path, experiment, Plan.chain(names, [numbers] if scenario.joint else [[one] for one in numbers]))
-
-
-def check_models(experiment: Experiment) -> None:
-    """See that all models of a backbone that answers are there.
-
-    Raises:
-        UserError: one is not; with the mend.
-    """
-    backbone = experiment.model.backbone
-    assert isinstance(backbone, LanguageConfig)  # others are refused for modalities
-    if isinstance(backbone, QFormerConfig) and backbone.path is None and backbone.layout != "tiny":
-        raise UserError(
-            f"model.backbone.path: missing, and layout {backbone.layout} is without weights, for mcl params; name a "
-            "checkpoint, or choose layout: tiny to try out"
-        )
-    checkpoint_files(backbone, media_of(experiment))
-
-
-def check_language_model(experiment: Experiment) -> None:
-    """As `check_models`, of what a rehearsal needs: the language model alone, and none where weights are random."""
-    backbone = experiment.model.backbone
-    assert isinstance(backbone, LanguageConfig)
-    checkpoint_files(backbone, {})
-
-
-def _check_custom_encoders(experiment: Experiment) -> None:
-    """See that encoders of the user's own can be made."""
-    for medium in media_of(experiment).values():
-        if isinstance(medium.encoder, CustomFeatures):
-            from dist_mcl.backbones.encoders import open_custom_encoder  # seconds to import
-
-            open_custom_encoder(f"{medium.place}.encoder", medium.encoder)
-
-
-def _check_vectors(experiment: Experiment, stages: Sequence[StageQuestions]) -> None:
-    """See that vectors which are shown as they are have the width that is said of them, by the first of each stage."""
-    media = media_of(experiment)
-    for stage in stages:
-        medium = media[stage.modality]
-        if isinstance(medium.encoder, VectorFeatures):
-            shape = stage.train.sample(0, stage.number).tokens[stage.modality].values.shape[1:]
-            if shape != (medium.encoder.features,):
-                there = f"vectors of width {shape[0]}; set that" if len(shape) == 1 else f"no vectors but {shape}"
-                raise UserError(
-                    f"{medium.place}.encoder.features: {medium.encoder.features}, and the tokens of "
-                    f"{stage.train.source(0)} are {there}"
-                )
 
 
 def _check_budget(experiment: Experiment, train: Dataset, tokenizers: Tokenizers, stages: int) -> None:

@@ -9,6 +9,8 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
+from dist_mcl.errors import UserError
+
 State = Literal["fine", "note", "missing"]
 _STYLES = {"fine": "green", "note": "yellow", "missing": "bold red"}
 
@@ -34,6 +36,12 @@ class Finding:
 def absent(topic: str, is_needed: bool, says: str, todo: str | None = None) -> Finding:
     """What is not here: missing where it is needed, worth a note otherwise."""
     return Finding(topic, "missing" if is_needed else "note", says, todo)
+
+
+def refused(topic: str, error: UserError) -> Finding:
+    """What keeps a run from beginning, as `mcl run` says it."""
+    says, _, todo = str(error).partition("; ")
+    return Finding(topic, "missing", says, todo or None)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -52,7 +52,8 @@ def gpus(launcher: Launcher) -> Iterator[Finding]:
             says = f"there is one, but torch {torch.__version__} cannot use it"
             yield Finding("gpu", "note", says, "install a build of torch for this GPU's driver: https://pytorch.org")
         else:
-            yield Finding("gpu", "note", "none: training runs on the processor, which suits the small backbone only")
+            suits = "which suits the small backbone and language models of some hundred million parameters"
+            yield Finding("gpu", "note", f"none: training runs on the processor, {suits}")
         return
     for number in range(torch.cuda.device_count()):
         its = torch.cuda.get_device_properties(number)

@@ -68,8 +68,11 @@ def decoding(what: str, *errors: type[Exception]) -> Iterator[None]:
         raise MediaError(f"the {what} cannot be read ({reason})") from error
 
 
-def open_media_tokenizer(config: AnyTokens) -> MediaTokenizer:
+def open_media_tokenizer(config: AnyTokens, place: str = "tokens") -> MediaTokenizer:
     """The tokenizer that a configuration asks for.
+
+    Args:
+        place: where it does, for messages.
 
     Raises:
         UserError: a tokenizer of one's own cannot be imported or made, or lacks a method.
@@ -96,15 +99,15 @@ def open_media_tokenizer(config: AnyTokens) -> MediaTokenizer:
 
         return PointGroups(config.groups, config.group)
     if isinstance(config, CustomTokens):
-        return _custom(config)
+        return _custom(config, place)
     from dist_mcl.modalities.features import Vectors
 
     return Vectors(config.units)
 
 
-def _custom(config: CustomTokens) -> MediaTokenizer:
-    tokenizer: MediaTokenizer = make_object("tokens", config.path, config.options)
+def _custom(config: CustomTokens, place: str) -> MediaTokenizer:
+    tokenizer: MediaTokenizer = make_object(place, config.path, config.options)
     missing = [name for name in ("read", "encode", "decode") if not callable(getattr(tokenizer, name, None))]
     if missing:
-        raise UserError(f"tokens.path {config.path}: has no method {missing[0]!r}; docs/add-a-modality.md shows one")
+        raise UserError(f"{place}.path {config.path}: has no method {missing[0]!r}; docs/add-a-modality.md shows one")
     return tokenizer

@@ -62,7 +62,7 @@ def open_tokenizers(model: Model) -> Tokenizers:
 
 
 def _of_vilt(config: ViltBackbone) -> Tokenizers:
-    folder = checkpoint_folder(config.path)
+    folder = checkpoint_folder(config.path, "model.backbone.path")
     settings, preprocessing = read_settings(folder, "config"), read_preprocessing(folder)
     size = preprocessing.get("size", settings.get("image_size", 384))
     side = size["shortest_edge"] if isinstance(size, dict) else size  # a number in old files, a mapping in new ones

@@ -54,8 +54,11 @@ def is_hub_id(name: str) -> bool:
     return _ID.fullmatch(name) is not None
 
 
-def checkpoint_folder(path_or_id: str) -> Path:
+def checkpoint_folder(path_or_id: str, field: str) -> Path:
     """The folder of a checkpoint: the one that is named, or where the hub's client keeps what was fetched.
+
+    Args:
+        field: of the experiment, which names it, for messages.
 
     Raises:
         UserError: there is no such folder, and no checkpoint of this id was fetched, or not all that is needed of it.
@@ -67,12 +70,14 @@ def checkpoint_folder(path_or_id: str) -> Path:
     if folder.is_dir():
         return folder
     if not is_hub_id(path_or_id):
-        raise UserError(f"{path_or_id}: no such folder; name a folder, or a checkpoint of the hub as owner/model")
+        raise UserError(
+            f"{field}: {path_or_id}: no such folder; name a folder, or a checkpoint of the hub as owner/model"
+        )
     try:
         folder = Path(snapshot_download(path_or_id, allow_patterns=["config.json"], local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError) as error:
         raise UserError(
-            f"{path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`"
+            f"{field}: {path_or_id}: no such folder, and no fetched checkpoint; run `mcl models fetch {path_or_id}`"
         ) from error
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     if missing := _missing(there, there | _published(path_or_id)):

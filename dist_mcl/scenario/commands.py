@@ -48,8 +48,11 @@ def prepare_command(
     per_class: Annotated[
         int | None, typer.Option(min=2, help="Only so many models or notes of each class, of shapes or notes.")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Build shapes or notes even where they are there.")] = False,
 ) -> None:
     """Build a data set from the packages it comes from (npm, and apt-get on Debian 12); interrupted, it goes on.
+
+    Shapes and notes that are there, whole and of this version, are left as they are.
 
     Example: mcl data prepare shapes
     """
@@ -59,10 +62,15 @@ def prepare_command(
         raise UserError(f"--per-class {per_class}: is for {' and '.join(QUESTION_SETS)}, not for {name}; leave it out")
     if per_class is not None and output is None:
         raise UserError(f"--per-class {per_class}: makes a part of the set; say where by --output FOLDER")
+    from dist_mcl.scenario.builders.made_of import is_prepared
+
+    folder = output or folder_of(name)
+    if name in QUESTION_SETS and not again and is_prepared(name, folder, per_class):
+        typer.echo(f"{name}: {folder}: is there already and whole; --again builds it again")
+        return
     # The renderer and scikit-learn take seconds to import.
     from dist_mcl.scenario.builders.prepare import BUILDERS, QUESTION_BUILDERS
 
-    folder = output or folder_of(name)
     if name in QUESTION_SETS:
         QUESTION_BUILDERS[name](folder, track, per_class)
     else:
@@ -105,17 +113,15 @@ def find_command(
 ) -> None:
     """Say by which number an experiment knows a sample, as `exemplar-store ls` and `forget` have it.
 
+    Of modalities, each question about a media file is a sample of its own.
+
     Example: mcl data find configs/food101_vilt.yaml apple_pie_17.jpg
     """
     experiment = config.load(config_file, overrides or [])
-    from dist_mcl.scenario.readers import open_splits
-
-    found = [
-        f"{dataset.ids[index]:8}  {split:5}  {dataset.classes[dataset.labels[index]]}  {dataset.source(index)}"
-        for split, dataset in open_splits(experiment.data, experiment.seed).items()
-        for index in range(len(dataset))
-        if name in dataset.source(index)
-    ]
+    if isinstance(experiment.scenario, ModalityIncremental):
+        found = _found_questions(experiment.scenario, name)
+    else:
+        found = _found_pictures(experiment, name)
     if not found:
         raise UserError(f"{name!r}: is in no sample's name; names are paths of files, or what is drawn and by whom")
     typer.echo("\n".join(found))
@@ -140,13 +146,39 @@ def caption_command(
     typer.echo(f"{folder / 'captions.jsonl'}: {written} captions written")
 
 
+def _found_pictures(experiment: config.Experiment, name: str) -> list[str]:
+    from dist_mcl.scenario.readers import open_splits
+
+    return [
+        f"{dataset.ids[index]:8}  {split:5}  {dataset.classes[dataset.labels[index]]}  {dataset.source(index)}"
+        for split, dataset in open_splits(experiment.data, experiment.seed).items()
+        for index in range(len(dataset))
+        if name in dataset.source(index)
+    ]
+
+
+def _found_questions(scenario: ModalityIncremental, name: str) -> list[str]:
+    """Each question about such media is a sample of its own."""
+    from dist_mcl.scenario.questions.stages import modality_stages
+
+    return [
+        f"{questions.ids[index]:8}  {split}  {questions.source(index)}  {questions.questions[index].question}"
+        for stage in modality_stages(scenario)
+        for split, questions in stage.splits().items()
+        for index in range(len(questions))
+        if name in questions.source(index)
+    ]
+
+
 def _check_stages(scenario: ModalityIncremental) -> None:
     from dist_mcl.scenario.questions.inspection import inspect
-    from dist_mcl.scenario.questions.stages import check_data, modality_stages
+    from dist_mcl.scenario.questions.stages import check_data, left_out, modality_stages
 
     stages = modality_stages(scenario)
-    check_data(scenario, stages)
+    check_data(scenario.stages, stages)
     for stage in stages:
+        for line in left_out([stage]):
+            typer.echo(line)
         head = f"stage {stage.number}, {stage.modality}"
         train = inspect(stage.train, track, f"{head}, train")
         typer.echo("\n".join(f"{head}, train: {line}" for line in train.lines()))

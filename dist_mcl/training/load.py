@@ -71,7 +71,7 @@ def _vilt(experiment: Experiment) -> ViltFolder:
     config = experiment.model.backbone
     assert isinstance(config, ViltBackbone)  # no other kind is left that learns classes
     tokenizer = open_tokenizers(experiment.model).text
-    return ViltFolder(checkpoint_folder(config.path), tokenizer, config.max_text_tokens)
+    return ViltFolder(checkpoint_folder(config.path, "model.backbone.path"), tokenizer, config.max_text_tokens)
 
 
 def _check_layer(experiment: Experiment, layers: int) -> None:

@@ -34,8 +34,11 @@ def test_show_fills_in_every_default() -> None:
     assert shown["training"]["batch_size"] == 32
 
 
-def test_check_says_that_all_is_fine() -> None:
-    assert output("config", "check", QUICKSTART) == f"{QUICKSTART}: fine\n"
+FINE = "fine; data were not looked at, which `mcl data check` does\n"
+
+
+def test_check_says_that_all_is_fine_and_what_it_did_not_look_at() -> None:
+    assert output("config", "check", QUICKSTART) == f"{QUICKSTART}: {FINE}"
 
 
 SITES = "model.adapter.sites=[{role: decoder, suffixes: [q_proj, v_proj], count: 4}]"
@@ -43,7 +46,7 @@ SITES = "model.adapter.sites=[{role: decoder, suffixes: [q_proj, v_proj], count:
 
 def test_check_looks_for_sites_in_the_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = ("--set", "model.backbone={kind: causal-tiny}")
-    assert output("config", "check", FIVE, *tiny, "--set", SITES) == f"{FIVE}: fine\n"
+    assert output("config", "check", FIVE, *tiny, "--set", SITES) == f"{FIVE}: {FINE}"
     refused = CliRunner().invoke(app, ["config", "check", FIVE, *tiny]).exception
     assert isinstance(refused, UserError) and "count says 60" in str(refused)
     monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
@@ -65,7 +68,7 @@ def test_check_looks_for_sites_before_encoders_are_there() -> None:
     stages = f"scenario.stages=[{{modality: image, {shown}}}, {{modality: depth, {shown}}}]"
     tiny = ("--set", "model.backbone={kind: causal-tiny}", "--set", stages)
     fine = output("config", "check", FIVE, *tiny, "--set", SITES)
-    assert f"{FIVE}: fine, but not all that a run needs is there: nobody/nothing: no such folder" in fine
+    assert f"{FIVE}: fine, but not all that a run needs is there: scenario.stages.0.encoder.path: nobody/noth" in fine
     refused = CliRunner().invoke(app, ["config", "check", FIVE, *tiny]).exception
     assert isinstance(refused, UserError) and "count says 60" in str(refused)
 

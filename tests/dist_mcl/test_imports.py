@@ -21,15 +21,15 @@ from dist_mcl.imports import load_object, make_object
 )
 def test_a_file_that_fails_is_not_a_missing_name(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "mine.py").write_text(content)
-    with pytest.raises(UserError, match=rf"mine\.py:Mine: cannot be imported \({reason}") as refused:
-        load_object(f"{tmp_path / 'mine.py'}:Mine")
+    with pytest.raises(UserError, match=rf"^here\.path .*mine\.py:Mine: cannot be imported \({reason}") as refused:
+        load_object("here", f"{tmp_path / 'mine.py'}:Mine")
     assert "\n" not in str(refused.value)
 
 
 def test_a_missing_name_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("class Mine: ...\n")
-    with pytest.raises(UserError, match=r"has no 'Other'; mend the name"):
-        load_object(f"{tmp_path / 'mine.py'}:Other")
+    with pytest.raises(UserError, match=r"^here\.path .* has no 'Other'; mend the name"):
+        load_object("here", f"{tmp_path / 'mine.py'}:Other")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from dist_mcl.errors import UserError
 from dist_mcl.packages import cdda as cdda_package
-from dist_mcl.packages import notes as notes_package
-from dist_mcl.packages import shapes as shapes_package
 from dist_mcl.packages.download import Package, cache_folder, download, iter_members, read_members
 from dist_mcl.packages.emoji import ARTISTS, KEYWORDS
 from dist_mcl.scenario.builders import cdda, emoji, notes, photographs, shapes
@@ -20,10 +18,11 @@ from dist_mcl.scenario.builders.attribution import (
     notes_attribution,
     shapes_attribution,
 )
+from dist_mcl.scenario.builders.made_of import MADE_OF, PACKAGES, made_of
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.builders.questions import QuestionTables
 from dist_mcl.scenario.builders.shapes.media import forget
-from dist_mcl.scenario.questions.tables import QuestionsInfo, write_questions, write_sums
+from dist_mcl.scenario.questions.tables import SUMS, QuestionsInfo, write_questions, write_sums
 from dist_mcl.scenario.tables import OBJECTS, PHOTOGRAPHS, shipped_folder, write_objects, write_photographs
 
 ATTRIBUTION = "ATTRIBUTION.md"
@@ -92,13 +91,14 @@ def prepare_shapes(output: Path, track: Track, most: int | None = None) -> None:
     Raises:
         UserError: apt-get is missing or fails, a package is damaged, or `output` cannot be written.
     """
-    archives = _downloaded(shapes_package.PACKAGES, track)
+    archives = _downloaded(PACKAGES["shapes"], track)
     work = cache_folder() / "building" / "shapes"
     work.mkdir(parents=True, exist_ok=True)
     made = shapes.build(archives, work, most, track)
 
     def write(folder: Path) -> None:
         text = shapes_attribution(made.models, made.info.licence, LICENCES)
+        (folder / MADE_OF).write_text(made_of("shapes", most), encoding="utf-8")
         _write_questions(folder, made.tables, made.info, text, archives)
 
     _replace(output, write)
@@ -108,11 +108,12 @@ def prepare_shapes(output: Path, track: Track, most: int | None = None) -> None:
 
 def prepare_notes(output: Path, track: Track, most: int | None = None) -> None:
     """Build the set of recorded notes in the folder `output`; `most` notes of each family. Raises as `prepare_cdda`."""
-    archives = _downloaded([font.package for font in notes_package.SOUND_FONTS], track)
+    archives = _downloaded(PACKAGES["notes"], track)
     made = notes.build(archives, most, track)
 
     def write(folder: Path) -> None:
         text = notes_attribution(made.notes, made.info.licence, LICENCES)
+        (folder / MADE_OF).write_text(made_of("notes", most), encoding="utf-8")
         _write_questions(folder, made.tables, made.info, text, archives)
 
     _replace(output, write)
@@ -142,13 +143,17 @@ def _write_questions(
 
 
 def _replace(output: Path, *writers: Callable[[Path], None]) -> None:
-    """Write into a folder beside and move what is there into `output` when all of it is written."""
+    """Write into a folder beside and move what is there into `output` when all of it is written.
+
+    Between the first file and the last one there are no sums, so what is half old and half new is not taken for whole.
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output, prefix=".prepare-") as scratch:
             for write in writers:
                 write(Path(scratch))
-            for made in sorted(Path(scratch).iterdir()):
+            (output / SUMS).unlink(missing_ok=True)
+            for made in sorted(Path(scratch).iterdir(), key=lambda path: (path.name == SUMS, path.name)):
                 if made.is_dir():
                     shutil.rmtree(output / made.name, ignore_errors=True)
                 made.replace(output / made.name)

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from dist_mcl.errors import UserError
 from dist_mcl.scenario.builders.progress import Track
 from dist_mcl.scenario.questions.splits import Questions
 
@@ -47,7 +46,7 @@ def inspect(questions: Questions, track: Track, name: str) -> QuestionInspection
     """Read and decode every media file once, and make tokens of it.
 
     Raises:
-        UserError: a file cannot be read; names it.
+        UserError: a file cannot be read, or has no tokens; names it.
     """
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     first: dict[str, int] = {}
@@ -59,16 +58,8 @@ def inspect(questions: Questions, track: Track, name: str) -> QuestionInspection
     for index in track(list(first.values()), name):
         media = questions.media(index)
         digests.add(hashlib.sha256(media.tobytes() + repr(media.shape).encode()).hexdigest())
-        tokens[_tokens(questions, index)] += 1
+        tokens[len(questions.sample(index, stage=1).tokens[questions.modality])] += 1
     return QuestionInspection(dict(answers), tokens, frozenset(digests))
-
-
-def _tokens(questions: Questions, index: int) -> int:
-    sample = questions.sample(index, stage=1)
-    count = len(sample.tokens[questions.modality])
-    if not count:
-        raise UserError(f"{questions.source(index)}: has no tokens; bring a whole file")
-    return count
 
 
 def _short(answer: str) -> str:

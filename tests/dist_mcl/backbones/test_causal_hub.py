@@ -134,7 +134,7 @@ def test_what_it_cannot_do_is_refused(llava: Path) -> None:
         open_multimodal_model(llava, tokenizer, config(), {"image": other})
     with pytest.raises(UserError, match="the language model's tokenizer has no chat template"):
         open_multimodal_model(llava, tokenizer, config(prompt=None), MEDIA)
-    with pytest.raises(UserError, match=r"prompt 'what\?': write \{media\} once"):
+    with pytest.raises(UserError, match=r"^model\.backbone\.prompt: 'what\?'; write \{media\} once"):
         open_multimodal_model(llava, tokenizer, config(prompt="what?"), MEDIA)
     with pytest.raises(UserError, match="holds no model like LLaVA that can be read"):
         open_multimodal_model(llava / "nowhere", tokenizer, config(), MEDIA)

@@ -237,7 +237,7 @@ def test_a_checkpoint_that_was_not_fetched_is_named(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="run `mcl models fetch dandelin/vilt-b32-mlm`"):
         open_tokenizers(Model(backbone={"kind": "vilt"}))
-    with pytest.raises(UserError, match=r"nowhere/at/all: no such folder"):
+    with pytest.raises(UserError, match=r"^model\.backbone\.path: nowhere/at/all: no such folder"):
         open_tokenizers(Model(backbone={"kind": "vilt", "path": "nowhere/at/all"}))
 
 

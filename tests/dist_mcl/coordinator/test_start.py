@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dist_mcl import config
-from dist_mcl.coordinator.start import check_models, default_folder, open_or_begin, open_or_plan
+from dist_mcl.coordinator.requirements import check_models
+from dist_mcl.coordinator.start import default_folder, open_or_begin, open_or_plan
 from dist_mcl.doctor.models import models
 from dist_mcl.errors import UserError
 from dist_mcl.evaluation import captions
@@ -53,9 +54,25 @@ def test_an_encoder_that_was_not_fetched_is_missed_before_the_run(tmp_path: Path
     overrides = [f"scenario.stages=[{stage}]", f"model.backbone={backbone}"]
     experiment = config.load(Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml", overrides)
     assert "run `mcl models fetch nobody/nothing`" in [one.todo for one in models(experiment)]
-    with pytest.raises(UserError, match=r"nobody/nothing: .* run `mcl models fetch nobody/nothing`"):
+    with pytest.raises(
+        UserError, match=r"^scenario\.stages\.0\.encoder\.path: nobody/nothing: .* run `mcl models fetch nobo"
+    ):
         open_or_plan(tmp_path / "run", experiment)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("smolm2", r"^model\.backbone\.path: smolm2: no such folder or model; did you mean 'smollm2-135m-instruct'\?"),
+        ("vicuna", r"^model\.backbone\.path: vicuna: no such folder; name a folder, or a checkpoint of the hub"),
+        ("nobody/smollm2", r"^model\.backbone\.path: nobody/smollm2: no such folder, and no fetched checkpoint; run"),
+    ],
+)
+def test_a_model_that_is_none_is_named_with_its_field(path: str, complaint: str) -> None:
+    five = Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml"
+    with pytest.raises(UserError, match=complaint):
+        check_models(config.load(five, [f"model.backbone.path={path}"]))
 
 
 @pytest.mark.parametrize(("model_type", "wanted"), [("llava", []), ("llama", ["efficientnet-lite0"])])
@@ -109,12 +126,12 @@ def test_what_scores_captions_is_missed_before_a_run_begins(
     assert not (tmp_path / "run").exists()
 
 
-def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path) -> None:
+def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "1.csv").write_text("1,2,3,4,5,6\n")
-    for split in ("train", "test"):
-        line = '{"media": "1.csv", "question": "What?", "answers": ["a walk"]}\n'
-        (tmp_path / f"{split}.jsonl").write_text(line)
-    data = f"{{dataset: manifest, folder: {tmp_path}}}"
+    line = '{"media": "1.csv", "question": "What?", "answers": ["a walk"]}\n'
+    (tmp_path / "train.jsonl").write_text(line + line.replace("1.csv", "2.csv"))
+    (tmp_path / "test.jsonl").write_text(line)
+    data = f"{{dataset: manifest, folder: {tmp_path}, missing_media: skip}}"
     imu = f"{{modality: imu, tokens: features, encoder: {{kind: vectors, features: WIDTH}}, data: {data}}}"
 
     def plan(width: int) -> None:
@@ -123,6 +140,8 @@ def test_vectors_have_the_width_that_is_said_of_them(tmp_path: Path) -> None:
         open_or_plan(tmp_path / "run", config.load(five, overrides))
 
     plan(6)
+    said = "mcl: stage 1, imu, train: 1 question is left out, since its media file is not there\n"
+    assert capsys.readouterr().err == said
     with pytest.raises(UserError, match=r"stages\.0\.encoder\.features: 4, .*1\.csv are vectors of width 6; set that"):
         plan(4)
 

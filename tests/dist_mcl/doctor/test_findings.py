@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from dist_mcl.config import Launcher, Training, load
+from dist_mcl.config import Experiment, Launcher, Training, defaults, load
 from dist_mcl.doctor import machine, mpi, packages
+from dist_mcl.doctor.data import data
 from dist_mcl.doctor.finding import Finding
 from dist_mcl.doctor.folder import folder
-from dist_mcl.doctor.models import models
+from dist_mcl.doctor.models import adapter, models
 from dist_mcl.doctor.slurm import slurm
 from tests.stage_launchers.test_partition import RECORDED
 
 CONFIGS = Path(__file__).parents[3] / "configs"
+SAMPLE = Path(__file__).parents[2] / "data"
+FETCH = "run `mcl models fetch"
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -47,9 +50,12 @@ def test_a_package_that_is_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("name", "needed"),
     [
-        ("quickstart", ["all-minilm-l6-v2"]),
-        ("mcl_five_modalities", ["smollm2-135m-instruct", "efficientnet-lite0", "whisper-tiny.en"]),
-        ("pathweave_instructblip", []),
+        ("quickstart", [f"{FETCH} all-minilm-l6-v2`"]),
+        (
+            "mcl_five_modalities",
+            [f"{FETCH} {one}`" for one in ("smollm2-135m-instruct", "efficientnet-lite0", "whisper-tiny.en")],
+        ),
+        ("pathweave_instructblip", ["name a checkpoint, or choose layout: tiny to try out"]),
     ],
 )
 def test_the_models_that_an_experiment_is_made_of(
@@ -57,7 +63,49 @@ def test_the_models_that_an_experiment_is_made_of(
 ) -> None:
     monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
     todo = [finding.todo for finding in models(load(CONFIGS / f"{name}.yaml")) if finding.state == "missing"]
-    assert todo == [f"run `mcl models fetch {one}`" for one in needed]
+    assert todo == needed
+
+
+def five(folder: Path, *overrides: str) -> Experiment:
+    """The five modalities without a file of a model; shapes and notes lie in the folder."""
+    stages = [
+        f"{{modality: {modality}, data: {{dataset: {name}, folder: {folder / name}, max_questions: 2}}}}"
+        for modality, name in {"image": "shapes", "audio": "notes"}.items()
+    ]
+    tiny = ["model.backbone={kind: causal-tiny}", f"scenario.stages=[{', '.join(stages)}]"]
+    return load(CONFIGS / "mcl_five_modalities.yaml", [*tiny, *overrides])
+
+
+def test_data_of_every_stage_are_looked_for(tmp_path: Path) -> None:
+    image, audio = data(five(SAMPLE))
+    assert (image.state, image.says) == ("fine", "stage 1, image: 4 questions to learn from, 4 to test on")
+    assert audio.state == "fine" and audio.says.startswith("stage 2, audio: ")
+    (tmp_path / "notes").symlink_to(SAMPLE / "notes")
+    image, audio = data(five(tmp_path))
+    assert image.state == "missing" and "shapes/questions.parquet: no such data file" in image.says
+    assert str(image.todo).startswith("make it with `mcl data prepare") and audio.state == "fine"
+
+
+def test_data_of_classes_are_looked_for(tmp_path: Path) -> None:
+    (found,) = data(defaults([f"data={{dataset: food101, folder: {tmp_path}}}"]))
+    assert found.state == "missing" and str(tmp_path) in found.says
+
+
+def test_an_adapter_that_finds_no_place_in_the_backbone() -> None:
+    (wrong,) = adapter(five(SAMPLE))
+    assert wrong.state == "missing" and "count says 60" in f"{wrong.says}{wrong.todo}"
+    sites = "model.adapter.sites=[{role: decoder, suffixes: [q_proj, v_proj], count: 4}]"
+    (right,) = adapter(five(SAMPLE, sites))
+    assert right.state == "fine"
+    missing_model = "model.backbone={kind: causal, path: nobody/nothing}"
+    assert list(adapter(five(SAMPLE, missing_model))) == []
+
+
+def test_what_a_processor_is_enough_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(machine.Path, "exists", lambda path: False)
+    (finding,) = machine.gpus(Launcher())
+    assert "language models of some hundred million parameters" in finding.says
 
 
 def test_more_threads_than_cores_are_slow(monkeypatch: pytest.MonkeyPatch) -> None:

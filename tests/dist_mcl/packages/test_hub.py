@@ -84,7 +84,7 @@ def test_what_is_needed_of_a_checkpoint_is_fetched_and_then_found_offline(publis
     publish({path: path.encode() for path in (*needed, *others)})
     folder = fetch_checkpoint(ID)
     assert in_folder(folder) == {path: path.encode() for path in needed}
-    assert checkpoint_folder(ID) == folder
+    assert checkpoint_folder(ID, "here") == folder
 
 
 def test_a_fetched_instructblip_is_the_one_that_was_published(publish: Publish, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_fetched_instructblip_is_the_one_that_was_published(publish: Publish, 
     publish(in_folder(tmp_path / "published"))
     assert any(name.startswith("model-00002-of-") for name in in_folder(tmp_path / "published"))
     fetch_checkpoint(ID)
-    assert_equal(open_instructblip(checkpoint_folder(ID))[0], published)
+    assert_equal(open_instructblip(checkpoint_folder(ID, "here"))[0], published)
 
 
 def test_a_fetched_instructblip_may_have_its_weights_in_torchs_format(publish: Publish, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_fetched_instructblip_may_have_its_weights_in_torchs_format(publish: P
     files = {name: value for name, value in in_folder(tmp_path / "published").items() if "safetensors" not in name}
     publish(files | in_torchs_format(tmp_path, published.state_dict()))
     fetch_checkpoint(ID)
-    assert_equal(open_instructblip(checkpoint_folder(ID))[0], published)
+    assert_equal(open_instructblip(checkpoint_folder(ID, "here"))[0], published)
 
 
 class Evil:
@@ -138,9 +138,9 @@ def test_a_fetch_that_was_interrupted_is_told_apart_and_goes_on(publish: Publish
     folder = fetch_checkpoint(ID)
     (folder / lost).unlink()
     with pytest.raises(UserError, match=f"^{ID}: fetched without {lost}; run `mcl models fetch {ID}`, which gets what"):
-        checkpoint_folder(ID)
+        checkpoint_folder(ID, "here")
     fetch_checkpoint(ID)
-    assert checkpoint_folder(ID) == folder and (folder / lost).exists()
+    assert checkpoint_folder(ID, "here") == folder and (folder / lost).exists()
 
 
 def fetch_only(*patterns: str) -> Path:
@@ -162,7 +162,7 @@ def test_what_was_fetched_otherwise_will_do_where_all_is_there_that_counts(
     needed, others = LAYOUTS[name]
     publish({path: path.encode() for path in (*needed, *others)})
     folder = fetch_only(*included)
-    assert checkpoint_folder(ID) == folder
+    assert checkpoint_folder(ID, "here") == folder
     assert not {"vocab.json", "merges.txt", "tokenizer.model", "processor_config.json"} & set(in_folder(folder))
 
 
@@ -181,19 +181,21 @@ def test_what_is_missing_is_named(publish: Publish, included: tuple[str, ...], m
     publish({path: path.encode() for path in LAYOUTS["clip-vit-large-patch14"][0] if path != "tokenizer.json"})
     fetch_only(*included)
     with pytest.raises(UserError, match=f"^{ID}: fetched without {missing}; run `mcl models fetch {ID}`"):
-        checkpoint_folder(ID)
+        checkpoint_folder(ID, "here")
     fetch_checkpoint(ID)
-    checkpoint_folder(ID)
+    checkpoint_folder(ID, "here")
 
 
 def test_settings_alone_are_no_checkpoint(publish: Publish) -> None:
     publish({"config.json": b"{}", "README.md": b"x", "model.safetensors": b"x"})
     fetch_only("README.md")
-    with pytest.raises(UserError, match=f"^{ID}: no such folder, and no fetched checkpoint; run `mcl models fetch"):
-        checkpoint_folder(ID)
+    with pytest.raises(
+        UserError, match=f"^here: {ID}: no such folder, and no fetched checkpoint; run `mcl models fetch"
+    ):
+        checkpoint_folder(ID, "here")
     fetch_only("config.json")
     with pytest.raises(UserError, match=f"^{ID}: fetched without model.safetensors; run"):
-        checkpoint_folder(ID)
+        checkpoint_folder(ID, "here")
 
 
 def test_no_hub_no_such_checkpoint_and_no_id_get_one_clear_line(
@@ -203,8 +205,8 @@ def test_no_hub_no_such_checkpoint_and_no_id_get_one_clear_line(
         fetch_checkpoint("no/such")
     with pytest.raises(UserError, match=r"^a/b--c: cannot be fetched from the hub \(Cannot have --[^\n]*; check"):
         fetch_checkpoint("a/b--c")
-    with pytest.raises(UserError, match=r"^a/b--c: no such folder, and no fetched checkpoint"):
-        checkpoint_folder("a/b--c")
+    with pytest.raises(UserError, match=r"^here: a/b--c: no such folder, and no fetched checkpoint"):
+        checkpoint_folder("a/b--c", "here")
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the client's tries
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=rf"^{ID}: cannot be fetched from the hub \([^\n]*; check the id and"):

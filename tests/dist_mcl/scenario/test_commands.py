@@ -102,6 +102,43 @@ def test_find_says_the_number_of_a_file(tmp_path: Path) -> None:
     assert isinstance(CliRunner().invoke(app, ["find", str(file), "pizza"]).exception, UserError)
 
 
+@pytest.fixture
+def imu(tmp_path: Path) -> Path:
+    """An experiment of one stage, whose media are not all there."""
+    for split in ("train", "test"):
+        rows = [{"media": f"{n}.csv", "question": f"What {n}?", "answer": "this"} for n in (1, 2, 2)]
+        (tmp_path / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "2.csv").write_text("1,2\n")
+    data = {"dataset": "manifest", "folder": str(tmp_path), "missing_media": "skip"}
+    encoder = {"kind": "vectors", "features": 2}
+    stage = {"modality": "imu", "tokens": "features", "encoder": encoder, "data": data}
+    experiment = {
+        "name": "imu",
+        "exemplars": {"budget": 0},
+        "model": {"backbone": "causal-tiny", "adapter": {"kind": "full"}},
+        "scenario": {"kind": "modality_incremental", "stages": [stage]},
+    }
+    path = tmp_path / "imu.yaml"
+    path.write_text(json.dumps(experiment))
+    return path
+
+
+def test_find_says_the_numbers_of_the_questions_about_a_medium(imu: Path) -> None:
+    lines = CliRunner().invoke(app, ["find", str(imu), "2.csv"]).stdout.splitlines()
+    shown = f"{imu.parent / '2.csv'}  What 2?"
+    names = ["train", "train", "test of manifest", "test of manifest"]
+    assert [line.lstrip() for line in lines] == [
+        f"{number}  stage 1, imu, {name}  {shown}" for number, name in enumerate(names)
+    ]
+    assert isinstance(CliRunner().invoke(app, ["find", str(imu), "red heart"]).exception, UserError)
+
+
+def test_check_says_how_many_questions_were_left_out(imu: Path) -> None:
+    lines = CliRunner().invoke(app, ["check", str(imu)]).stdout.splitlines()
+    says = "1 question is left out, since its media file is not there"
+    assert f"stage 1, imu, train: {says}" in lines and f"stage 1, imu, test of manifest: {says}" in lines
+
+
 def test_find_says_the_numbers_of_a_drawing() -> None:
     lines = CliRunner().invoke(app, ["find", str(QUICKSTART), "red heart"]).stdout.splitlines()
     assert len(lines) > 4 and all("heart  red heart, " in line for line in lines)

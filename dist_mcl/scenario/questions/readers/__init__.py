@@ -12,6 +12,7 @@ from typing import Any
 
 from dist_mcl.question_config import AnyQuestions
 from dist_mcl.scenario.dataset import Split
+from dist_mcl.scenario.questions.choice import Chosen, choose
 from dist_mcl.scenario.questions.readers import (
     audiocaps,
     clotho,
@@ -23,7 +24,7 @@ from dist_mcl.scenario.questions.readers import (
     objaverse,
     prepared,
 )
-from dist_mcl.scenario.questions.splits import QuestionItem, chosen
+from dist_mcl.scenario.questions.splits import QuestionItem
 
 _READERS: dict[str, Callable[[Any, str, Split], list[QuestionItem]]] = {
     "audiocaps": audiocaps.read,
@@ -43,14 +44,16 @@ _READERS: dict[str, Callable[[Any, str, Split], list[QuestionItem]]] = {
 }
 
 
-def read_questions(config: AnyQuestions, modality: str, split: Split) -> list[QuestionItem]:
+def read_questions(config: AnyQuestions, modality: str, split: Split, place: str) -> Chosen:
     """The questions about one modality in one split of the data set that a configuration names.
 
     They are in an order that depends on the data alone.
 
+    Args:
+        place: of the data set's section in the experiment, for messages.
+
     Raises:
         UserError: a file is missing, damaged or of another layout, or there is no such task; one line that names the
-            file and the mend.
+            file or the field and the mend.
     """
-    items = _READERS[config.dataset](config, modality, split)
-    return chosen(items, config, split)
+    return choose(_READERS[config.dataset](config, modality, split), config, split, place)

@@ -20,7 +20,6 @@ from dist_mcl.scenario.questions.readers.rows import (
     media_item,
     prompted,
     text_of,
-    without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside
@@ -39,7 +38,7 @@ def read(config: AudioCapsData, modality: str, split: Split) -> list[QuestionIte
     questions = annotations / f"audio_qa_final_{part}.csv"
     if questions.exists():
         items += _answers(questions, sounds)
-    return without_missing(items, config.missing_media)
+    return items
 
 
 def _captions(path: Path, sounds: Path, one_by_one: bool) -> Iterator[QuestionItem]:

@@ -24,7 +24,6 @@ from dist_mcl.scenario.questions.readers.rows import (
     media_item,
     prompted,
     text_of,
-    without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside
@@ -41,7 +40,7 @@ def read(config: ClothoData, modality: str, split: Split) -> list[QuestionItem]:
     """
     part = "development" if split == "train" else config.evaluate_on
     items = _captions(config.folder, part, one_by_one=split == "train")
-    return without_missing(list(items), config.missing_media)
+    return list(items)
 
 
 def read_aqa(config: ClothoAQAData, modality: str, split: Split) -> list[QuestionItem]:
@@ -52,7 +51,7 @@ def read_aqa(config: ClothoAQAData, modality: str, split: Split) -> list[Questio
     """
     part = "train" if split == "train" else config.evaluate_on
     items = _answers(config.folder / f"clotho_aqa_{part}.csv", config.folder / "audio_files")
-    return without_missing(list(items), config.missing_media)
+    return list(items)
 
 
 def _captions(folder: Path, split: str, one_by_one: bool) -> Iterator[QuestionItem]:

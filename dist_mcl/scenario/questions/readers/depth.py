@@ -22,7 +22,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.question_config import FusionDepthData, SceneDepthData
 from dist_mcl.scenario.dataset import Split
 from dist_mcl.scenario.questions.readers import published
-from dist_mcl.scenario.questions.readers.rows import Row, json_rows, media_item, text_of, without_missing
+from dist_mcl.scenario.questions.readers.rows import Row, json_rows, media_item, text_of
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside, read_json
 from dist_mcl.tokens import QuestionAnswer
@@ -64,7 +64,7 @@ def read_fusion(config: FusionDepthData, modality: str, split: Split) -> list[Qu
             raise UserError(f"{folder}: has no file CC3M_*.json or llava_*.json; docs/data.md shows the layout")
         for path in files:
             items += _validation(folder, path)
-    return without_missing(items, config.missing_media)
+    return items
 
 
 def read_scenes(config: SceneDepthData, modality: str, split: Split) -> list[QuestionItem]:
@@ -81,8 +81,7 @@ def read_scenes(config: SceneDepthData, modality: str, split: Split) -> list[Que
         raise UserError(
             f"{config.folder}: has {len(files)} files {prefix}*.json, not one; docs/data.md shows the layout"
         )
-    items = [_scene(config, classes, place, row) for place, row in json_rows(files[0], "image_path", "label")]
-    return without_missing(items, config.missing_media)
+    return [_scene(config, classes, place, row) for place, row in json_rows(files[0], "image_path", "label")]
 
 
 def _caption(folder: Path, place: str, row: Row, split: str) -> Iterator[QuestionItem]:

@@ -10,7 +10,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.question_config import ESC50Data
 from dist_mcl.scenario.dataset import Split
 from dist_mcl.scenario.questions.readers import published
-from dist_mcl.scenario.questions.readers.rows import csv_rows, media_item, text_of, without_missing
+from dist_mcl.scenario.questions.readers.rows import csv_rows, media_item, text_of
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside
 from dist_mcl.tokens import QuestionAnswer
@@ -41,7 +41,7 @@ def read(config: ESC50Data, modality: str, split: Split) -> list[QuestionItem]:
                 names=classes,
             )
             items.append(media_item(asked, inside(config.folder / "audio", row["filename"], place)))
-    return without_missing(items, config.missing_media)
+    return items
 
 
 def _ranked(name: str) -> str:

@@ -23,7 +23,6 @@ from dist_mcl.scenario.questions.readers.rows import (
     media_item,
     prompted,
     text_of,
-    without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside
@@ -53,7 +52,7 @@ def _read(config: MSRVTTData | MSVDData, split: Split, prompt: str) -> list[Ques
         items += _captions(captions, videos, one_by_one=split == "train")
     if questions.exists():
         items += _answers(questions, videos, prompt)
-    return without_missing(items, config.missing_media)
+    return items
 
 
 def _captions(path: Path, videos: Path, one_by_one: bool) -> Iterator[QuestionItem]:

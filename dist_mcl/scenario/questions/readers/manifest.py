@@ -16,7 +16,7 @@ from dist_mcl.answer_config import AS_CAPTIONS
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ManifestData
 from dist_mcl.scenario.dataset import Split
-from dist_mcl.scenario.questions.readers.rows import Row, media_item, without_missing
+from dist_mcl.scenario.questions.readers.rows import Row, media_item
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside, read_jsonl
 from dist_mcl.tokens import QuestionAnswer
@@ -30,7 +30,7 @@ def read(config: ManifestData, modality: str, split: Split) -> list[QuestionItem
     Raises:
         UserError: the file is missing, or a line is of another layout.
     """
-    return without_missing(_items(config.folder, config.folder / f"{split}.jsonl"), config.missing_media)
+    return _items(config.folder, config.folder / f"{split}.jsonl")
 
 
 def _items(folder: Path, path: Path) -> list[QuestionItem]:

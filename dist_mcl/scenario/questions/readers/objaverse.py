@@ -21,7 +21,6 @@ from dist_mcl.scenario.questions.readers.rows import (
     media_item,
     prompted,
     text_of,
-    without_missing,
 )
 from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside
@@ -48,7 +47,7 @@ def read(config: ObjaverseData, modality: str, split: Split) -> list[QuestionIte
         items += _captions(captions, clouds)
     if questions.exists():
         items += _answers(questions, clouds)
-    return without_missing(items, config.missing_media)
+    return items
 
 
 def _captions(path: Path, clouds: Path) -> Iterator[QuestionItem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from dist_mcl.errors import UserError
 from dist_mcl.scenario.questions.splits import QuestionItem
@@ -49,15 +49,7 @@ def text_of(row: Row, field: str, place: str) -> str:
 
 def media_item(question: QuestionAnswer, path: Path) -> QuestionItem:
     """A question about a file of its own."""
-    return QuestionItem(question, str(path), _Opens(path))
-
-
-def without_missing(items: Sequence[QuestionItem], missing: Literal["refuse", "skip"]) -> list[QuestionItem]:
-    """The items whose media file is there, where others are to be skipped; all of them otherwise."""
-    if missing == "refuse":
-        return list(items)
-    there = {item.source: Path(item.source).is_file() for item in items}
-    return [item for item in items if there[item.source]]
+    return QuestionItem(question, str(path), _Opens(path), path)
 
 
 class _Opens:

@@ -6,7 +6,8 @@ import pytest
 from dist_mcl import config
 from dist_mcl.errors import UserError
 from dist_mcl.question_config import ModalityIncremental
-from dist_mcl.scenario.questions.stages import check_data, modality_stages
+from dist_mcl.scenario.questions.stages import check_data, left_out, modality_stages
+from dist_mcl.tokens import Tokens
 
 from .readers import layouts
 
@@ -72,7 +73,7 @@ def scenario_of(file: Path, **replaced: str) -> ModalityIncremental:
 def test_modalities_arrive_in_the_order_of_the_list(file: Path) -> None:
     scenario = scenario_of(file)
     stages = modality_stages(scenario)
-    check_data(scenario, stages)
+    check_data(scenario.stages, stages)
     assert [(stage.number, stage.modality) for stage in stages] == [
         (1, "video"),
         (2, "audio"),
@@ -131,8 +132,22 @@ def test_a_mistake_in_the_configuration_is_one_line(file: Path, old: str, new: s
     ("old", "new", "message"),
     [
         ("folder: clouds", "folder: nowhere", r"nowhere.*no such file.*docs/data\.md"),
-        ("tasks: [qa]", "tasks: [colour]", "has no task 'colour'"),
-        ("tokens: features", "tokens: {kind: custom, path: 'imu.py:Windows'}", r"imu\.py:Windows: cannot be imported"),
+        ("tasks: [qa]", "tasks: [colour]", r"^scenario\.stages\.0\.data\.1\.tasks: .* has no task 'colour'"),
+        (
+            "dataset: nyu_v2",
+            "tasks: [depth], dataset: nyu_v2",
+            r"^scenario\.stages\.2\.test_only\.1\.tasks: .* 'depth'",
+        ),
+        (
+            "dataset: clotho,",
+            "dataset: clotho, generation: {qa: {}},",
+            r"^scenario\.stages\.1\.data\.generation: .* 'qa'",
+        ),
+        (
+            "tokens: features",
+            "tokens: {kind: custom, path: 'imu.py:Windows'}",
+            r"^scenario\.stages\.4\.tokens\.path .*imu\.py:Windows: cannot be imported",
+        ),
     ],
 )
 def test_a_mistake_that_shows_in_the_data_is_one_line(file: Path, old: str, new: str, message: str) -> None:
@@ -144,12 +159,51 @@ def test_a_mistake_that_shows_in_the_data_is_one_line(file: Path, old: str, new:
 
 def test_a_split_without_questions_is_refused(file: Path) -> None:
     (file.parent / "own" / "test.jsonl").write_text("")
-    with pytest.raises(UserError, match=r"scenario\.stages\.4: the data set manifest has no test questions about imu"):
+    with pytest.raises(UserError, match=r"^scenario\.stages\.4\.data: has no questions about imu to test on; see"):
         modality_stages(scenario_of(file))
 
 
 def test_a_missing_file_is_found_before_a_run_begins(file: Path) -> None:
     scenario = scenario_of(file)
     (file.parent / "own" / "test.csv").unlink()
-    with pytest.raises(UserError, match=r"own/test\.csv: no such file"):
-        check_data(scenario, modality_stages(scenario))
+    with pytest.raises(UserError, match=r"own/test\.csv: no such .* scenario\.stages\.4\.data\.missing_media: skip"):
+        check_data(scenario.stages, modality_stages(scenario))
+
+
+def skipping(file: Path) -> ModalityIncremental:
+    return scenario_of(file, **{"folder: films}, {": "folder: films, missing_media: skip}, {"})
+
+
+def test_what_is_left_out_is_counted_for_each_split(file: Path) -> None:
+    scenario = skipping(file)
+    assert left_out(modality_stages(scenario)) == []
+    (file.parent / "films" / "videos" / "video0.mp4").rename(file.parent / "elsewhere.mp4")
+    stages = modality_stages(scenario.model_copy(update={"stages": scenario.stages[:1]}))
+    (line,) = left_out(stages)  # of two captions and two answers; the other set refuses what is missing
+    assert line == "stage 1, video, train: 4 questions are left out, since their media files are not there"
+    assert len(stages[0].train) == 2 + 2
+
+
+def test_where_nothing_is_there_it_is_said_where_it_was_looked_for(file: Path) -> None:
+    scenario = skipping(file)
+    (file.parent / "films" / "videos" / "video2.mp4").unlink()
+    complaint = (
+        r"^scenario\.stages\.0\.data\.0: of all 2 questions about video to test on the media files are not there, "
+        r"such as .*films/videos/video2\.mp4; bring them"
+    )
+    with pytest.raises(UserError, match=complaint):
+        modality_stages(scenario)
+
+
+def test_tasks_of_missing_media_are_known(file: Path) -> None:
+    scenario = scenario_of(file, **{"tasks: [qa]": "tasks: [qa], missing_media: skip"})
+    (file.parent / "films" / "videos" / "video0.mp4").unlink()  # the one that is asked about
+    (line,) = left_out(modality_stages(scenario))
+    assert line.startswith("stage 1, video, train: 2 questions")
+
+
+def test_media_without_tokens_are_refused_by_who_learns_from_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = modality_stages(scenario_of(file))[4].train
+    monkeypatch.setattr(type(train.tokenizer), "encode", lambda self, media: Tokens.full(media[:0], (0,)))
+    with pytest.raises(UserError, match=r"own/train\.csv: has no tokens; bring a whole file"):
+        train.sample(0, stage=5)

@@ -24,7 +24,7 @@ from dist_mcl.question_config import AnyQuestions
 from dist_mcl.scenario.questions.readers import _READERS, read_questions
 from dist_mcl.scenario.questions.readers.pickled_arrays import load_arrays
 from dist_mcl.scenario.questions.readers.published import ANSWERS
-from dist_mcl.scenario.questions.splits import Questions
+from dist_mcl.scenario.questions.splits import QuestionItem, Questions
 from dist_mcl.tokens import QuestionAnswer
 
 from . import layouts
@@ -163,9 +163,13 @@ def config_of(name: str, folder: Path, **fields: object) -> AnyQuestions:
     return TypeAdapter(AnyQuestions).validate_python({"dataset": name, "folder": folder, **fields})
 
 
+def items_of(config: AnyQuestions, modality: str, split: str) -> list[QuestionItem]:
+    return read_questions(config, modality, split, "over.there").items
+
+
 def open_split(config: AnyQuestions, modality: str, split: str) -> Questions:
     tokenizer = open_media_tokenizer(TOKENS[modality]())
-    return Questions(modality, tokenizer, read_questions(config, modality, split))
+    return Questions(modality, tokenizer, items_of(config, modality, split))
 
 
 def test_every_reader_has_a_case() -> None:
@@ -200,7 +204,7 @@ PUBLISHED = {
 def test_answers_are_generated_as_published(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     case.write(tmp_path)
-    asked = [item.question for item in read_questions(config_of(name, tmp_path), case.modality, "test")]
+    asked = [item.question for item in items_of(config_of(name, tmp_path), case.modality, "test")]
     for question in asked:
         row = PUBLISHED.get((name, question.task))
         how = question.generation
@@ -212,13 +216,14 @@ def test_answers_are_generated_as_published(tmp_path: Path, name: str) -> None:
 def test_a_configuration_says_how_answers_to_one_task_are_generated(tmp_path: Path) -> None:
     layouts.films(tmp_path)
     own = {"caption": {"max_tokens": 20}}
-    asked = read_questions(config_of("msrvtt", tmp_path, generation=own), "video", "test")
+    asked = items_of(config_of("msrvtt", tmp_path, generation=own), "video", "test")
     said = {item.question.task: item.question.generation for item in asked}
     assert said["caption"] == Generation(max_tokens=20) and said["qa"] == ANSWERS
     with pytest.raises(
-        UserError, match=r"data\.generation: the test split of msrvtt has no task 'captoin'; choose from"
+        UserError,
+        match=r"over\.there\.generation: the test split of msrvtt has no task 'captoin'; choose from",
     ):
-        read_questions(config_of("msrvtt", tmp_path, generation={"captoin": {}}), "video", "test")
+        items_of(config_of("msrvtt", tmp_path, generation={"captoin": {}}), "video", "test")
 
 
 @ALL
@@ -244,11 +249,13 @@ def test_a_missing_media_file_is_named_or_skipped(tmp_path: Path, name: str) -> 
     source = open_split(config_of(name, tmp_path), case.modality, "test").source(0)
     Path(source).unlink()
     refusing = open_split(config_of(name, tmp_path), case.modality, "test")
-    with pytest.raises(UserError, match=r"no such file; bring it back, or set data\.missing_media: skip"):
+    with pytest.raises(UserError, match=r"no such file; bring it back, or set over\.there\.missing_media: skip"):
         refusing.check()
     with pytest.raises(UserError, match="no such file"):
         refusing.sample(0, stage=1)
-    assert len(open_split(config_of(name, tmp_path, missing_media="skip"), case.modality, "test")) < whole
+    skipping = read_questions(config_of(name, tmp_path, missing_media="skip"), case.modality, "test", "data")
+    assert len(skipping.items) < whole == len(skipping.items) + len(skipping.left_out)
+    assert {item.source for item in skipping.left_out} == {source}
 
 
 @FILES
@@ -269,13 +276,13 @@ def test_an_annotation_that_is_missing_or_damaged_is_named(tmp_path: Path, name:
     case = CASES[name]
     config = config_of(name, tmp_path)
     with pytest.raises(UserError, match=r"docs/data\.md shows the layout"):
-        read_questions(config, case.modality, "test")
+        items_of(config, case.modality, "test")
     case.write(tmp_path)
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.suffix in (".json", ".csv", ".jsonl", ".dat"):
             path.write_bytes(b"\xff{damaged")
     with pytest.raises(UserError, match=f"{tmp_path}") as refused:
-        read_questions(config, case.modality, "test")
+        items_of(config, case.modality, "test")
     assert "\n" not in str(refused.value)
 
 
@@ -290,17 +297,20 @@ def test_a_row_that_lacks_a_field_is_named(tmp_path: Path, name: str) -> None:
     if name == "manifest":
         (tmp_path / "test.jsonl").write_text('{"media": "test.csv"}')
     with pytest.raises(UserError, match=r"(row|line) \d+: "):
-        read_questions(config_of(name, tmp_path), case.modality, "test")
+        items_of(config_of(name, tmp_path), case.modality, "test")
 
 
 def test_tasks_are_chosen_and_counted(tmp_path: Path) -> None:
     layouts.films(tmp_path)
-    chosen = read_questions(config_of("msrvtt", tmp_path, tasks=["caption"]), "video", "train")
+    chosen = items_of(config_of("msrvtt", tmp_path, tasks=["caption"]), "video", "train")
     assert {item.question.task for item in chosen} == {"caption"} and len(chosen) == 4
-    few = read_questions(config_of("msrvtt", tmp_path, max_questions=1), "video", "train")
+    few = items_of(config_of("msrvtt", tmp_path, max_questions=1), "video", "train")
     assert [item.question.task for item in few] == ["caption", "qa"]
-    with pytest.raises(UserError, match="the train split of msrvtt has no task 'colour'; choose from caption, qa"):
-        read_questions(config_of("msrvtt", tmp_path, tasks=["colour"]), "video", "train")
+    with pytest.raises(
+        UserError,
+        match=r"^over\.there\.tasks: the train split of msrvtt has no task 'colour'; choose from cap",
+    ):
+        items_of(config_of("msrvtt", tmp_path, tasks=["colour"]), "video", "train")
 
 
 def test_fewer_questions_may_be_tested_than_learned(tmp_path: Path) -> None:
@@ -308,8 +318,8 @@ def test_fewer_questions_may_be_tested_than_learned(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / f"{split}.jsonl").write_text(row * 9)
     config = config_of("manifest", tmp_path, max_questions=6, max_test_questions=2)
-    assert len(read_questions(config, "image", "train")) == 6
-    assert len(read_questions(config, "image", "test")) == 2
+    assert len(items_of(config, "image", "train")) == 6
+    assert len(items_of(config, "image", "test")) == 2
 
 
 NAMES = (
@@ -331,27 +341,27 @@ def test_a_name_that_is_no_path_within_the_folder_is_refused(tmp_path: Path, nam
         *(("sun_rgbd", "depth", "test"), ("manifest", "image", "train")),
     ):
         with pytest.raises(UserError, match=r"^[^\n]*(row 0|line 1): [^\n]* is no path within"):
-            read_questions(config_of(dataset, tmp_path, missing_media=missing_media), modality, split)
+            items_of(config_of(dataset, tmp_path, missing_media=missing_media), modality, split)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if isinstance(name, str) and "\ud800" not in name], ids=repr)
 def test_a_name_in_a_table_that_is_no_path_is_refused(tmp_path: Path, name: str) -> None:
     layouts.write_csv(tmp_path / "meta" / "esc50.csv", [{"filename": name, "fold": 5, "category": "dog"}])
     with pytest.raises(UserError, match=r"row 2: .* is no path within"):
-        read_questions(config_of("esc50", tmp_path), "audio", "test")
+        items_of(config_of("esc50", tmp_path), "audio", "test")
     if name.strip("./"):
         row = {"youtube_id": f"{name}/x", "sample_id": f"{name}/x", "caption": "c"}
         layouts.write_csv(tmp_path / "annotations" / "val.csv", [row])
         layouts.write_csv(tmp_path / "annotations" / "cap3d_cap_final_val.csv", [row])
         for dataset, modality in (("audiocaps", "audio"), ("objaverse", "point_cloud")):
             with pytest.raises(UserError, match=r"row 2: .* is no path within"):
-                read_questions(config_of(dataset, tmp_path), modality, "test")
+                items_of(config_of(dataset, tmp_path), modality, "test")
 
 
 def test_a_map_is_found_by_the_name_of_a_picture_with_dots(tmp_path: Path) -> None:
     layouts.write_json(tmp_path / "SUN.json", [{"image_path": "kv2/a.1/b.2.jpg", "label": "bedroom"}])
     layouts.write_depth(tmp_path / "kv2" / "a.1" / "b.2.png", 1000)
-    (item,) = read_questions(config_of("sun_rgbd", tmp_path), "depth", "test")
+    (item,) = items_of(config_of("sun_rgbd", tmp_path), "depth", "test")
     assert item.source == str(tmp_path / "kv2" / "a.1" / "b.2.png")
 
 
@@ -369,13 +379,13 @@ def test_a_conversation_in_another_order_is_refused(tmp_path: Path, said: object
     row = {"source": "llava", "image": "a.jpg", "conversations": said}
     layouts.write_json(tmp_path / "fusion_train_55w_clear.json", [row])
     with pytest.raises(UserError, match="row 0: has no conversations of a question and an answer each"):
-        read_questions(config_of("fusion_depth", tmp_path), "depth", "train")
+        items_of(config_of("fusion_depth", tmp_path), "depth", "train")
 
 
 def test_a_class_of_modelnet_is_a_line(tmp_path: Path) -> None:
     layouts.modelnet40(tmp_path)
     (tmp_path / "modelnet40_shape_names.txt").write_text("airplane \r\nnight stand\r\n\r\n")
-    (item,) = read_questions(config_of("modelnet40", tmp_path), "point_cloud", "test")
+    (item,) = items_of(config_of("modelnet40", tmp_path), "point_cloud", "test")
     assert replace(item.question, generation=None) == CASES["modelnet40"].last
 
 
@@ -384,9 +394,9 @@ def test_json_without_an_end_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "annotations" / "cap_train.json").write_text("[" * 200_000)
     (tmp_path / "train.jsonl").write_text("[" * 200_000)
     with pytest.raises(UserError, match="not a JSON file"):
-        read_questions(config_of("msvd", tmp_path), "video", "train")
+        items_of(config_of("msvd", tmp_path), "video", "train")
     with pytest.raises(UserError, match="line 1: not JSON"):
-        read_questions(config_of("manifest", tmp_path), "video", "train")
+        items_of(config_of("manifest", tmp_path), "video", "train")
 
 
 def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
@@ -395,7 +405,7 @@ def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     config = config_of("manifest", tmp_path)
-    assert [item.question.votes for item in read_questions(config, "features", "test")] == [True, False]
+    assert [item.question.votes for item in items_of(config, "features", "test")] == [True, False]
     for wrong, complaint in (
         ({"votes": True, "task": "name"}, "line 3: votes is not as in earlier lines of task 'name'; give them another"),
         ({"votes": True, "task": "caption"}, "line 3: votes true, but task 'caption' is scored as captions are"),
@@ -405,7 +415,7 @@ def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
     ):
         path.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, {**row, **wrong}]))
         with pytest.raises(UserError, match=complaint):
-            read_questions(config, "features", "test")
+            items_of(config, "features", "test")
 
 
 class _Attack:
@@ -455,7 +465,7 @@ def test_a_pickle_of_something_else_is_refused_in_one_line(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "modelnet40_test_8192pts_fps.dat").write_bytes(pickle.dumps(held))
     with pytest.raises(UserError, match=rf"^[^\n]*\.dat: not a file of points and labels \([^\n]*{says}[^\n]*$"):
-        read_questions(config_of("modelnet40", tmp_path), "point_cloud", "test")
+        items_of(config_of("modelnet40", tmp_path), "point_cloud", "test")
     assert not (tmp_path / "attacked").exists()
 
 
@@ -471,4 +481,4 @@ def test_arrays_are_read_as_they_were_pickled(protocol: int, dtype: str, order: 
 def test_a_set_for_testing_needs_no_training_files(tmp_path: Path) -> None:
     layouts.clotho(tmp_path)
     (tmp_path / "clotho_captions_development.csv").unlink()
-    assert len(read_questions(config_of("clotho", tmp_path), "audio", "test")) == 1
+    assert len(items_of(config_of("clotho", tmp_path), "audio", "test")) == 1

@@ -21,7 +21,7 @@ SETS = [(name, "shapes") for name in ("image", "video", "depth", "point_cloud")]
 
 def read(dataset: str, modality: str, split: str, **fields: object) -> list[QuestionItem]:
     config = TypeAdapter(AnyQuestions).validate_python({"dataset": dataset, "folder": DATA / dataset, **fields})
-    return read_questions(config, modality, split)
+    return read_questions(config, modality, split, "data").items
 
 
 @pytest.mark.parametrize(("modality", "dataset"), SETS)
