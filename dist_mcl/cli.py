@@ -297,8 +297,12 @@ def _finish(begun: RunFolder) -> None:
     # As for Ctrl-C: workers save what they have before this process ends.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     Console().print(describe_start(begun), soft_wrap=True, highlight=False)
-    with StageBars(len(begun.plan.stages)) as bars:
-        finish_run(begun, bars.show)
+    try:
+        with StageBars(len(begun.plan.stages)) as bars:
+            finish_run(begun, bars.show, bars.stopping)
+    except (KeyboardInterrupt, SystemExit):
+        print("mcl: stopped; the same command continues it", file=sys.stderr)
+        raise
     _write_report(begun.path)
 
 
