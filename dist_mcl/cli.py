@@ -145,14 +145,14 @@ def compare(
 
     Example: mcl compare runs/quickstart*
     """
-    from dist_mcl.display import compare, comparison_table, outcome
+    from dist_mcl.display import compare, outcome, print_comparison
     from dist_mcl.run_folder import RunFolder
 
     rows = compare([outcome(RunFolder.open(path)) for path in run_folders])
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
-        Console().print(comparison_table(rows))
+        print_comparison(rows, Console())
 
 
 @app.command()
