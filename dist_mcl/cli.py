@@ -187,12 +187,16 @@ def status(
 
 
 @app.command()
-def params(config_file: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def params(
+    config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None, as_json: AsJson = False
+) -> None:
     """Say how many parameters each modality's stage trains; no weights are read or made.
+
+    The language model, and encoders that are named by a path, must be there, for their sizes.
 
     Example: mcl params configs/pathweave_instructblip.yaml
     """
-    experiment = config.load(config_file, overrides or [])
+    experiment = config.load(config_file, overrides or [], preset)
     from dist_mcl.training.parameters import count, count_table
 
     counts = count(experiment)

@@ -129,18 +129,19 @@ def assemble(
     connector_width: int,
     files: Mapping[str, Path],
     seed: int,
+    is_tiny: bool = False,
 ) -> CausalBackbone:
     """The backbone; what trains in it, its entries, connector and trained encoders, begins as the seed says.
 
     Args:
-        files: folder of each pretrained encoder, as of `EncoderSource`; random weights are tiny ones.
+        files, is_tiny: as of `EncoderSource`.
 
     Raises:
         UserError: as `EncoderSource.open`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        source = EncoderSource(files, is_tiny=True)
+        source = EncoderSource(files, is_tiny)
         encoders = {name: source.open(medium) for name, medium in media.items()}
         prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
         return CausalBackbone(model, prompter, encoders, connector_width).eval()
