@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dist_mcl.section import Section
 
@@ -98,6 +98,14 @@ class AdapterInAdapter(AdapterForm):
         if self.top_k != AdapterForm().top_k and "top_k" not in gates:
             raise ValueError(f"top_k {self.top_k} is for gate: top_k; set that, or remove it")
         return self
+
+    @field_validator("parents")
+    @classmethod
+    def _a_parent_is_one_parent(cls, parents: str | dict[str, tuple[str, ...]]) -> str | dict[str, tuple[str, ...]]:
+        for modality, names in parents.items() if isinstance(parents, dict) else ():
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise ValueError(f"{modality}: names {twice[0]} {len(twice)} times; leave it in once")
+        return parents
 
     def parents_of(self, modality: str, earlier: tuple[str, ...], base: Collection[str] = ()) -> tuple[str, ...]:
         """The modalities on which one builds.

@@ -145,14 +145,14 @@ def compare(
 
     Example: mcl compare runs/quickstart*
     """
-    from dist_mcl.display import compare, comparison_table, outcome
+    from dist_mcl.display import compare, outcome, print_comparison
     from dist_mcl.run_folder import RunFolder
 
     rows = compare([outcome(RunFolder.open(path)) for path in run_folders])
     if as_json:
         print(json.dumps([asdict(row) for row in rows], indent=1))
     else:
-        Console().print(comparison_table(rows))
+        print_comparison(rows, Console())
 
 
 @app.command()
@@ -187,12 +187,16 @@ def status(
 
 
 @app.command()
-def params(config_file: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def params(
+    config_file: ConfigFile, overrides: Overrides = None, preset: Preset = None, as_json: AsJson = False
+) -> None:
     """Say how many parameters each modality's stage trains; no weights are read or made.
+
+    The language model, and encoders that are named by a path, must be there, for their sizes.
 
     Example: mcl params configs/pathweave_instructblip.yaml
     """
-    experiment = config.load(config_file, overrides or [])
+    experiment = config.load(config_file, overrides or [], preset)
     from dist_mcl.training.parameters import count, count_table
 
     counts = count(experiment)
@@ -297,8 +301,12 @@ def _finish(begun: RunFolder) -> None:
     # As for Ctrl-C: workers save what they have before this process ends.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     Console().print(describe_start(begun), soft_wrap=True, highlight=False)
-    with StageBars(len(begun.plan.stages)) as bars:
-        finish_run(begun, bars.show)
+    try:
+        with StageBars(len(begun.plan.stages)) as bars:
+            finish_run(begun, bars.show, bars.stopping)
+    except (KeyboardInterrupt, SystemExit):
+        print("mcl: stopped; the same command continues it", file=sys.stderr)
+        raise
     _write_report(begun.path)
 
 

@@ -7,7 +7,7 @@ the mend.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -580,15 +580,3 @@ def _experiment(raw: dict[str, Any], overrides: Iterable[str], place: str) -> Ex
         return Experiment.model_validate(raw)
     except ValidationError as error:
         raise UserError("\n".join(f"{place}: {line}" for line in explain(error, Experiment))) from error
-
-
-def differing_fields(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The paths at which two dumped configurations differ, each as `path: ours is A, theirs is B`."""
-    lines = []
-    for key in sorted(set(ours) | set(theirs)):
-        a, b, path = ours.get(key), theirs.get(key), f"{prefix}{key}"
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differing_fields(a, b, f"{path}.")
-        elif a != b:
-            lines.append(f"{path} is {a!r} here and {b!r} there")
-    return lines

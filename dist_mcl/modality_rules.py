@@ -6,7 +6,14 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dist_mcl.adapter_config import AdapterInAdapter, FullFineTuning, LoRAAdapter, ModalityAdapter, NoAdapter
+from dist_mcl.adapter_config import (
+    AdapterForm,
+    AdapterInAdapter,
+    FullFineTuning,
+    LoRAAdapter,
+    ModalityAdapter,
+    NoAdapter,
+)
 from dist_mcl.media_rules import LanguageConfig, check_media
 from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
@@ -82,7 +89,7 @@ def _check_modalities(experiment: Experiment) -> None:
 
 
 def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: Sequence[str]) -> None:
-    """See that modalities build on earlier ones that have adapters.
+    """See that modalities build on earlier ones that have adapters, and that there are as many as top_k says.
 
     Args:
         names: the stages' modalities, in their order.
@@ -93,8 +100,25 @@ def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: S
         mend = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(names)}"
         raise ValueError(f"model.adapter.parents: no stage brings {strange[0]!r}; {mend}")
     base = {backbone.base.modality}.difference(names) if isinstance(backbone, QFormerConfig) else {names[0]}
-    for place, name in enumerate(names):
-        adapter.parents_of(name, tuple(earlier for earlier in names[:place] if earlier not in base), base)
+    experts: dict[str, set[str]] = {}
+    for name in names:
+        parents = adapter.parents_of(name, tuple(experts), base)
+        if name not in base:
+            experts[name] = {name}.union(*(experts[parent] for parent in parents))
+    _check_top_k(adapter, max(map(len, experts.values()), default=0))
+
+
+def _check_top_k(adapter: AdapterInAdapter, most: int) -> None:
+    """See that a number of experts that was asked for is there.
+
+    Args:
+        most: experts of the modality that has most, its own and its ancestors'.
+    """
+    if adapter.top_k > most and adapter.top_k != AdapterForm().top_k:
+        raise ValueError(
+            f"model.adapter.top_k: {adapter.top_k}, and no modality has more than {most} adapters, its own and those "
+            f"of its ancestors; choose at most {most}, or gate: dense, which takes all of them"
+        )
 
 
 def _check_retention(experiment: Experiment, scenario: ModalityIncremental) -> None:

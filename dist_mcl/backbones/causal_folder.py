@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -61,10 +62,27 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
         config.attention_dropout = 0.0
         if not with_weights:
             return AutoModelForCausalLM.from_config(config).eval()
-        return AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32).eval()
+        kind = _kind_without_layers(config, range(config.num_hidden_layers, available))
+        return kind.from_pretrained(folder, config=config, dtype=torch.float32).eval()
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
+
+
+def _kind_without_layers(config: PretrainedConfig, left_out: range) -> Any:
+    """What reads a language model of this configuration without complaint of weights that are left out on purpose.
+
+    Args:
+        left_out: numbers of layers that the checkpoint has and the configuration has not.
+    """
+    if not left_out:
+        return AutoModelForCausalLM
+    with torch.device("meta"):
+        kind: Any = type(AutoModelForCausalLM.from_config(config))
+    # A layer's number is the first one in the names of its weights: others count experts and the like.
+    ignored = {rf"^\D*\.({'|'.join(map(str, left_out))})\.", *(kind._keys_to_ignore_on_load_unexpected or ())}
+    names = {"__module__": kind.__module__, "_keys_to_ignore_on_load_unexpected": ignored}
+    return type(kind.__name__, (kind,), names)
 
 
 def open_multimodal_model(
@@ -111,18 +129,19 @@ def assemble(
     connector_width: int,
     files: Mapping[str, Path],
     seed: int,
+    is_tiny: bool = False,
 ) -> CausalBackbone:
     """The backbone; what trains in it, its entries, connector and trained encoders, begins as the seed says.
 
     Args:
-        files: folder of each pretrained encoder, as of `EncoderSource`; random weights are tiny ones.
+        files, is_tiny: as of `EncoderSource`.
 
     Raises:
         UserError: as `EncoderSource.open`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        source = EncoderSource(files, is_tiny=True)
+        source = EncoderSource(files, is_tiny)
         encoders = {name: source.open(medium) for name, medium in media.items()}
         prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
         return CausalBackbone(model, prompter, encoders, connector_width).eval()

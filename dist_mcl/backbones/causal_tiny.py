@@ -37,7 +37,7 @@ def tiny_causal(media: Mapping[str, Medium], files: Mapping[str, Path], seed: in
             eos_token_id=tokenizer.eos_token_id,
         )
         model = LlamaForCausalLM(config).eval()
-    return assemble(model, tokenizer, media, _PROMPT, connector_width=32, files=files, seed=seed)
+    return assemble(model, tokenizer, media, _PROMPT, connector_width=32, files=files, seed=seed, is_tiny=True)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

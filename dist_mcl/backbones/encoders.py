@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModel, WhisperConfig
+from transformers import AutoConfig, AutoModel, WhisperConfig
 
 from dist_mcl.backbones.efficientnet_lite import EfficientNetLite0
 from dist_mcl.backbones.media_encoders import MediaEncoder, PictureEncoder, PointEncoder, SoundEncoder, VectorEncoder
@@ -133,7 +133,10 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 def _vision_encoder(folder: Path) -> VisionEncoder:
     try:
-        model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+        if torch.get_default_device().type == "meta":  # where no weights can be read
+            model = AutoModel.from_config(AutoConfig.from_pretrained(folder))
+        else:
+            model = AutoModel.from_pretrained(folder, dtype=torch.float32)
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no encoder that can be read ({reason}); get it again") from error

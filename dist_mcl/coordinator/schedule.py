@@ -12,18 +12,25 @@ from dist_mcl.config import Launcher as LauncherConfig
 from dist_mcl.coordinator.outcome import judge, next_state
 from dist_mcl.errors import StageFailedError, UserError
 from dist_mcl.run_folder import Progress, RunFolder, RunLock, StageFolder, StageState, read_progress
-from stage_launchers import Job, Launcher, LauncherError, create_launcher
+from stage_launchers import Handle, Job, Launcher, LauncherError, create_launcher
 
 Watch = Callable[[StageFolder, Progress], None]
+# Is told for how many seconds at most the workers of a stage that is stopped are waited for.
+Stopping = Callable[[float], None]
 _POLL_SECONDS = 0.1
 # Workers that are told to end may be within a step and have a checkpoint to write.
 _SECONDS_TO_SAVE = 60.0
 
 
-def finish_run(run: RunFolder, watch: Watch) -> None:
+def _untold(seconds: float) -> None:
+    """Nobody wants to know."""
+
+
+def finish_run(run: RunFolder, watch: Watch, stopping: Stopping = _untold) -> None:
     """Run every stage that is not done; `watch` is called again and again while one runs.
 
-    An attempt whose processes or nodes vanished is made again `launcher.retries` times.
+    An attempt whose processes or nodes vanished is made again `launcher.retries` times. Ctrl-C, or whatever else is
+    raised meanwhile, goes on to the caller once the workers have ended; `stopping` is called before that is waited for.
 
     Raises:
         UserError: a mistake that the user can mend, or another coordinator works on this run.
@@ -37,11 +44,13 @@ def finish_run(run: RunFolder, watch: Watch) -> None:
             if folder.is_done():
                 continue
             folder.write_state(replace(folder.state, failures=0, job=None))
-            while (state := make_attempt(run, folder, launcher, watch)).status != "done":
+            while (state := make_attempt(run, folder, launcher, watch, stopping)).status != "done":
                 refuse_unless_open(folder, state)
 
 
-def make_attempt(run: RunFolder, folder: StageFolder, launcher: Launcher, watch: Watch) -> StageState:
+def make_attempt(
+    run: RunFolder, folder: StageFolder, launcher: Launcher, watch: Watch, stopping: Stopping = _untold
+) -> StageState:
     """One attempt at a stage, to its end; the state that follows from it is written and returned.
 
     Raises:
@@ -57,7 +66,7 @@ def make_attempt(run: RunFolder, folder: StageFolder, launcher: Launcher, watch:
     folder.write_state(state)
     begun = time.time()
     try:
-        code = _run_workers(run, folder, state.attempt, launcher, watch)
+        code = _run_workers(launcher.launch(_job(run, folder, state.attempt)), folder, state.attempt, watch, stopping)
     except LauncherError as error:
         folder.write_state(replace(state, status="failed", reason=str(error)))
         raise UserError(str(error)) from error
@@ -91,8 +100,7 @@ def _launcher(run: RunFolder) -> Launcher:
         raise UserError(str(error)) from error
 
 
-def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, launcher: Launcher, watch: Watch) -> int:
-    handle = launcher.launch(_job(run, folder, attempt))
+def _run_workers(handle: Handle, folder: StageFolder, attempt: int, watch: Watch, stopping: Stopping) -> int:
     try:
         while (code := handle.poll()) is None:
             progress = read_progress(folder.attempt(attempt) / "progress.json")
@@ -100,6 +108,7 @@ def _run_workers(run: RunFolder, folder: StageFolder, attempt: int, launcher: La
                 watch(folder, progress)
             time.sleep(_POLL_SECONDS)
     except BaseException:  # Ctrl-C as well: no worker may outlive its coordinator
+        stopping(_SECONDS_TO_SAVE)
         handle.stop(_SECONDS_TO_SAVE)
         raise
     return code

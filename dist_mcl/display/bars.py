@@ -68,6 +68,17 @@ class StageBars:
         total = progress.total or None
         self._bars.update(self._tasks[key], completed=progress.done, total=total, extra=extra)
 
+    def stopping(self, seconds: float) -> None:
+        """Say that workers are waited for, at most so long, which were told to save and end; the bars stand still."""
+        if self._console.is_terminal:
+            self._bars.stop()
+        self._console.print(
+            f"stopping: waits for the workers to finish their step and save, at most {seconds:.0f} s; "
+            "Ctrl-C again does not wait",
+            soft_wrap=True,
+            highlight=False,
+        )
+
     def _finish_previous(self) -> None:
         for task in self._bars.tasks:
             if task.total is None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
 from typing import Any
-
-from rich import box
-from rich.table import Table
 
 from dist_mcl.config import Experiment, is_part_of_result
 from dist_mcl.errors import UserError
@@ -17,7 +13,6 @@ from dist_mcl.question_config import ModalityIncremental
 from dist_mcl.report.collect import Records, modality_scores
 from dist_mcl.report.modalities import of_scale
 from dist_mcl.run_folder import STEPS, RunFolder
-from dist_mcl.units import UNDEFINED, duration, percent, points, size
 
 # What a run came to, by the name of its column, and how it is called where it is computed.
 CLASSES = {
@@ -26,7 +21,6 @@ CLASSES = {
     "forgetting": "forgetting_max_prev",
 }
 MODALITIES = {"T": "mean_transfer", "last score": "last_mean", "F": "mean_forgetting"}
-_IN_PERCENT = ("average", "last")
 
 
 @dataclass(frozen=True)
@@ -128,27 +122,6 @@ def compare(outcomes: Sequence[Outcome]) -> list[Row]:
     ]
 
 
-def comparison_table(rows: Sequence[Row]) -> Table:
-    """One line a row; several seeds are shown as mean ± standard deviation."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in rows[0].settings or ("run",):
-        table.add_column(name, overflow="fold")
-    names = tuple(dict.fromkeys(name for row in rows for one in row.outcomes for name in one.results))
-    memory = ("exemplars", "bytes") if any(one.store_bytes for row in rows for one in row.outcomes) else ()
-    for name in ("seeds", *names, *memory, "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        runs = row.outcomes
-        table.add_row(
-            *(map(_value, row.settings.values()) if row.settings else [", ".join(one.run for one in runs)]),
-            ", ".join(str(one.seed) for one in runs),
-            *(_spread([one.results.get(name) for one in runs], is_percent=name in _IN_PERCENT) for name in names),
-            *(_memory(runs) if memory else ()),
-            duration(mean(one.seconds for one in runs)),
-        )
-    return table
-
-
 def _is_of_classes(one: Outcome) -> bool:
     return set(one.results) == set(CLASSES)
 
@@ -171,27 +144,14 @@ def _settings(experiment: Experiment) -> dict[str, Any]:
     if isinstance(experiment.scenario, ModalityIncremental):
         stages = {stage["modality"]: stage for stage in values["scenario"].pop("stages")}
         values["scenario"] |= {"order": ", ".join(stages), "stages": stages}
-    return _flat(values)
+    return flat_fields(values)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat_fields(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Sections in lists are numbered from 0; a list of plain values is one value."""
+    fields: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
-def _value(value: Any) -> str:
-    return UNDEFINED if value is None else str(value)
-
-
-def _memory(runs: Sequence[Outcome]) -> tuple[str, str]:
-    return f"{mean(one.exemplars for one in runs):,.0f}", size(round(mean(one.store_bytes for one in runs)))
-
-
-def _spread(fractions: Sequence[float | None], is_percent: bool) -> str:
-    shown = percent if is_percent else points
-    known = [value for value in fractions if value is not None]
-    if len(known) < 2 or len(known) < len(fractions):
-        return shown(fractions[0])
-    return f"{points(mean(known))} ± {shown(stdev(known))}"
+        has_sections = isinstance(value, list) and any(isinstance(entry, dict) for entry in value)
+        inner = dict(enumerate(value)) if has_sections else value
+        fields |= flat_fields(inner, f"{prefix}{name}.") if isinstance(inner, dict) else {f"{prefix}{name}": value}
+    return fields

@@ -53,6 +53,12 @@ def field_of(part: str, media: Mapping[str, Medium]) -> str:
     return next(f"{medium.place}.encoder" for medium in media.values() if medium.encoder.kind == part)
 
 
+def files_of_sizes(config: LanguageConfig, media: Mapping[str, Medium]) -> dict[str, Path]:
+    """As `checkpoint_files`, without encoders whose sizes are known: those of packages."""
+    names = checkpoint_names(config, media)
+    return {part: folder_of(name) for part, name in names.items() if part == LANGUAGE_MODEL or name not in MODELS}
+
+
 def reads_pictures(folder: Path) -> bool:
     """Whether a checkpoint is of a model that has a picture encoder and a projector of its own.
 

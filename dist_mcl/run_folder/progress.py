@@ -15,7 +15,7 @@ class Progress:
     """One look at a running stage.
 
     Attributes:
-        step: "start", "prepare", "train", "memorise" or "evaluate".
+        step: "start", "prepare", "train", "memorise", "evaluate" or "scoring captions".
         done, total: finished and planned units of the step.
         loss: the latest training loss of rank 0's share, None outside training.
         samples_per_second: over all ranks, since the step began.

@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from dist_mcl import config
+from dist_mcl.differences import differing_fields, some_of
 from dist_mcl.errors import UserError
 from dist_mcl.files import sync_folder, write_json, write_text
 from dist_mcl.run_folder.stage import STEPS, StageFolder
@@ -155,12 +156,12 @@ class RunFolder:
         """Refuse to continue this run with a configuration that would give another result.
 
         Raises:
-            UserError: names the fields that differ.
+            UserError: names some of the fields that differ.
         """
-        different = config.differing_fields(experiment.result_fields(), self.experiment.result_fields())
+        different = list(differing_fields(experiment.result_fields(), self.experiment.result_fields()))
         if different:
             raise UserError(
-                f"{self.path}: holds a run of another configuration: {'; '.join(different)}; "
+                f"{self.path}: holds a run of another configuration: {some_of(different)}; "
                 f"choose another folder with --run, or remove this one"
             )
 

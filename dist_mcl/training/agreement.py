@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from dist_mcl.config import differing_fields
+from dist_mcl.differences import differing_fields, some_of
 from dist_mcl.run_folder import RunFolder
 from dist_mcl.training.process_group import ProcessGroup
 from exemplar_store import ExemplarStore
@@ -28,7 +28,7 @@ def check_agreement(facts: Mapping[str, Any], group: ProcessGroup) -> None:
     """See that every rank calls this with the same facts.
 
     Args:
-        facts: plain values by name; mappings among them are compared field by field.
+        facts: plain values by name; mappings and lists among them are compared field by field.
 
     Raises:
         RanksDisagreeError: on every rank; names the first rank that differs from rank 0, and in what.
@@ -36,9 +36,9 @@ def check_agreement(facts: Mapping[str, Any], group: ProcessGroup) -> None:
     told = group.gather((socket.gethostname(), facts))
     first_host, first = told[0]
     for rank, (host, its) in enumerate(told):
-        if different := differing_fields(its, first):
+        if different := list(differing_fields(its, first)):
             raise RanksDisagreeError(
-                f"rank {rank} here on {host} and rank 0 there on {first_host} disagree: {'; '.join(different)}"
+                f"rank {rank} here on {host} and rank 0 there on {first_host} disagree: {some_of(different)}"
             )
 
 

@@ -16,7 +16,7 @@ from dist_mcl.config import Experiment
 from dist_mcl.encoder_config import CustomFeatures, HuggingFaceFeatures, Medium, VectorFeatures
 from dist_mcl.errors import UserError
 from dist_mcl.media_rules import LanguageConfig, media_of
-from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files, reads_pictures
+from dist_mcl.packages.pretrained import LANGUAGE_MODEL, checkpoint_files, files_of_sizes, reads_pictures
 from dist_mcl.qformer_config import QFormerConfig
 
 _STAND_IN = VectorFeatures(kind="vectors", features=1)
@@ -42,18 +42,21 @@ def load_language_backbone(experiment: Experiment) -> LanguageBackbone:
     return backbone.use_bf16() if experiment.training.precision == "bf16" else backbone
 
 
-def language_backbone_without_weights(experiment: Experiment) -> LanguageBackbone:
+def language_backbone_without_weights(experiment: Experiment, has_encoders: bool = False) -> LanguageBackbone:
     """The backbone's modules alone, on the meta device.
 
-    Stand-ins, on which no adapters go, take the place of encoders that are not known without their files.
+    Args:
+        has_encoders: whether all encoders are there; if not, stand-ins, on which no adapters go, take the place of
+            those that are not known without their files.
 
     Raises:
         UserError: as `load_language_backbone`, but for what is in the files of weights.
     """
-    config = experiment.model.backbone
+    config, media = experiment.model.backbone, media_of(experiment)
     assert isinstance(config, LanguageConfig)
-    files = checkpoint_files(config, {})
-    media = {name: _without_files(medium) for name, medium in media_of(experiment).items()}
+    if not has_encoders:
+        media = {name: _without_files(medium) for name, medium in media.items()}
+    files = files_of_sizes(config, media)
     with torch.device("meta"):
         if isinstance(config, TinyCausalConfig):
             return tiny_causal(media, files, experiment.seed)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dist_mcl.adapter_config import ModalityAdapter
+from dist_mcl.answer_config import AS_CAPTIONS
 from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.evaluation.answers import main_score, scores_by_task
 from dist_mcl.exemplars.dataset import ExemplarDataset
@@ -129,6 +130,8 @@ class ModalityStageRun(StageRun):
             samples = QuestionSamples([questions], stage.number)
             how = self._experiment.evaluation
             said = ask(model, samples, how, self.group, self.progress)
+            if any(asked.task in AS_CAPTIONS for asked in questions.questions):
+                self.progress.begin("scoring captions")  # by Java programs, which may take minutes
             # Once for all ranks: captions may take Java programs, with gigabytes each.
             own = scores_by_task(questions.questions, said, how.captions) if self.group.is_first else None
             for task, scores in self.group.broadcast(own).items():

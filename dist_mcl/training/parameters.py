@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from rich.table import Table
 from torch import nn
 
-from dist_mcl.adapter_config import AdapterInAdapter
 from dist_mcl.adapters import adapter_parameters
-from dist_mcl.adapters.adapter_in_adapter import add_modality, peft_config
-from dist_mcl.backbones.encoding import EncodingBackbone
-from dist_mcl.backbones.qformer_folder import untrained_qformer
+from dist_mcl.backbones.language import LanguageBackbone
 from dist_mcl.config import Experiment
 from dist_mcl.errors import UserError
-from dist_mcl.media_rules import media_of
-from dist_mcl.packages.pretrained import checkpoint_files
-from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
+from dist_mcl.training.answerer import Answerer
+from dist_mcl.training.load_language import language_backbone_without_weights
+from dist_mcl.training.rehearsal import begun_stages
 from dist_mcl.units import percent
 
 _KINDS = {
@@ -32,16 +28,20 @@ _KINDS = {
     "ana_inner_bias": "in-adapters",
     "ana_gate": "gates",
     "ana_noise": "gates",
+    "lora_A": "LoRA",
+    "lora_B": "LoRA",
 }
 
 
 @dataclass(frozen=True)
 class StageCount:
-    """What one modality's stage trains.
+    """What one stage trains.
 
     Attributes:
+        modality: that of the stage, or all of them where they are learned at once.
         sites: by role, adapted layers.
-        parts: by what it is, such as "qformer adapters" or "norm", parameters.
+        parts: by what it is, parameters: "qformer adapters" or "connector weights" in a part that modalities share,
+            "norm" in a modality's own modules.
         full: parameters of a full fine-tuning of the same parts of the backbone, the modality's own ones included.
     """
 
@@ -88,100 +88,86 @@ class Counts:
         """The largest stage, in a sentence."""
         stage = self.largest
         return (
-            f"At most, with {stage.modality}, {stage.trained:,} parameters train: {percent(stage.saved, 2)} fewer than "
-            f"the {stage.full:,} of full fine-tuning; {sum(self.frozen.values()):,} stay frozen."
+            f"At most, with {stage.modality}, {stage.trained:,} parameters train: {_compared(stage.saved)} the "
+            f"{stage.full:,} of full fine-tuning; {sum(self.frozen.values()):,} stay frozen."
         )
+
+
+def _compared(saved: float) -> str:
+    if saved == 0:
+        return "as many as"
+    return f"{percent(abs(saved), 2)} {'fewer' if saved > 0 else 'more'} than"
 
 
 def count(experiment: Experiment) -> Counts:
     """What each stage of an experiment trains.
 
     Raises:
-        UserError: it learns no modalities by adapter-in-adapter, its sites are not those of the backbone, or a modality
-            builds on one that is not learned before.
+        UserError: it learns no modalities; its language model, or an encoder that it names by a path, is not there; or
+            the adapter's sites, roles or parents are not those of the backbone.
     """
-    backbone_config, adapter = experiment.model.backbone, experiment.model.adapter
-    if not isinstance(backbone_config, QFormerConfig) or not isinstance(adapter, AdapterInAdapter):
+    if not isinstance(experiment.scenario, ModalityIncremental):
         raise UserError(
-            f"model: mcl params counts adapter-in-adapter on the backbone qformer, not {adapter.kind} on "
-            f"{backbone_config.kind}; see configs/pathweave_instructblip.yaml"
+            f"scenario.kind: {experiment.scenario.kind} brings no modalities, and mcl params counts what their stages "
+            "train; see configs/pathweave_instructblip.yaml"
         )
-    if not adapter.sites:
-        raise UserError("model.adapter.sites: none are said; mcl params counts those that are")
-    assert isinstance(experiment.scenario, ModalityIncremental)  # the backbone is for no other
-    stages = [stage.modality for stage in experiment.scenario.stages]
-    media = media_of(experiment)
-    base = [name for name in media if name not in stages]
-    # Only those that a path names: the sizes of the others are known, and their weights are not needed.
-    files = checkpoint_files(backbone_config.model_copy(update={"path": None}), media)
-    with torch.device("meta"):
-        backbone = untrained_qformer(backbone_config, media, files)
-        frozen = _frozen(backbone)
-    try:
-        with torch.device("meta"):
-            return Counts(base, frozen, list(count_stages(backbone, adapter, stages)))
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    backbone = language_backbone_without_weights(experiment, has_encoders=True)
+    brought = [stage.modality for stage in experiment.scenario.stages]
+    at_rest = _by_part(backbone)
+    stages = []
+    for stage, trained in _count_stages(backbone, experiment):
+        stages.append(stage)
+        at_rest = {name: parameters - trained for name, parameters in at_rest.items()}
+    frozen = {name: _size(parameters) for name, parameters in at_rest.items() if parameters}
+    return Counts([name for name in backbone.modalities if name not in brought], frozen, stages)
 
 
-def count_stages(
-    backbone: EncodingBackbone, adapter: AdapterInAdapter, modalities: Sequence[str]
-) -> Iterator[StageCount]:
-    """Add one modality after the other to a backbone and count what has a gradient.
-
-    Args:
-        backbone: without adapters; may be on the meta device.
-        modalities: in the order in which they arrive.
-
-    Raises:
-        UserError: the adapter's sites are not those of the backbone.
-        ValueError: a modality's parents are not learned before it.
-    """
-    roles = dict.fromkeys(sites.role for sites in adapter.sites)
-    full = sum(parameter.numel() for role in roles for parameter in backbone.roles[role].parameters())
-    for place, modality in enumerate(modalities):
-        parents = adapter.parents_of(modality, tuple(modalities[:place]))
-        config = peft_config(backbone, backbone.roles, adapter, parents, backbone.own_modules(modality))
-        add_modality(backbone, modality, config, seed=0)
-        sites = Counter[str]()
-        for group, chosen in zip(config.groups, adapter.sites, strict=True):
-            sites[chosen.role] += len(group["modules"])
-        parts = _parts(backbone, modality)
+def _count_stages(backbone: LanguageBackbone, experiment: Experiment) -> Iterator[tuple[StageCount, set[nn.Parameter]]]:
+    """Each stage, and all that trains in it."""
+    sizes = {role: _size(part.parameters()) for role, part in backbone.roles.items()}
+    for modalities in begun_stages(Answerer(backbone), experiment):
+        trained = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+        sites, parts = _counted(backbone, modalities, trained)
+        roles = {name.partition(" ")[0] for name in parts if " " in name}
         own = sum(number for name, number in parts.items() if " " not in name)
-        yield StageCount(modality, dict(sites), parts, full + own)
+        full = own + sum(sizes[role] for role in roles)
+        yield StageCount(", ".join(modalities), sites, parts, full), set(trained.values())
 
 
-def _parts(backbone: EncodingBackbone, modality: str) -> dict[str, int]:
-    """Numbers of all that has a gradient, by role and kind of adapter parameter, or by name in the own modules."""
-    trained = {name: parameter for name, parameter in backbone.named_parameters() if parameter.requires_grad}
+def _counted(
+    backbone: LanguageBackbone, modalities: Sequence[str], trained: Mapping[str, nn.Parameter]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Adapted layers by role; and sizes by role and kind of parameter, or by name in the modalities' own modules."""
     adapters = adapter_parameters(backbone)
     places = {role: _place(backbone, part) for role, part in backbone.roles.items()}
-    own = backbone.own_modules(modality)
+    own = [module for modality in modalities for module in backbone.own_modules(modality)]
+    sites: dict[str, set[str]] = {}
     counts = Counter[str]()
     for name, parameter in trained.items():
-        if name in adapters:
-            role = next(role for role, place in places.items() if name.startswith(f"{place}."))
-            kind = next(_KINDS[word] for word in name.split(".") if word in _KINDS)
-            counts[f"{role} {kind}"] += parameter.numel()
-        else:
-            prefix = next(module for module in own if name.startswith(f"{module}."))
+        if prefix := next((module for module in own if name.startswith(f"{module}.")), None):
             counts[name.removeprefix(f"{prefix}.").split(".")[0]] += parameter.numel()
-    return dict(counts)
+            continue
+        role = next(role for role, place in places.items() if name.startswith(f"{place}."))
+        word = next((word for word in name.split(".") if word in _KINDS), None) if name in adapters else None
+        counts[f"{role} {_KINDS[word] if word else 'weights'}"] += parameter.numel()
+        if word:
+            sites.setdefault(role, set()).add(name.partition(f".{word}.")[0])
+    return {role: len(layers) for role, layers in sites.items()}, dict(counts)
 
 
 def _place(backbone: nn.Module, part: nn.Module) -> str:
     return next(name for name, module in backbone.named_modules() if module is part)
 
 
-def _frozen(backbone: EncodingBackbone) -> dict[str, int]:
+def _by_part(backbone: LanguageBackbone) -> dict[str, set[nn.Parameter]]:
     """By part of the backbone, parameters that are not a modality's own."""
-    own = [backbone.get_submodule(name) for modality in backbone.modalities for name in backbone.own_modules(modality)]
-    mine = {id(parameter) for module in own for parameter in module.parameters()}
-    parts = {
-        name: sum(parameter.numel() for parameter in module.parameters() if id(parameter) not in mine)
-        for name, module in backbone.named_children()
-    }
-    return {name: number for name, number in parts.items() if number}
+    own = {name for modality in backbone.modalities for name in backbone.own_modules(modality)}
+    mine = {parameter for name in own for parameter in backbone.get_submodule(name).parameters()}
+    return {name: set(module.parameters()) - mine for name, module in backbone.named_children()}
+
+
+def _size(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
 
 
 def count_table(counts: Counts) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from dist_mcl.adapter_config import ModalityAdapter
@@ -20,10 +22,23 @@ def rehearse(experiment: Experiment) -> None:
     Raises:
         UserError: the adapter's sites, their number, its roles or its parents are not there.
     """
+    for _ in begun_stages(Answerer(language_backbone_without_weights(experiment)), experiment):
+        pass
+
+
+def begun_stages(answerer: Answerer, experiment: Experiment) -> Iterator[list[str]]:
+    """Begin one stage after the other; yields the modalities of each, while they are what trains.
+
+    Args:
+        answerer: without weights, of the experiment.
+
+    Raises:
+        UserError: as `rehearse`.
+    """
     scenario, adapter = experiment.scenario, experiment.model.adapter
     assert isinstance(scenario, ModalityIncremental) and isinstance(adapter, ModalityAdapter)
     names = [stage.modality for stage in scenario.stages]
-    answerer = Answerer(language_backbone_without_weights(experiment))
-    with torch.device("meta"):
-        for modalities in [names] if scenario.joint else [[name] for name in names]:
+    for modalities in [names] if scenario.joint else [[name] for name in names]:
+        with torch.device("meta"):
             answerer.begin(modalities, adapter, experiment.seed)
+        yield modalities

@@ -76,6 +76,7 @@ def test_what_does_not_go_together_is_refused(override: str, complaint: str) -> 
         ("{audio: [video, vidoe]}", "audio: vidoe is not learned before audio; choose of video"),
         ("{depth: [image]}", "depth: image is the base, which has no adapters; choose of video, audio"),
         ("{video: [image]}", "video: image is the base, which has no adapters; write [], there is nothing yet"),
+        ("{depth: [video, audio, video]}", "depth: names video 2 times; leave it in once"),
     ],
 )
 def test_a_modality_builds_on_earlier_ones_that_have_adapters(parents: str, complaint: str) -> None:
@@ -85,6 +86,27 @@ def test_a_modality_builds_on_earlier_ones_that_have_adapters(parents: str, comp
         load(FIVE, [f"model.adapter.parents={parents}"])
     assert "model.adapter.parents" in str(refused.value) and complaint in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_token_goes_through_no_more_adapters_than_there_are() -> None:
+    gate, pathweave = "model.adapter.gate=top_k", FIVE.with_name("pathweave_instructblip.yaml")
+    for config, asked, parents in (
+        (FIVE, 4, "chain"),
+        (pathweave, 4, "chain"),
+        (FIVE, 3, "{point_cloud: [video, audio]}"),
+    ):
+        settings = [gate, f"model.adapter.parents={parents}"]
+        assert load(config, [*settings, f"model.adapter.top_k={asked}"])
+        with pytest.raises(UserError) as refused:
+            load(config, [*settings, f"model.adapter.top_k={asked + 1}"])
+        complaint = (
+            f"model.adapter.top_k: {asked + 1}, and no modality has more than {asked} adapters, its own and those"
+        )
+        assert complaint in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_independent_adapters_are_the_control_of_a_gate_that_is_left_as_it_is() -> None:
+    assert load(FIVE, ["model.adapter.gate=top_k", "model.adapter.parents=none"])
 
 
 def test_what_a_q_former_knows_already_is_no_parent_unless_a_stage_brings_it() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dist_mcl.display import compare, comparison_table
-from dist_mcl.display.compare import Outcome
+from dist_mcl.display import compare, print_comparison
+from dist_mcl.display.compare import Outcome, flat_fields
 from dist_mcl.errors import UserError
 from dist_mcl.units import UNDEFINED
 
@@ -25,11 +25,15 @@ def of_modalities(
     return Outcome(run, {"seed": seed, "scenario.order": order, **settings}, seed, results, 0, 0, 75.0)
 
 
-def lines(*outcomes: Outcome) -> list[list[str]]:
-    console = Console(width=160)
+def printed(*outcomes: Outcome, width: int) -> list[str]:
+    console = Console(width=width)
     with console.capture() as captured:
-        console.print(comparison_table(compare(outcomes)))
-    return [re.split(r"  +", line.strip()) for line in captured.get().splitlines() if line.strip()]
+        print_comparison(compare(outcomes), console)
+    return [line.rstrip() for line in captured.get().splitlines() if line.strip()]
+
+
+def lines(*outcomes: Outcome) -> list[list[str]]:
+    return [re.split(r"  +", line.strip()) for line in printed(*outcomes, width=160)]
 
 
 def test_runs_that_differ_in_the_seed_share_a_row_with_mean_and_spread() -> None:
@@ -96,3 +100,47 @@ def test_what_was_learned_at_once_has_no_forgetting_beside_what_was_learned_in_t
 def test_runs_over_classes_and_over_modalities_have_nothing_to_compare() -> None:
     with pytest.raises(UserError, match="a and b: one learns classes and the other modalities; compare runs of one"):
         compare([outcome("a", 0.6), of_modalities("b", 0.3, 0, "image")])
+
+
+MANY = {f"model.adapter.sites.{number}.count": number for number in range(12)}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_many_settings_stand_below_results_that_are_whole_at_any_width(width: int) -> None:
+    different = dict.fromkeys(MANY, 100) | {"model.backbone.prompt": "<|user|>\n[b]"}
+    shown = printed(
+        outcome("runs/a", 0.60, seed=0, exemplars=123456, **MANY),
+        outcome("runs/b", 0.64, seed=1, exemplars=123456, **MANY),
+        outcome("runs/c", 0.50, seed=0, **different),
+        width=width,
+    )
+    assert all(len(line) <= width for line in shown)
+    cells = [cell for line in shown for cell in re.split(r"  +", line.strip())]
+    whole = ["72.0 ± 2.8 %", "62.0 ± 2.8 %", "12.0 ± 0.0", "123,456", "60.0 %", "1 min 15 s", "seeds", "forgetting"]
+    assert set(whole) <= set(cells)
+    assert "run: A runs/a, runs/b; B runs/c" in shown
+    assert "model.adapter.sites.3.count: A 3; B 100" in shown
+    assert rf"model.backbone.prompt: A {UNDEFINED}; B <|user|>\n[b]" in shown
+
+
+def test_what_does_not_fit_beside_each_other_stands_below_each_other_with_its_letters() -> None:
+    shown = printed(outcome("a", 0.6, **MANY), outcome("b", 0.5, **dict.fromkeys(MANY, 9)), width=50)
+    letters = [line[0] for line in shown if re.match(r"[A-Z] ", line)]
+    assert letters == ["A", "B", "A", "B"]
+
+
+def test_rows_of_equal_values_share_them() -> None:
+    runs = [outcome(f"run{number}", 0.5, rate=number % 2, **{"x" * 199: number}) for number in range(28)]
+    shown = printed(*runs, width=200)
+    assert next(line for line in shown if line.startswith("rate: ")).startswith("rate: A, C, E, ")
+    assert [line.split()[0] for line in shown if re.match(r"(Z|AA|AB) ", line)] == ["Z", "AA", "AB"]
+
+
+def test_sections_in_lists_are_settings_of_their_own() -> None:
+    values = {"adapter": {"sites": [{"role": "a", "suffixes": ["q", "v"]}, {"role": "b"}], "rank": 8}}
+    assert flat_fields(values) == {
+        "adapter.sites.0.role": "a",
+        "adapter.sites.0.suffixes": ["q", "v"],
+        "adapter.sites.1.role": "b",
+        "adapter.rank": 8,
+    }

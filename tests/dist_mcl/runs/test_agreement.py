@@ -27,7 +27,7 @@ def test_a_rank_with_another_version_stops_the_stage(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
     assert done.returncode == 1, done.stdout + done.stderr
     assert "rank 1 here on " in done.stderr
-    assert "disagree: versions.dist-mcl is '0.0.9' here and " in done.stderr
+    assert 'disagree: versions.dist-mcl is "0.0.9" here and ' in done.stderr
     assert done.stderr.count("\n") == 1
     stage = RunFolder.open(tmp_path / "run").stage(1)
     assert (stage.state.status, stage.state.attempt) == ("failed", 1)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from dist_mcl.coordinator.start import open_or_begin
-from dist_mcl.run_folder import ProgressFile
+from dist_mcl.coordinator import start
+from dist_mcl.run_folder import ProgressFile, read_progress
 from dist_mcl.training import modality_stage
 from dist_mcl.training.modality_stage import ModalityStageRun
 from dist_mcl.training.process_group import ProcessGroup
@@ -34,8 +34,25 @@ def test_scores_are_computed_by_the_first_rank_alone(
     monkeypatch.setattr(modality_stage, "scores_by_task", lambda *scored: computed.append(scored) or {})
     monkeypatch.setattr(ModalityStageRun, "_learned", lambda stage, number: torch.nn.Identity())
     write_data(tmp_path / "data")
-    run = open_or_begin(tmp_path / "run", experiment(tmp_path / "data", FULL))
+    run = start.open_or_begin(tmp_path / "run", experiment(tmp_path / "data", FULL))
     group = Told(rank, 2, torch.device("cpu"))
     stage = ModalityStageRun(run, run.stage(1), 1, group, ProgressFile(None), stop=None)  # type: ignore[arg-type]
     assert stage.evaluate()["scores"] == {"image": {"manifest": 1.0}}
     assert len(computed) == (1 if rank == 0 else 0)
+
+
+def test_what_takes_long_after_the_last_question_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, shown = [], tmp_path / "progress.json"
+    monkeypatch.setattr(start, "check_captions_can_be_scored", lambda how: None)
+    monkeypatch.setattr(modality_stage, "ask", lambda *asked: ["yes", "no"])
+    monkeypatch.setattr(modality_stage, "scores_by_task", lambda *scored: steps.append(read_progress(shown)) or {})
+    monkeypatch.setattr(ModalityStageRun, "_learned", lambda stage, number: torch.nn.Identity())
+    write_data(tmp_path / "data")
+    questions = tmp_path / "data" / "image" / "test.jsonl"
+    rows = questions.read_text()
+    for number, task in enumerate(("caption", "question")):
+        questions.write_text(rows.replace('{"media"', f'{{"task": "{task}", "media"'))
+        run = start.open_or_begin(tmp_path / f"run{number}", experiment(tmp_path / "data", FULL))
+        group = Told(0, 2, torch.device("cpu"))
+        ModalityStageRun(run, run.stage(1), 1, group, ProgressFile(shown), stop=None).evaluate()  # type: ignore[arg-type]
+    assert [seen.step for seen in steps] == ["scoring captions", "evaluate"]

@@ -1,21 +1,29 @@
-"""`mcl params` reproduces the published counts; every number is in the method's table of parameters."""
+"""`mcl params` counts what a run trains, and reproduces the published counts, those of the method's table."""
 
 from __future__ import annotations
 
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from transformers import CLIPVisionConfig, CLIPVisionModel
 from typer.testing import CliRunner
 
 from dist_mcl import config
 from dist_mcl.cli import app
 from dist_mcl.errors import UserError
-from dist_mcl.training.parameters import Counts, count, count_table
+from dist_mcl.training.answerer import Answerer
+from dist_mcl.training.load_language import load_language_backbone
+from dist_mcl.training.parameters import Counts, StageCount, count, count_table
+
+from .modality_runs import FULL, LORA, ORDER, SITES, experiment
 
 CONFIG = Path(__file__).parents[3] / "configs" / "pathweave_instructblip.yaml"
+FIVE = CONFIG.with_name("mcl_five_modalities.yaml")
+ANA = {"kind": "adapter_in_adapter", "rank": 2, "sites": SITES}
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +77,61 @@ def test_the_command_says_all_of_it(counts: Counts) -> None:
 
 def test_what_cannot_be_counted_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("name: other\n")
-    with pytest.raises(UserError, match=r"not ssf on small; see configs/pathweave_instructblip\.yaml"):
+    with pytest.raises(
+        UserError, match=r"scenario\.kind: class_incremental brings no modalities, and mcl params counts"
+    ):
         count(config.load(tmp_path / "other.yaml"))
+    with pytest.raises(UserError, match=r"nobody/nothing"):
+        count(config.load(FIVE, ["model.backbone.path=nobody/nothing"]))
     with pytest.raises(UserError, match=r"84 linear layers of the qformer end in .*, and count says 72") as caught:
         count(config.load(CONFIG, ["model.adapter.sites=[{role: qformer, suffixes: [query, dense], count: 72}]"]))
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"parents\.audio: smell is not learned before audio"):
         count(config.load(CONFIG, ["model.adapter.parents={audio: [smell]}"]))
-    with pytest.raises(UserError, match=r"model\.adapter\.sites: none are said"):
-        count(config.load(CONFIG, ["model.adapter.sites=[]"]))
+
+
+@pytest.mark.parametrize("adapter", [ANA, {**ANA, "sites": []}, LORA, FULL, {"kind": "none"}], ids=str)
+@pytest.mark.parametrize("joint", [False, True], ids=["in turn", "at once"])
+def test_whatever_trains_is_counted_as_it_is_in_a_run(tmp_path: Path, adapter: dict[str, Any], joint: bool) -> None:
+    if joint and adapter["kind"] == "adapter_in_adapter":
+        return
+    wanted = experiment(tmp_path, adapter, scenario={"joint": joint})
+    found = count(wanted)
+    assert [stage.modality for stage in found.stages] == (["image, depth, sensor"] if joint else list(ORDER))
+    answerer = Answerer(load_language_backbone(wanted))
+    ever = set()
+    for stage in found.stages:
+        answerer.begin(stage.modality.split(", "), wanted.model.adapter, seed=0)
+        trained = {value for value in answerer.backbone.parameters() if value.requires_grad}
+        assert stage.trained == sum(value.numel() for value in trained)
+        ever |= trained
+    left = sum(value.numel() for value in set(answerer.backbone.parameters()) - ever)
+    frozen = sum(found.frozen.values())
+    assert frozen == left
+
+
+def test_a_connector_that_is_new_trains_in_the_first_stage_alone(tmp_path: Path) -> None:
+    first, second, _ = count(experiment(tmp_path, LORA)).stages
+    assert first.sites == second.sites == {"connector": 2, "decoder": 4}
+    assert first.parts["connector weights"] > 0 and "connector weights" not in second.parts
+    assert first.parts["decoder LoRA"] == 2 * 2 * ((32 + 32) + (32 + 16))
+    assert first.full > second.full - second.parts["decoder LoRA"] and second.saved > 0
+
+
+def test_encoders_are_of_their_own_sizes_without_any_weights_being_read(tmp_path: Path) -> None:
+    folder = tmp_path / "encoder"
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    CLIPVisionModel(CLIPVisionConfig(**sizes, image_size=32, patch_size=16)).save_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    encoder = f"{{kind: huggingface, path: {folder}}}"
+    stages = f"scenario.stages=[{{modality: image, encoder: {encoder}, data: {{dataset: shapes}}}}]"
+    (stage,) = count(config.load(CONFIG, [stages])).stages
+    assert stage.parts["norm"] == 2 * 24 and stage.parts["lift"] == (24 + 1) * 1408
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"), [(0.5, "50.00 % fewer than"), (0.0, "as many as"), (-0.5, "50.00 % more than")]
+)
+def test_the_largest_stage_is_put_in_words(saved: float, words: str) -> None:
+    stage = StageCount("image", {}, {"norm": round(100 * (1 - saved))}, 100)
+    assert f" parameters train: {words} the 100 of full fine-tuning; 7 stay" in Counts([], {"a": 7}, [stage]).summary()
