@@ -51,7 +51,7 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
         with_weights: False for random ones of its sizes; inside `torch.device("meta")` for none at all.
 
     Raises:
-        UserError: the folder holds none, or it has fewer layers.
+        UserError: the folder holds none, it has fewer layers, or weights are missing.
     """
     try:
         config = AutoConfig.from_pretrained(folder)
@@ -63,10 +63,13 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
         if not with_weights:
             return AutoModelForCausalLM.from_config(config).eval()
         kind = _kind_without_layers(config, range(config.num_hidden_layers, available))
-        return kind.from_pretrained(folder, config=config, dtype=torch.float32).eval()
+        model, told = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
+    if missing := sorted(told["missing_keys"]):  # they would be random ones, of each process its own
+        raise UserError(f"{folder}: has no weights {missing[0]}, of {len(missing)} that are missing; get it again")
+    return cast(PreTrainedModel, model.eval())
 
 
 def _kind_without_layers(config: PretrainedConfig, left_out: range) -> Any:

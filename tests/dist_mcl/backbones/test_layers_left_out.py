@@ -1,4 +1,4 @@
-"""Of a language model some layers may be taken: nothing is said of those that are left out, and all else is."""
+"""Layers of a language model may be left out, of which nothing is said; all else is, and nothing may be missing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from dist_mcl.backbones.causal_folder import open_language_model
+from dist_mcl.errors import UserError
 
 
 class Heard(logging.Handler):
@@ -37,6 +38,13 @@ def folder(tmp_path: Path) -> Path:
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
     LlamaForCausalLM(LlamaConfig(vocab_size=20, num_hidden_layers=12, **sizes)).save_pretrained(tmp_path)
     return tmp_path
+
+
+def test_weights_that_are_missing_are_refused_and_not_drawn(folder: Path) -> None:
+    path, name = folder / "model.safetensors", "model.layers.0.self_attn.q_proj.weight"
+    save_file({key: value for key, value in load_file(path).items() if key != name}, path, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"has no weights {name}, of 1 that are missing; get it again"):
+        open_language_model(folder, 2)
 
 
 def add_weight(folder: Path, name: str) -> None:
