@@ -56,7 +56,11 @@ def field_of(part: str, media: Mapping[str, Medium]) -> str:
 def files_of_sizes(config: LanguageConfig, media: Mapping[str, Medium]) -> dict[str, Path]:
     """As `checkpoint_files`, without encoders whose sizes are known: those of packages."""
     names = checkpoint_names(config, media)
-    return {part: folder_of(name) for part, name in names.items() if part == LANGUAGE_MODEL or name not in MODELS}
+    return {
+        part: folder_of(name, field_of(part, media))
+        for part, name in names.items()
+        if part == LANGUAGE_MODEL or name not in MODELS
+    }
 
 
 def reads_pictures(folder: Path) -> bool:
