@@ -24,7 +24,7 @@ from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.causal_config import CausalConfig
 from dist_mcl.encoder_config import Medium, PictureFeatures
 from dist_mcl.errors import UserError
-from dist_mcl.packages.hub import WEIGHT_ERRORS, read_preprocessing, why_unreadable
+from dist_mcl.packages.hub import WEIGHT_ERRORS, check_whole, read_preprocessing, why_unreadable
 
 
 def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -67,8 +67,7 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
-    if missing := sorted(told["missing_keys"]):  # they would be random ones, of each process its own
-        raise UserError(f"{folder}: has no weights {missing[0]}, of {len(missing)} that are missing; get it again")
+    check_whole(folder, told["missing_keys"])
     return cast(PreTrainedModel, model.eval())
 
 
@@ -101,8 +100,8 @@ def open_multimodal_model(
         with_weights: as in `open_language_model`.
 
     Raises:
-        UserError: the folder holds none that can be read, or one that is not like LLaVA; or the configuration asks for
-            other modalities, another encoder, or some of its layers.
+        UserError: the folder holds none that can be read, or one that is not like LLaVA or lacks weights; or the
+            configuration asks for other modalities, another encoder, or some of its layers.
     """
     if set(media) != {"image"} or media["image"].encoder != PictureFeatures() or config.layers is not None:
         raise UserError(
@@ -110,11 +109,13 @@ def open_multimodal_model(
             "and layers is left out"
         )
     preprocessing = read_preprocessing(folder)
+    kind: Any = AutoModelForImageTextToText
     try:
         if with_weights:
-            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+            model, told = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+            check_whole(folder, told["missing_keys"])
         else:
-            model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).eval()
+            model = kind.from_config(AutoConfig.from_pretrained(folder))
         side = int(model.config.vision_config.image_size)
         prompter = Prompter(tokenizer, config.prompt, {"image": media["image"].cue})
         mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))

@@ -26,7 +26,7 @@ from dist_mcl.encoder_config import (
 )
 from dist_mcl.errors import UserError
 from dist_mcl.imports import make_object
-from dist_mcl.packages.hub import WEIGHT_ERRORS, read_preprocessing, why_unreadable
+from dist_mcl.packages.hub import WEIGHT_ERRORS, check_whole, read_preprocessing, why_unreadable
 
 _POSITIONS_PER_SECOND = 50  # of Whisper's encoder
 _TINY_SOUND = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
@@ -134,13 +134,16 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 def _vision_encoder(folder: Path) -> VisionEncoder:
     try:
         if torch.get_default_device().type == "meta":  # where no weights can be read
-            model = AutoModel.from_config(AutoConfig.from_pretrained(folder))
+            model, missing = AutoModel.from_config(AutoConfig.from_pretrained(folder)), []
         else:
-            model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+            model, told = AutoModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+            missing = told["missing_keys"]
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no encoder that can be read ({reason}); get it again") from error
     network = getattr(model, "vision_model", model)  # CLIP and its like read texts too
+    place = "" if network is model else "vision_model."
+    check_whole(folder, [name for name in missing if name.startswith(place) and "pooler" not in name])  # the rest rests
     if not {"image_size", "patch_size"} <= set(network.config.to_dict()):
         raise UserError(f"{folder}: {network.config.model_type} is no encoder of pictures in patches; choose another")
     settings = read_preprocessing(folder)

@@ -28,7 +28,7 @@ from dist_mcl.backbones.qformer import QFormerBackbone
 from dist_mcl.backbones.vision_encoder import CLIP_DEVIATION, CLIP_MEAN, VisionEncoder
 from dist_mcl.encoder_config import Medium
 from dist_mcl.errors import UserError
-from dist_mcl.packages.hub import WEIGHT_ERRORS, checkpoint_folder, read_settings, why_unreadable
+from dist_mcl.packages.hub import WEIGHT_ERRORS, check_whole, checkpoint_folder, read_settings, why_unreadable
 from dist_mcl.qformer_config import QFormerConfig
 
 InstructBlip = InstructBlipForConditionalGeneration | InstructBlipVideoForConditionalGeneration
@@ -87,11 +87,13 @@ def open_instructblip(folder: Path) -> tuple[InstructBlip, PreTrainedTokenizerBa
     check_is_instructblip(folder)
     try:
         config = _without_dropout(AutoConfig.from_pretrained(folder))
-        model = _MODELS[config.model_type].from_pretrained(folder, config=config, dtype=torch.float32)
+        kind = _MODELS[config.model_type]
+        model, told = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
         reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: the checkpoint cannot be read ({reason}); get it again") from error
+    check_whole(folder, told["missing_keys"])
     return model, open_tokenizer(folder), reader
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,12 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):  # whose own text tells how to load it all the same
         return "they are damaged, or hold something else than tensors"
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def check_whole(folder: Path, missing: Collection[str]) -> None:
+    """Raises UserError where a checkpoint lacks weights: each process would draw random ones of its own."""
+    if missing:
+        raise UserError(f"{folder}: has no weights {min(missing)}, of {len(missing)} that are missing; get it again")
 
 
 def read_settings(folder: Path, name: str) -> dict[str, Any]:
