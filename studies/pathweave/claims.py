@@ -15,10 +15,9 @@ _PAIRS = {
     ("ana", "independent_wider"): "`independent_wider`, which trains as many parameters,",
     ("ana", "lora"): "sequential `lora`",
     ("ana", "full"): "sequential `full` fine-tuning",
+    ("ana", "ana_ungated"): "`ana_ungated`, which adds older adapters to the new one and weighs none,",
     ("ana", "ana_official"): "`ana_official`, which begins as the authors' code does,",
     ("lora_replay", "lora"): "`lora` without a memory",
-    ("lora_replay", "lora_replay_random"): "`lora_replay_random`, as many tokens drawn at random,",
-    ("lora_replay", "lora_replay_whole"): "`lora_replay_whole`, fewer exemplars with all of their tokens,",
     ("lora_replay", "ana"): "`ana`",
 }
 

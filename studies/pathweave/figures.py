@@ -12,6 +12,7 @@ from studies.pathweave.summary import Group, by_method
 
 COLOURS = {
     "ana": BLUE,
+    "ana_ungated": SKY,
     "ana_official": SKY,
     "independent": ORANGE,
     "independent_wider": ORANGE,
@@ -19,11 +20,9 @@ COLOURS = {
     "lora_ewc": GREY,
     "lora_lwf": PURPLE,
     "lora_replay": GREEN,
-    "lora_replay_random": GREEN,
-    "lora_replay_whole": GREEN,
     "full": VERMILION,
 }
-STYLES = {"independent_wider": "--", "lora_replay_random": "--", "lora_replay_whole": ":"}  # of one colour with others
+STYLES = {"independent_wider": "--", "ana_ungated": "--", "ana_official": ":"}  # of one colour with others
 
 
 def write_figures(found: list[Group], folder: Path) -> None:

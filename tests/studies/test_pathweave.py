@@ -60,13 +60,6 @@ def test_the_control_is_ana_but_for_its_parents() -> None:
     assert ana == alone
 
 
-@pytest.mark.parametrize(("control", "masker"), [("lora_replay_random", "random"), ("lora_replay_whole", "full")])
-def test_the_mask_is_all_that_controls_of_replay_differ_in(control: str, masker: str) -> None:
-    ours, its = (Cell(name, 0).experiment.result_fields() for name in ("lora_replay", control))
-    assert (ours["exemplars"].pop("masker")["kind"], its["exemplars"].pop("masker")["kind"]) == ("mean", masker)
-    assert ours == its
-
-
 def test_the_other_order_has_the_same_stages_the_last_one_first() -> None:
     usual, reverse = (
         Cell("ana", 0, setting).experiment.result_fields()["scenario"]["stages"]
