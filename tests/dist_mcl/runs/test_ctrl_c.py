@@ -25,7 +25,9 @@ def interrupted(folder: Path) -> tuple[int, str]:
     """Exit code and screen of a run in a terminal that is given Ctrl-C while it trains; no process of it is left."""
     screen, terminal = pty.openpty()
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
-    process = subprocess.Popen(run_command(folder), stdout=terminal, stderr=terminal, env=env)
+    # A shell that runs tests in the background has them ignore Ctrl-C, and whatever they start.
+    command = ["env", "--default-signal=INT", *run_command(folder)]
+    process = subprocess.Popen(command, stdout=terminal, stderr=terminal, env=env)
     os.close(terminal)
     workers: list[psutil.Process] = []
     said, end = b"", time.monotonic() + SECONDS

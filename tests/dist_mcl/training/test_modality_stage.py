@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from dist_mcl.coordinator import start
+from dist_mcl.coordinator import requirements, start
 from dist_mcl.run_folder import ProgressFile, read_progress
 from dist_mcl.training import modality_stage
 from dist_mcl.training.modality_stage import ModalityStageRun
@@ -43,7 +43,7 @@ def test_scores_are_computed_by_the_first_rank_alone(
 
 def test_what_takes_long_after_the_last_question_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps, shown = [], tmp_path / "progress.json"
-    monkeypatch.setattr(start, "check_captions_can_be_scored", lambda how: None)
+    monkeypatch.setattr(requirements, "check_captions_can_be_scored", lambda how: None)
     monkeypatch.setattr(modality_stage, "ask", lambda *asked: ["yes", "no"])
     monkeypatch.setattr(modality_stage, "scores_by_task", lambda *scored: steps.append(read_progress(shown)) or {})
     monkeypatch.setattr(ModalityStageRun, "_learned", lambda stage, number: torch.nn.Identity())
