@@ -23,11 +23,16 @@ class Gain:
 
     Attributes:
         by_seed: of all test questions.
-        error: standard error of its mean over seeds, over what was asked about.
+        of_questions: standard error of its mean over seeds, over what was asked about.
     """
 
     by_seed: Spread
-    error: float
+    of_questions: float
+
+    @property
+    def error(self) -> float:
+        """Standard error over seeds and over what was asked about; NaN of a single seed."""
+        return math.hypot(self.of_questions, self.by_seed.deviation / math.sqrt(len(self.by_seed.values)))
 
     @property
     def is_sure(self) -> bool:

@@ -16,7 +16,9 @@ _PAIRS = {
     ("ana", "lora"): "sequential `lora`",
     ("ana", "full"): "sequential `full` fine-tuning",
     ("ana", "ana_ungated"): "`ana_ungated`, which adds older adapters to the new one and weighs none,",
+    ("ana", "ana_plain"): "`ana_plain`, which leaves older adapters as they are,",
     ("ana", "ana_official"): "`ana_official`, which begins as the authors' code does,",
+    ("ana_connector", "independent_connector"): "`independent_connector`, both in the connector alone,",
     ("lora_replay", "lora"): "`lora` without a memory",
     ("lora_replay", "ana"): "`ana`",
 }
@@ -54,8 +56,8 @@ def _on_all_tests(said: str, ours: Group, theirs: Group) -> str:
     relation = "more" if found.is_sure else "**no** more"
     sentence = (
         f"`{ours.method}` {does(found.by_seed)} than {said} by **{abs(found.by_seed.mean):.1f} ± "
-        f"{found.by_seed.deviation:.1f} points** on all {questions(ours.results[0]):,} test questions. What is asked "
-        f"about gives that a standard error of {found.error:.1f}, so it is {relation} than twice its error."
+        f"{found.by_seed.deviation:.1f} points** on all {questions(ours.results[0]):,} test questions. Seeds and what "
+        f"is asked about give that a standard error of {found.error:.1f}, so it is {relation} than twice its error."
     )
     if theirs.method != "independent":
         return sentence

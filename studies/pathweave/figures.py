@@ -6,14 +6,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from studies.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, new_figure, save, styled
+from studies.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, new_figure, save, styled
 from studies.pathweave.grid import stage_names
 from studies.pathweave.summary import Group, by_method
 
 COLOURS = {
     "ana": BLUE,
-    "ana_ungated": SKY,
-    "ana_official": SKY,
     "independent": ORANGE,
     "independent_wider": ORANGE,
     "lora": BLACK,
@@ -22,7 +20,7 @@ COLOURS = {
     "lora_replay": GREEN,
     "full": VERMILION,
 }
-STYLES = {"independent_wider": "--", "ana_ungated": "--", "ana_official": ":"}  # of one colour with others
+STYLES = {"independent_wider": "--"}  # of one colour with another
 
 
 def write_figures(found: list[Group], folder: Path) -> None:

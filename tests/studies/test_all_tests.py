@@ -33,7 +33,7 @@ def test_one_question_a_thing_gives_the_standard_error_of_the_mean() -> None:
     found = gain([result(image=about(OURS))], [result(image=about(THEIRS))], ["image"])
     differences = [our - their for our, their in zip(OURS, THEIRS, strict=True)]
     assert found.by_seed.values == (100 * sum(differences) / 8,)
-    assert found.error == pytest.approx(100 * stdev(differences) / 8**0.5)
+    assert found.of_questions == pytest.approx(100 * stdev(differences) / 8**0.5)
 
 
 def test_more_questions_about_the_same_things_make_nothing_surer() -> None:
@@ -44,7 +44,7 @@ def test_more_questions_about_the_same_things_make_nothing_surer() -> None:
         [result(image=about(THEIRS), depth=about(THEIRS))],
         ["image", "depth"],
     )
-    assert once.error == pytest.approx(often.error) == pytest.approx(again.error)
+    assert once.of_questions == pytest.approx(often.of_questions) == pytest.approx(again.of_questions)
 
 
 def test_a_modality_without_a_difference_halves_both() -> None:
@@ -52,18 +52,20 @@ def test_a_modality_without_a_difference_halves_both() -> None:
     theirs = result(image=about(THEIRS), video=[("clip 1", 1), ("clip 2", 0)])
     one, both = gain([ours], [theirs], ["image"]), gain([ours], [theirs], ["image", "video"])
     assert both.by_seed.mean == one.by_seed.mean / 2
-    assert both.error == pytest.approx(one.error / 2, rel=0.06)  # ten things and not eight
+    assert both.of_questions == pytest.approx(one.of_questions / 2, rel=0.06)  # ten things and not eight
 
 
 def test_the_error_is_that_of_the_mean_over_seeds() -> None:
     ours, theirs = ([result(image=about(row)), result(image=about([1 - it for it in row]))] for row in (OURS, THEIRS))
     found = gain(ours, theirs, ["image"])
     assert found.by_seed.values == (25.0, -25.0)
-    assert found.error == pytest.approx(0.0) and not found.is_sure
+    assert found.of_questions == pytest.approx(0.0)
+    assert found.error == pytest.approx(25.0) and not found.is_sure  # of the seeds: 25 sqrt(2) / sqrt(2)
 
 
 def test_methods_that_answer_the_same_do_not_differ() -> None:
-    found = gain([result(image=about(OURS))], [result(image=about(OURS))], ["image"])
+    same = [result(image=about(OURS)), result(image=about(THEIRS))]
+    found = gain(same, same, ["image"])
     assert (found.by_seed.mean, found.error, found.is_sure) == (0.0, 0.0, False)
 
 
