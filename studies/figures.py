@@ -20,7 +20,7 @@ STYLE: dict[Any, Any] = {
 }
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLACK, ORANGE, GREEN = "#000000", "#E69F00", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#999999"
 
 
