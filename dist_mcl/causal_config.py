@@ -17,7 +17,7 @@ class CausalConfig(Section):
     path: CheckpointPath = Field(
         "smollm2-135m-instruct",
         description="a language model of `mcl models list`, a folder, or owner/model of a fetched checkpoint; one that "
-        "reads pictures itself (LLaVA and its like) brings its own encoder and projector",
+        "reads pictures itself (LLaVA and its like) brings the encoder of `image` and the projector",
     )
     prompt: str | None = Field(
         None, description="text with {media} and then {question}; the model's own chat template when left out"

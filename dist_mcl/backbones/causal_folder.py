@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +19,9 @@ from transformers import (
 )
 
 from dist_mcl.backbones.causal import CausalBackbone
-from dist_mcl.backbones.causal_hub import HubCausalBackbone
+from dist_mcl.backbones.causal_hub import IMAGE, HubCausalBackbone
 from dist_mcl.backbones.encoders import EncoderSource
+from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.causal_config import CausalConfig
 from dist_mcl.encoder_config import Medium, PictureFeatures
@@ -92,37 +94,45 @@ def open_multimodal_model(
     tokenizer: PreTrainedTokenizerBase,
     config: CausalConfig,
     media: Mapping[str, Medium],
+    files: Mapping[str, Path],
+    seed: int,
     with_weights: bool = True,
 ) -> HubCausalBackbone:
-    """A model that reads pictures itself, in fp32, frozen.
+    """A model that reads pictures itself, in fp32, frozen; entries of other modalities begin as the seed says.
 
     Args:
+        files: as of `EncoderSource`.
         with_weights: as in `open_language_model`.
 
     Raises:
         UserError: the folder holds none that can be read, or one that is not like LLaVA or lacks weights; or the
-            configuration asks for other modalities, another encoder, or some of its layers.
+            configuration asks for another encoder of `image`, or for some of its layers; or as `EncoderSource.open`.
     """
-    if set(media) != {"image"} or media["image"].encoder != PictureFeatures() or config.layers is not None:
-        raise UserError(
-            f"model.backbone: {folder} reads pictures itself: scenario.stages bring image alone, without an encoder, "
-            "and layers is left out"
-        )
+    if IMAGE in media and media[IMAGE].encoder != PictureFeatures():
+        raise UserError(f"{media[IMAGE].place}.encoder: {folder} reads pictures itself; leave the encoder out")
+    if config.layers is not None:
+        raise UserError(f"model.backbone.layers: {folder} reads pictures itself and is taken whole; leave layers out")
     preprocessing = read_preprocessing(folder)
+    mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
+    prompter = _prompter(tokenizer, config.prompt, media)
+    with _seeded(seed):
+        encoders = _encoders({name: medium for name, medium in media.items() if name != IMAGE}, files)
+        try:
+            model = _image_text_model(folder, with_weights)
+            side = int(model.config.vision_config.image_size)
+            return HubCausalBackbone(model, prompter, tuple(media), encoders, side, mean, deviation).eval()
+        except (AttributeError, TypeError, *WEIGHT_ERRORS) as error:
+            reason = f"holds no model like LLaVA that can be read ({why_unreadable(error)})"
+            raise UserError(f"{folder}: {reason}; choose another") from error
+
+
+def _image_text_model(folder: Path, with_weights: bool) -> PreTrainedModel:
     kind: Any = AutoModelForImageTextToText
-    try:
-        if with_weights:
-            model, told = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-            check_whole(folder, told["missing_keys"])
-        else:
-            model = kind.from_config(AutoConfig.from_pretrained(folder))
-        side = int(model.config.vision_config.image_size)
-        prompter = Prompter(tokenizer, config.prompt, {"image": media["image"].cue})
-        mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
-        return HubCausalBackbone(model, prompter, side, mean, deviation).eval()
-    except (AttributeError, TypeError, *WEIGHT_ERRORS) as error:
-        reason = why_unreadable(error)
-        raise UserError(f"{folder}: holds no model like LLaVA that can be read ({reason}); choose another") from error
+    if not with_weights:
+        return cast(PreTrainedModel, kind.from_config(AutoConfig.from_pretrained(folder)))
+    model, told = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    check_whole(folder, told["missing_keys"])
+    return cast(PreTrainedModel, model)
 
 
 def assemble(
@@ -143,9 +153,22 @@ def assemble(
     Raises:
         UserError: as `EncoderSource.open`.
     """
+    with _seeded(seed):
+        encoders = _encoders(media, files, is_tiny)
+        return CausalBackbone(model, _prompter(tokenizer, prompt, media), encoders, connector_width).eval()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        source = EncoderSource(files, is_tiny)
-        encoders = {name: source.open(medium) for name, medium in media.items()}
-        prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
-        return CausalBackbone(model, prompter, encoders, connector_width).eval()
+        yield
+
+
+def _encoders(media: Mapping[str, Medium], files: Mapping[str, Path], is_tiny: bool = False) -> dict[str, MediaEncoder]:
+    source = EncoderSource(files, is_tiny)
+    return {name: source.open(medium) for name, medium in media.items()}
+
+
+def _prompter(tokenizer: PreTrainedTokenizerBase, prompt: str | None, media: Mapping[str, Medium]) -> Prompter:
+    return Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})

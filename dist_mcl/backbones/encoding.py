@@ -55,7 +55,7 @@ class EncodingBackbone(LanguageBackbone):
 
     @property
     def preparing(self) -> nn.Module | None:
-        frozen = [encoder for name in self.modalities if (encoder := self._encoder(name)).is_frozen]
+        frozen = [encoder for name in self.encoders if (encoder := self._encoder(name)).is_frozen]
         return nn.ModuleList(frozen) if frozen else None
 
     @torch.no_grad()
@@ -85,7 +85,7 @@ class EncodingBackbone(LanguageBackbone):
             return encoder(raw)
 
     def _prepared(self, sample: Sample) -> Sample:
-        frozen = {name for name in self.modalities if name in sample.tokens and self._encoder(name).is_frozen}
+        frozen = {name for name in self.encoders if name in sample.tokens and self._encoder(name).is_frozen}
         packed = Batch.collate([sample]).to(self.device).tokens
         features = {name: _kept(name, self._encoder(name)(packed[name])) for name in frozen - sample.prepared}
         return replace(sample, tokens={**sample.tokens, **features}, prepared=sample.prepared | frozen)

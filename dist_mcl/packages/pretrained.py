@@ -22,7 +22,7 @@ def checkpoint_names(config: LanguageConfig, media: Mapping[str, Medium]) -> dic
     """Models by what they are: the language model (with its Q-Former), and each pretrained encoder by its name.
 
     A backbone with random weights has such encoders too, but for those that are given by a path. A language model that
-    reads pictures itself, and is there to tell so, needs no encoder of a package.
+    reads pictures itself, and is there to tell so, needs none for `image`.
     """
     encoders = [medium.encoder for medium in media.values()]
     paths = {encoder.path for encoder in encoders if isinstance(encoder, HuggingFaceFeatures)}
@@ -30,7 +30,7 @@ def checkpoint_names(config: LanguageConfig, media: Mapping[str, Medium]) -> dic
         return {name: name for name in sorted(paths)}
     packaged = {encoder.kind for encoder in encoders} & MODELS.keys()
     if packaged and isinstance(config, CausalConfig) and _is_known_to_read_pictures(config.path):
-        packaged = set()
+        packaged &= {medium.encoder.kind for name, medium in media.items() if name != "image"}
     return {LANGUAGE_MODEL: config.path, **{name: name for name in sorted(paths | packaged)}}
 
 

@@ -87,6 +87,6 @@ def _causal(
     folder = files[LANGUAGE_MODEL]
     tokenizer = open_tokenizer(folder)
     if reads_pictures(folder):
-        return open_multimodal_model(folder, tokenizer, config, media, with_weights)
+        return open_multimodal_model(folder, tokenizer, config, media, files, seed, with_weights)
     model = open_language_model(folder, config.layers, with_weights)
     return assemble(model, tokenizer, media, config.prompt, config.connector_width, files, seed)

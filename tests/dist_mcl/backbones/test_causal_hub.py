@@ -39,12 +39,12 @@ def config(**changes: object) -> CausalConfig:
 
 @pytest.fixture(scope="module")
 def backbone(llava: Path) -> HubCausalBackbone:
-    return open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA)
+    return open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA, {}, 0)
 
 
 def test_without_weights_it_has_the_same_modules(backbone: HubCausalBackbone, llava: Path) -> None:
     with torch.device("meta"):
-        empty = open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA, with_weights=False)
+        empty = open_multimodal_model(llava, open_tokenizer(llava), config(), MEDIA, {}, 0, with_weights=False)
     shapes = [{name: value.shape for name, value in one.named_parameters()} for one in (empty, backbone)]
     assert shapes[0] == shapes[1] and empty.roles.keys() == backbone.roles.keys()
     assert {value.device.type for value in empty.parameters()} == {"meta"}
@@ -127,14 +127,14 @@ def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalB
 
 def test_what_it_cannot_do_is_refused(llava: Path) -> None:
     tokenizer = open_tokenizer(llava)
-    with pytest.raises(UserError, match=r"scenario\.stages bring image alone, without an encoder, and layers"):
-        open_multimodal_model(llava, tokenizer, config(layers=1), MEDIA)
+
+    def refused(reason: str, given: CausalConfig, image: Medium = MEDIA["image"], folder: Path = llava) -> None:
+        with pytest.raises(UserError, match=reason):
+            open_multimodal_model(folder, tokenizer, given, {"image": image}, {}, 0)
+
+    refused(r"^model\.backbone\.layers: .* is taken whole; leave layers out", config(layers=1))
     other = MEDIA["image"].model_copy(update={"encoder": HuggingFaceFeatures(kind="huggingface", path="google/vit")})
-    with pytest.raises(UserError, match=r"without an encoder"):
-        open_multimodal_model(llava, tokenizer, config(), {"image": other})
-    with pytest.raises(UserError, match="the language model's tokenizer has no chat template"):
-        open_multimodal_model(llava, tokenizer, config(prompt=None), MEDIA)
-    with pytest.raises(UserError, match=r"^model\.backbone\.prompt: 'what\?'; write \{media\} once"):
-        open_multimodal_model(llava, tokenizer, config(prompt="what?"), MEDIA)
-    with pytest.raises(UserError, match="holds no model like LLaVA that can be read"):
-        open_multimodal_model(llava / "nowhere", tokenizer, config(), MEDIA)
+    refused(r"^here\.encoder: .* reads pictures itself; leave the encoder out", config(), other)
+    refused("the language model's tokenizer has no chat template", config(prompt=None))
+    refused(r"^model\.backbone\.prompt: 'what\?'; write \{media\} once", config(prompt="what?"))
+    refused("holds no model like LLaVA that can be read", config(), folder=llava / "nowhere")

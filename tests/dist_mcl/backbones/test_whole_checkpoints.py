@@ -42,7 +42,7 @@ def test_a_multimodal_model(tmp_path: Path) -> None:
     config = CausalConfig(kind="causal", path="x", prompt=PROMPT)
     media = {"image": Medium(place="here", encoder=PictureFeatures(), cue="")}
     with pytest.raises(UserError, match=r"has no weights .*layers\.0\.self_attn\.q_proj.*; get it again"):
-        open_multimodal_model(tmp_path, open_tokenizer(tmp_path), config, media)
+        open_multimodal_model(tmp_path, open_tokenizer(tmp_path), config, media, {}, 0)
 
 
 def test_an_instructblip(tmp_path: Path) -> None:

@@ -75,14 +75,21 @@ def test_a_model_that_is_none_is_named_with_its_field(path: str, complaint: str)
         check_models(config.load(five, [f"model.backbone.path={path}"]))
 
 
-@pytest.mark.parametrize(("model_type", "wanted"), [("llava", []), ("llama", ["efficientnet-lite0"])])
-def test_a_model_that_reads_pictures_itself_asks_for_no_other_encoder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, wanted: list[str]
+@pytest.mark.parametrize(
+    ("model_type", "modality", "wanted"),
+    [
+        ("llava", "image", []),
+        ("llava", "depth", ["efficientnet-lite0"]),
+        ("llama", "image", ["efficientnet-lite0"]),
+    ],
+)
+def test_a_model_that_reads_pictures_itself_asks_for_no_encoder_of_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str, modality: str, wanted: list[str]
 ) -> None:
     monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path / "empty"))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     overrides = [
-        "scenario.stages=[{modality: image, data: {dataset: shapes}}]",
+        f"scenario.stages=[{{modality: {modality}, data: {{dataset: shapes}}}}]",
         f"model.backbone={{kind: causal, path: {tmp_path}}}",
     ]
     experiment = config.load(Path(__file__).parents[3] / "configs" / "mcl_five_modalities.yaml", overrides)
