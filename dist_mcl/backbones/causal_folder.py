@@ -20,6 +20,7 @@ from transformers import (
 from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_hub import HubCausalBackbone
 from dist_mcl.backbones.encoders import EncoderSource
+from dist_mcl.backbones.frozen import remove_dropout
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.causal_config import CausalConfig
 from dist_mcl.encoder_config import Medium, PictureFeatures
@@ -44,7 +45,7 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def open_language_model(folder: Path, layers: int | None, with_weights: bool = True) -> PreTrainedModel:
-    """A decoder-only language model, in fp32, frozen.
+    """A decoder-only language model, in fp32, frozen, without dropout.
 
     Args:
         layers: how many of its first layers to take; all when left out.
@@ -59,16 +60,15 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
         if layers is not None and layers > available:
             raise UserError(f"model.backbone.layers: {layers}, but this language model has {available}")
         config.num_hidden_layers = layers or available
-        config.attention_dropout = 0.0
         if not with_weights:
-            return AutoModelForCausalLM.from_config(config).eval()
+            return remove_dropout(AutoModelForCausalLM.from_config(config)).eval()
         kind = _kind_without_layers(config, range(config.num_hidden_layers, available))
         model, told = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
     check_whole(folder, told["missing_keys"])
-    return cast(PreTrainedModel, model.eval())
+    return cast(PreTrainedModel, remove_dropout(model).eval())
 
 
 def _kind_without_layers(config: PretrainedConfig, left_out: range) -> Any:
