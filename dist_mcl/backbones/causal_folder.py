@@ -58,7 +58,10 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
         config = AutoConfig.from_pretrained(folder)
         available = config.num_hidden_layers
         if layers is not None and layers > available:
-            raise UserError(f"model.backbone.layers: {layers}, but this language model has {available}")
+            raise UserError(
+                f"model.backbone.layers: {layers}, but this language model has {available}; say at most {available}, "
+                "or leave it out for all"
+            )
         config.num_hidden_layers = layers or available
         if not with_weights:
             return remove_dropout(AutoModelForCausalLM.from_config(config)).eval()
