@@ -5,7 +5,6 @@ A run with adapters takes about nine minutes of a core.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -102,11 +101,6 @@ def setting(path: str) -> Any:
     for name in path.split("."):
         found = found[name]
     return found
-
-
-def methods_of(wanted: Sequence[Cell]) -> list[str]:
-    """In the page's order."""
-    return list(dict.fromkeys(cell.method for cell in wanted))
 
 
 def _stages() -> list[dict[str, Any]]:
