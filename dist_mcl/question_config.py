@@ -218,7 +218,9 @@ class ModalityIncremental(Section):
     kind: Literal["modality_incremental"]
     stages: tuple[ModalityStage, ...] = Field(min_length=1, description="modalities in the order in which they arrive")
     joint: bool = Field(
-        False, description="learn all of them at once, in one stage: no continual learning, but its upper bound"
+        False,
+        description="learn all of them at once, in one stage: no continual learning; usually meant as its upper bound, "
+        "which is not guaranteed",
     )
 
     @model_validator(mode="after")

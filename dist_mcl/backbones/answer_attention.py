@@ -19,6 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from dist_mcl.config import AttentionScores
+from dist_mcl.errors import UserError
 
 _TAPPED = "tapped"
 
@@ -76,9 +77,15 @@ def attention_layer(decoder: nn.Module, number: int) -> nn.Module:
     """The attention of a decoder's layer, from 0 or negative from the end.
 
     Raises:
-        IndexError: there is no such layer.
+        UserError: there is no such layer.
     """
-    return [module for module in decoder.modules() if "Attention" in type(module).__name__][number]
+    layers = [module for module in decoder.modules() if "Attention" in type(module).__name__]
+    if not -len(layers) <= number < len(layers):
+        raise UserError(
+            f"exemplars.scores.layer: {number}, but the language model has {len(layers)} layers; choose 0 to "
+            f"{len(layers) - 1}, or -{len(layers)} to -1 counted from the end"
+        )
+    return layers[number]
 
 
 def _attend(

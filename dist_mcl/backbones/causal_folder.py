@@ -21,6 +21,7 @@ from transformers import (
 from dist_mcl.backbones.causal import CausalBackbone
 from dist_mcl.backbones.causal_hub import IMAGE, HubCausalBackbone
 from dist_mcl.backbones.encoders import EncoderSource
+from dist_mcl.backbones.frozen import remove_dropout
 from dist_mcl.backbones.media_encoders import MediaEncoder
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.causal_config import CausalConfig
@@ -46,7 +47,7 @@ def open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def open_language_model(folder: Path, layers: int | None, with_weights: bool = True) -> PreTrainedModel:
-    """A decoder-only language model, in fp32, frozen.
+    """A decoder-only language model, in fp32, frozen, without dropout.
 
     Args:
         layers: how many of its first layers to take; all when left out.
@@ -59,18 +60,20 @@ def open_language_model(folder: Path, layers: int | None, with_weights: bool = T
         config = AutoConfig.from_pretrained(folder)
         available = config.num_hidden_layers
         if layers is not None and layers > available:
-            raise UserError(f"model.backbone.layers: {layers}, but this language model has {available}")
+            raise UserError(
+                f"model.backbone.layers: {layers}, but this language model has {available}; say at most {available}, "
+                "or leave it out for all"
+            )
         config.num_hidden_layers = layers or available
-        config.attention_dropout = 0.0
         if not with_weights:
-            return AutoModelForCausalLM.from_config(config).eval()
+            return remove_dropout(AutoModelForCausalLM.from_config(config)).eval()
         kind = _kind_without_layers(config, range(config.num_hidden_layers, available))
         model, told = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: holds no language model that can be read ({reason}); get it again") from error
     check_whole(folder, told["missing_keys"])
-    return cast(PreTrainedModel, model.eval())
+    return cast(PreTrainedModel, remove_dropout(model).eval())
 
 
 def _kind_without_layers(config: PretrainedConfig, left_out: range) -> Any:
@@ -98,7 +101,7 @@ def open_multimodal_model(
     seed: int,
     with_weights: bool = True,
 ) -> HubCausalBackbone:
-    """A model that reads pictures itself, in fp32, frozen; entries of other modalities begin as the seed says.
+    """A model that reads pictures itself, in fp32, frozen, without dropout; entries of other modalities begin as the seed says.
 
     Args:
         files: as of `EncoderSource`.
@@ -129,10 +132,10 @@ def open_multimodal_model(
 def _image_text_model(folder: Path, with_weights: bool) -> PreTrainedModel:
     kind: Any = AutoModelForImageTextToText
     if not with_weights:
-        return cast(PreTrainedModel, kind.from_config(AutoConfig.from_pretrained(folder)))
+        return cast(PreTrainedModel, remove_dropout(kind.from_config(AutoConfig.from_pretrained(folder))))
     model, told = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     check_whole(folder, told["missing_keys"])
-    return cast(PreTrainedModel, model)
+    return cast(PreTrainedModel, remove_dropout(model))
 
 
 def assemble(

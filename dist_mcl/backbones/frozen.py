@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 from torch import nn
+from transformers import PretrainedConfig
 
 from dist_mcl.tokens import Sample
+
+M = TypeVar("M", bound=nn.Module)
+
+# What Hugging Face's models draw by chance in training alone: dropped features, layers and paths, noise before routers.
+_RATES = ("drop", "jitter_noise", "jitter_eps")
+
+
+def remove_dropout(model: M) -> M:
+    """Let equal inputs give equal outputs in training too.
+
+    Args:
+        model: one of Hugging Face's; is changed.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0
+        _clear_rates(module)
+    return model
+
+
+def _clear_rates(holder: nn.Module | PretrainedConfig) -> None:
+    """Some modules keep rates as numbers of their own; others look into the configuration, or a part of it."""
+    for name, value in list(vars(holder).items()):
+        if isinstance(value, PretrainedConfig):
+            _clear_rates(value)
+        elif isinstance(value, float) and any(word in name for word in _RATES):
+            setattr(holder, name, 0.0)
 
 
 class FrozenModel(nn.Module, ABC):

@@ -20,7 +20,6 @@ from dist_mcl.backbones.answer_attention import Tap, attention_layer, tapped
 from dist_mcl.backbones.frozen import FrozenModel
 from dist_mcl.backbones.prompts import MediaTokens, PaddedSequences, Prompter
 from dist_mcl.config import AttentionScores
-from dist_mcl.errors import UserError
 from dist_mcl.tokens import Batch, CellScores
 
 
@@ -179,10 +178,7 @@ class LanguageBackbone(FrozenModel):
             UserError: the decoder has no such layer.
         """
         decoder = cast(nn.Module, self.model.get_decoder())
-        try:
-            layer = attention_layer(decoder, how.layer)
-        except IndexError as error:
-            raise UserError(f"exemplars.scores.layer: the language model has no layer {how.layer}") from error
+        layer = attention_layer(decoder, how.layer)
         with self.autocast():
             media = self.media(batch)
             embeddings, sequences = self._among_words(media, batch, answers)

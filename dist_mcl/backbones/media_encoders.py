@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import prod
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +38,10 @@ class MediaEncoder(nn.Module, ABC):
 
     features: int
     is_frozen: bool
+
+    def train(self, mode: bool = True) -> Self:
+        """A frozen encoder never trains: neither dropout nor whatever else its network changes in training is on."""
+        return super().train(mode and not self.is_frozen)
 
     @abstractmethod
     def forward(self, tokens: PackedTokens) -> PackedTokens:

@@ -23,6 +23,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from dist_mcl.backbones.causal_folder import open_tokenizer
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.encoders import EncoderSource
+from dist_mcl.backbones.frozen import remove_dropout
 from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.backbones.qformer import QFormerBackbone
 from dist_mcl.backbones.vision_encoder import CLIP_DEVIATION, CLIP_MEAN, VisionEncoder
@@ -54,7 +55,7 @@ def layout(name: str) -> InstructBlipConfig:
             text_config={**width, "model_type": "llama", "vocab_size": 300, "num_key_value_heads": 2},
             num_query_tokens=4,
         )
-    return _without_dropout(config)
+    return config
 
 
 def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium], files: Mapping[str, Path]) -> QFormerBackbone:
@@ -71,30 +72,29 @@ def untrained_qformer(config: QFormerConfig, media: Mapping[str, Medium], files:
     else:
         folder = checkpoint_folder(config.path, "model.backbone.path")
         check_is_instructblip(folder)
-        sizes = _without_dropout(AutoConfig.from_pretrained(folder))
-    model = _MODELS[sizes.model_type](sizes)
+        sizes = AutoConfig.from_pretrained(folder)
+    model = remove_dropout(_MODELS[sizes.model_type](sizes))
     letters = byte_tokenizer()
     is_tiny = config.path is None and config.layout == "tiny"
     return assemble(model, letters, letters, media, config.prompt or "{media}{question}", files, is_tiny)
 
 
 def open_instructblip(folder: Path) -> tuple[InstructBlip, PreTrainedTokenizerBase, PreTrainedTokenizerBase]:
-    """A checkpoint in fp32, the tokenizer of its language model, and that of its Q-Former.
+    """A checkpoint in fp32 without dropout, the tokenizer of its language model, and that of its Q-Former.
 
     Raises:
         UserError: the folder holds no InstructBLIP, or a damaged one, or one with an encoder-decoder language model.
     """
     check_is_instructblip(folder)
     try:
-        config = _without_dropout(AutoConfig.from_pretrained(folder))
-        kind = _MODELS[config.model_type]
-        model, told = kind.from_pretrained(folder, config=config, dtype=torch.float32, output_loading_info=True)
+        kind = _MODELS[AutoConfig.from_pretrained(folder).model_type]
+        model, told = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
         reader = AutoTokenizer.from_pretrained(folder / "qformer_tokenizer")
     except WEIGHT_ERRORS as error:
         reason = why_unreadable(error)
         raise UserError(f"{folder}: the checkpoint cannot be read ({reason}); get it again") from error
     check_whole(folder, told["missing_keys"])
-    return model, open_tokenizer(folder), reader
+    return remove_dropout(model), open_tokenizer(folder), reader
 
 
 def check_is_instructblip(folder: Path) -> None:
@@ -144,12 +144,3 @@ def assemble(
     for name in media:
         backbone.entry(name).begin(model.query_tokens, norm)
     return backbone.requires_grad_(False).eval()
-
-
-def _without_dropout(config: InstructBlipConfig) -> InstructBlipConfig:
-    """The same sizes, and equal outputs for equal inputs in training too."""
-    parts: tuple[Any, ...] = (config.qformer_config, config.vision_config, config.text_config)
-    qformer, vision, text = parts
-    qformer.hidden_dropout_prob = qformer.attention_probs_dropout_prob = 0.0
-    vision.attention_dropout = text.attention_dropout = 0.0
-    return config

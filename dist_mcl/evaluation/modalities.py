@@ -11,8 +11,8 @@ Its printed formulas are not at hand; these follow its captions. F may be negati
 Accuracies (0 to 1) and CIDEr (0 to 10) are of two scales. There is a T and an F of either: means are over the data sets
 of that scale alone, and over the modalities that have one.
 
-Where all modalities were learned at once, the one model stands after every stage: T_m is its score on m, an upper
-bound, and there is no F.
+Where all modalities were learned at once, the one model stands after every stage: T_m is its score on m, usually meant
+as an upper bound and not guaranteed to be one, and there is no F.
 """
 
 from __future__ import annotations

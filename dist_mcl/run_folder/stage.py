@@ -114,10 +114,6 @@ class StageFolder:
         built.rename(self.adapter)
         sync_folder(self.path)
 
-    def current_step(self) -> str | None:
-        """The first unfinished step, or None when all are finished."""
-        return next((step for step in STEPS if self.record(step) is None), None)
-
     def seal(self) -> None:
         """Write the manifest over every result of this stage: from now on the stage is done."""
         files = [*(self.path / name for name in _RECORDS.values()), *sorted(self.adapter.iterdir())]

@@ -201,6 +201,7 @@ def test_claims_say_what_was_lost(tmp_path: Path) -> None:
 def test_the_page_shows_every_method_and_its_pictures(tmp_path: Path) -> None:
     page = page_of(tmp_path, ana=0.5, other=0.3, lost=0.0, same=True)
     assert all(f"| `{method}` | " in page for method in METHODS)
+    assert "`joint` has LoRA's rate: none was chosen for it" in page and "were not kept" in page
     assert f"of {3 * (len(METHODS) + 2 * len(DECISIVE))} runs are here" in page
     for name in ("stages", "forgetting"):
         assert (tmp_path / "pathweave" / f"{name}.svg").stat().st_size > 1000

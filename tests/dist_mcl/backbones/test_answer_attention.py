@@ -56,5 +56,10 @@ def test_values_may_weigh_and_a_missing_layer_is_named() -> None:
     plain = backbone.attended(batch, ["yes"], AttentionScores())
     weighed = backbone.attended(batch, ["yes"], AttentionScores(value_norms=True))
     assert not np.array_equal(plain.scores[0]["image"].values, weighed.scores[0]["image"].values)
-    with pytest.raises(UserError, match=r"exemplars\.scores\.layer: the language model has no layer 2"):
-        backbone.attended(batch, ["yes"], AttentionScores(layer=2))
+    for layer in (2, -3):
+        with pytest.raises(UserError) as refused:
+            backbone.attended(batch, ["yes"], AttentionScores(layer=layer))
+        assert str(refused.value) == (
+            f"exemplars.scores.layer: {layer}, but the language model has 2 layers; choose 0 to 1, or -2 to -1 counted "
+            "from the end"
+        )

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.causal import CausalBackbone
@@ -129,11 +130,28 @@ def test_candidates_are_ranked_by_their_mean_loss(backbone: CausalBackbone) -> N
         torch.testing.assert_close(losses, sums / lengths, atol=1e-5, rtol=1e-5)
 
 
-def test_beams_are_at_least_as_likely_as_greed(backbone: CausalBackbone) -> None:
+@torch.no_grad()
+def log_likelihood(backbone: CausalBackbone, samples: list[Sample], ids: Tensor) -> Tensor:
+    """(B,), of generated ids (B, n), summed; each sample by itself."""
+    sums = []
+    for batch, words in zip(alone(samples), ids, strict=True):
+        prompt, _ = backbone._embed(batch)
+        whole = torch.cat([prompt, backbone.model.get_input_embeddings()(words)[None]], 1)
+        each = backbone.model(inputs_embeds=whole).logits[0, prompt.shape[1] - 1 : -1].log_softmax(-1)
+        sums.append(each.gather(1, words[:, None]).sum())
+    return torch.stack(sums)
+
+
+def test_beams_are_at_least_as_likely_as_greed(backbone: CausalBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = one_of_each(8)[:3]
-    batch = Batch.collate(samples)
-    said = [backbone.generate(batch, Generation(beams=beams, max_tokens=3, min_tokens=3)) for beams in (1, 4)]
-    assert len(said[0]) == len(said[1]) == 3
+    said: list[Tensor] = []
+    # Not every row of bytes is a text: the ids are taken before they become one.
+    monkeypatch.setattr(backbone.prompter, "read", lambda ids: said.append(ids) or [""] * len(ids))
+    for beams in (1, 4):
+        backbone.generate(Batch.collate(samples), Generation(beams=beams, max_tokens=3, min_tokens=3))
+    greedy, searched = (log_likelihood(backbone, samples, ids) for ids in said)
+    assert all(ids.shape == (3, 3) for ids in said)
+    assert (searched >= greedy - 1e-4).all() and (searched > greedy + 1e-4).any()
 
 
 def test_a_modality_that_the_backbone_lacks_is_named(backbone: CausalBackbone) -> None:

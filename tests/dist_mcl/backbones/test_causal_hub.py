@@ -119,6 +119,14 @@ def test_masks_see_the_projectors_cells_whatever_the_tokens_are(backbone: HubCau
     assert 0 < len(masked.tokens["image"]) < 36
 
 
+@torch.no_grad()
+def test_it_answers_in_training_as_otherwise(tmp_path: Path) -> None:
+    save_llava(tmp_path, dropout=0.5)
+    backbone = open_multimodal_model(tmp_path, open_tokenizer(tmp_path), config(), MEDIA, {}, 0)
+    asked, _ = backbone(Batch.collate([picture(6)]), ["a cat"])
+    assert torch.equal(backbone.train()(Batch.collate([picture(6)]), ["a cat"])[0], asked)
+
+
 def test_it_has_a_connector_and_a_decoder_and_all_is_frozen(backbone: HubCausalBackbone) -> None:
     assert {name for name, _ in backbone.roles["connector"].named_parameters()} >= {"linear_1.weight"}
     assert any(name.endswith("q_proj.weight") for name, _ in backbone.roles["decoder"].named_parameters())

@@ -47,6 +47,14 @@ def test_weights_that_are_missing_are_refused_and_not_drawn(folder: Path) -> Non
         open_language_model(folder, 2)
 
 
+def test_more_layers_than_there_are_are_refused(folder: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        open_language_model(folder, 13)
+    assert str(refused.value) == (
+        "model.backbone.layers: 13, but this language model has 12; say at most 12, or leave it out for all"
+    )
+
+
 def add_weight(folder: Path, name: str) -> None:
     path = folder / "model.safetensors"
     save_file(load_file(path) | {name: torch.zeros(2)}, path, metadata={"format": "pt"})

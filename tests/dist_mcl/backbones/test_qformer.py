@@ -1,4 +1,4 @@
-"""The backbone `qformer`: equal to Hugging Face's InstructBLIP on pictures, and five modalities that do not disturb."""
+"""The backbone `qformer`: equal to Hugging Face's on pictures and clips, and five modalities that do not disturb."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import CLIPVisionConfig, CLIPVisionModel, InstructBlipForConditionalGeneration
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    InstructBlipForConditionalGeneration,
+    InstructBlipVideoConfig,
+    InstructBlipVideoForConditionalGeneration,
+    PreTrainedModel,
+)
 
 from dist_mcl.adapter_config import AdapterInAdapter
 from dist_mcl.adapters.adapter_in_adapter import (
@@ -22,6 +29,7 @@ from dist_mcl.adapters.adapter_in_adapter import (
     peft_config,
     save_modality,
 )
+from dist_mcl.answer_config import Generation
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.qformer import QFormerBackbone, Units
 from dist_mcl.backbones.qformer_folder import assemble, layout, open_instructblip, untrained_qformer
@@ -109,15 +117,19 @@ def learn(backbone: QFormerBackbone, modality: str, steps: int = 2) -> None:
     backbone.eval()
 
 
+def save_checkpoint(model: PreTrainedModel, folder: Path) -> None:
+    model.save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder / "qformer_tokenizer")
+
+
 def test_a_picture_is_read_as_hugging_faces_instructblip_reads_it(tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = InstructBlipForConditionalGeneration(layout("tiny")).eval()
     with torch.no_grad():
         theirs.query_tokens.normal_()
         theirs.vision_model.post_layernorm.weight.normal_()
-    theirs.save_pretrained(tmp_path)
-    byte_tokenizer().save_pretrained(tmp_path)
-    byte_tokenizer().save_pretrained(tmp_path / "qformer_tokenizer")
+    save_checkpoint(theirs, tmp_path)
     ours = assemble(*open_instructblip(tmp_path), MEDIA, CONFIG.prompt, {})
     one = sample(0, "image")
     embeddings = ours.media(batch(one))["image"].embeddings
@@ -133,6 +145,37 @@ def test_a_picture_is_read_as_hugging_faces_instructblip_reads_it(tmp_path: Path
             qformer_attention_mask=words.attention_mask,
         ).pooler_output[0]
     assert torch.allclose(embeddings, expected, atol=1e-5)
+
+
+def test_a_clip_is_read_and_answered_as_hugging_faces_instructblip_video_does(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = layout("tiny")
+    parts = {name: getattr(sizes, name).to_dict() for name in ("vision_config", "qformer_config", "text_config")}
+    theirs = InstructBlipVideoForConditionalGeneration(InstructBlipVideoConfig(**parts, num_query_tokens=4)).eval()
+    with torch.no_grad():
+        theirs.query_tokens.normal_()
+        theirs.vision_model.post_layernorm.weight.normal_()
+    save_checkpoint(theirs, tmp_path)
+    clips = Medium(place="here", encoder=PICTURES, cue="", units=True)
+    ours = assemble(*open_instructblip(tmp_path), {"video": clips}, "{media}{question}", {})
+    values = np.random.default_rng(0).integers(0, 256, (8, 2, 16, 16, 3), dtype=np.uint8)
+    clip = batch(replace(sample(0), tokens={"video": Tokens.full(values, (2, 2, 2))}))
+    # Two tubelets of two frames, each of 2 x 2 patches.
+    frames = torch.from_numpy(values).view(2, 2, 2, 2, 16, 16, 3).permute(0, 3, 6, 1, 4, 2, 5).reshape(4, 3, 32, 32)
+    encoder = ours.encoders["video"]
+    words = byte_tokenizer()(clip.questions[0].question, return_tensors="pt")
+    with torch.no_grad():
+        shown = theirs.get_video_features(
+            pixel_values=((frames / 255 - encoder.mean) / encoder.deviation)[None],
+            qformer_input_ids=words.input_ids,
+            qformer_attention_mask=words.attention_mask,
+        ).pooler_output
+        prompt = torch.cat([shown, theirs.get_input_embeddings()(words.input_ids)], 1)
+        said = theirs.language_model.generate(
+            inputs_embeds=prompt, max_new_tokens=4, min_new_tokens=4, do_sample=False, eos_token_id=256
+        )
+    assert torch.allclose(ours.media(clip)["video"].embeddings, shown[0], atol=1e-5)
+    assert ours.generate(clip, Generation(max_tokens=4, min_tokens=4)) == ours.prompter.read(said)
 
 
 def test_clips_and_recordings_go_through_the_qformer_unit_by_unit() -> None:

@@ -37,7 +37,7 @@ def test_they_survive_json() -> None:
     assert ModalityScores.from_json(json.loads(json.dumps(scores.to_json()))) == scores
 
 
-def test_what_was_learned_at_once_has_an_upper_bound_and_no_forgetting() -> None:
+def test_what_was_learned_at_once_has_a_transfer_and_no_forgetting() -> None:
     scores = ModalityScores.of_joint(ORDER, ROWS[-1])
     assert [scores.transfer(name) for name in ORDER] == pytest.approx([0.5, 0.6, 0.9])
     assert [scores.forgetting(name) for name in ORDER] == [None] * 3

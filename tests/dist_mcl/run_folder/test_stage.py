@@ -21,14 +21,6 @@ def finished(tmp_path: Path) -> StageFolder:
     return folder
 
 
-def test_steps_finish_one_by_one(tmp_path: Path) -> None:
-    folder = StageFolder(tmp_path, 1)
-    for step in STEPS:
-        assert folder.current_step() == step
-        folder.finish(step, {})
-    assert folder.current_step() is None
-
-
 def test_only_the_manifest_makes_a_stage_done(finished: StageFolder) -> None:
     assert not finished.is_done()
     finished.seal()

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,11 @@ QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIST_MCL_CACHE", str(tmp_path))
+
+
+def test_the_readme_names_every_command() -> None:
+    named = re.search(r"`mcl data ([^`]+)`", (QUICKSTART.parents[1] / "README.md").read_text())
+    assert named and set(named[1].split("\\|")) == {command.name for command in app.registered_commands}
 
 
 def test_list_prints_the_facts_as_json(tmp_path: Path) -> None:

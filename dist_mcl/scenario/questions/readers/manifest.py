@@ -21,6 +21,7 @@ from dist_mcl.scenario.questions.splits import QuestionItem
 from dist_mcl.scenario.readers.files import inside, read_jsonl
 from dist_mcl.tokens import QuestionAnswer
 
+_PAGE = "docs/add-a-modality.md"
 _KEYS = frozenset({"media", "question", "answer", "answers", "task", "candidates", "votes"})
 
 
@@ -41,7 +42,7 @@ def _items(folder: Path, path: Path) -> list[QuestionItem]:
         asked = _question(row, place)
         if votes.setdefault(asked.task, asked.votes) != asked.votes:
             raise UserError(f"{place}: votes is not as in earlier lines of task {asked.task!r}; give them another task")
-        items.append(media_item(asked, inside(folder, row.get("media"), place)))
+        items.append(media_item(asked, inside(folder, _field(row, "media", place), place)))
     return items
 
 
@@ -49,12 +50,11 @@ def _question(row: Row, place: str) -> QuestionAnswer:
     unknown = sorted(set(row) - _KEYS)
     if unknown:
         raise UserError(f"{place}: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(_KEYS))}")
-    answers = row.get("answers", [row["answer"]] if "answer" in row else [])
-    given = {"question": [row.get("question")], "answers": answers, "candidates": row.get("candidates", [])}
-    for name, value in given.items():
-        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-            raise UserError(f"{place}: {name} {_short(value)} is no text; docs/data.md shows the layout")
-    task, votes = str(row.get("task", "qa")), row.get("votes", False)
+    question, task = _text(row, "question", place), _text({"task": "qa", **row}, "task", place)
+    has_one = "answer" in row and "answers" not in row
+    answers = (_text(row, "answer", place),) if has_one else _texts(row, "answers", place)
+    candidates = _texts({"candidates": [], **row}, "candidates", place)
+    votes = row.get("votes", False)
     if not isinstance(votes, bool):
         raise UserError(f"{place}: votes {_short(votes)} must be true or false; mend the line")
     if votes and task in AS_CAPTIONS:
@@ -62,9 +62,33 @@ def _question(row: Row, place: str) -> QuestionAnswer:
             f"{place}: votes true, but task {task!r} is scored as captions are, which have none; mend the line"
         )
     try:
-        return QuestionAnswer(row["question"], tuple(answers), tuple(given["candidates"]), task, votes)
+        return QuestionAnswer(question, answers, candidates, task, votes)
     except ValueError as error:
         raise UserError(f"{place}: {error}; mend the line") from error
+
+
+def _text(row: Row, name: str, place: str) -> str:
+    value = _field(row, name, place)
+    if not _is_text(value):
+        raise UserError(f"{place}: {name} {_short(value)} is no text; {_PAGE} shows the layout")
+    return str(value)
+
+
+def _texts(row: Row, name: str, place: str) -> tuple[str, ...]:
+    value = _field(row, name, place)
+    if not isinstance(value, list) or not all(map(_is_text, value)):
+        raise UserError(f"{place}: {name} {_short(value)} is no list of texts; {_PAGE} shows the layout")
+    return tuple(value)
+
+
+def _field(row: Row, name: str, place: str) -> Any:
+    if row.get(name) is None:
+        raise UserError(f"{place}: has no {name!r}; {_PAGE} shows the layout")
+    return row[name]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _short(value: Any) -> str:

@@ -399,6 +399,30 @@ def test_json_without_an_end_is_refused_in_one_line(tmp_path: Path) -> None:
         items_of(config_of("manifest", tmp_path), "video", "train")
 
 
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"question": None}, "has no 'question'"),
+        ({"question": 5}, "question 5 is no text"),
+        ({"media": None}, "has no 'media'"),
+        ({"answers": None}, "has no 'answers'"),
+        ({"answers": "walking"}, "answers 'walking' is no list of texts"),
+        ({"answers": ["walking", ""]}, "answers ['walking', ''] is no list of texts"),
+        ({"answers": None, "answer": 3}, "answer 3 is no text"),
+        ({"candidates": "walking"}, "candidates 'walking' is no list of texts"),
+        ({"task": 1}, "task 1 is no text"),
+    ],
+)
+def test_a_line_of_a_manifest_says_what_it_lacks(tmp_path: Path, changed: dict[str, object], complaint: str) -> None:
+    row = {"media": "a.csv", "question": "What?", "answers": ["walking"], **changed}
+    given = {name: value for name, value in row.items() if value is not None}
+    (tmp_path / "test.jsonl").write_text(json.dumps(given))
+    with pytest.raises(UserError) as refused:
+        items_of(config_of("manifest", tmp_path), "features", "test")
+    place = f"{tmp_path / 'test.jsonl'}: line 1"
+    assert str(refused.value) == f"{place}: {complaint}; docs/add-a-modality.md shows the layout"
+
+
 def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
     row = {"media": "a.csv", "question": "What?", "answers": ["this", "this", "that"]}
     lines = [{**row, "votes": True}, {**row, "task": "name"}]
