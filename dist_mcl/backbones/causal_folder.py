@@ -101,7 +101,9 @@ def open_multimodal_model(
     seed: int,
     with_weights: bool = True,
 ) -> HubCausalBackbone:
-    """A model that reads pictures itself, in fp32, frozen, without dropout; entries of other modalities begin as the seed says.
+    """A model that reads pictures itself, in fp32, frozen, without dropout.
+
+    Entries of other modalities begin as the seed says.
 
     Args:
         files: as of `EncoderSource`.
