@@ -319,6 +319,15 @@ def test_an_addition_that_fails_half_way_leaves_nothing_behind(make: Callable[[]
     )
 
 
+def test_nothing_is_added_to_a_merged_path_which_stays_merged() -> None:
+    model = learned(gate="none")
+    model.body["inner"].switch.tuner.merge_adapter(["points"])
+    before = state_of(model)
+    with pytest.raises(ValueError, match="the path of points is merged; unmerge it before"):
+        learn(model, "imu", ["audio"], config_of(gate="none"))
+    assert state_of(model) == before and model.body["outer"].merged_adapters == ["points"]
+
+
 def test_layers_that_only_the_failed_addition_has_adapted_are_as_before() -> None:
     model = learned()
     groups = [{"role": "body", "suffixes": ["outer"], "count": 1, "rank": 5}]
