@@ -89,7 +89,7 @@ def _check_modalities(experiment: Experiment) -> None:
 
 
 def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: Sequence[str]) -> None:
-    """See that modalities build on earlier ones that have adapters, and that there are as many as top_k says.
+    """See that modalities build on earlier ones that have adapters, and that top_k has them to choose among.
 
     Args:
         names: the stages' modalities, in their order.
@@ -109,15 +109,26 @@ def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: S
 
 
 def _check_top_k(adapter: AdapterInAdapter, most: int) -> None:
-    """See that a number of experts that was asked for is there.
+    """See that the gate top_k has adapters to choose among, and as many as were asked for.
 
     Args:
         most: experts of the modality that has most, its own and its ancestors'.
     """
-    if adapter.top_k > most and adapter.top_k != AdapterForm().top_k:
+    gates = {sites.gate or adapter.gate for sites in adapter.sites} or {adapter.gate}
+    if "top_k" not in gates:
+        return
+    if most <= 1 and adapter.parents != "chain":
+        place = "gate" if adapter.gate == "top_k" else "sites: gate"
+        raise ValueError(
+            f"model.adapter.{place}: top_k chooses among a modality's own adapter and those on which it builds, and "
+            "with model.adapter.parents as they are none builds on another; choose gate: none, or parents: chain"
+        )
+    # A chain may have only begun. The usual number is no wish: a run's experiment.yaml has what was left out, too.
+    if adapter.top_k > most and (most > 1 or adapter.top_k != AdapterForm().top_k):
+        mend = f"choose at most {most}" if most > 1 else "leave it out"
         raise ValueError(
             f"model.adapter.top_k: {adapter.top_k}, and no modality has more than {most} adapters, its own and those "
-            f"of its ancestors; choose at most {most}, or gate: dense, which takes all of them"
+            f"of its ancestors; {mend}, or choose gate: dense, which takes all of them"
         )
 
 

@@ -12,6 +12,7 @@ from dist_mcl.errors import UserError
 from dist_mcl.media_rules import media_of
 
 FIVE = Path(__file__).parents[2] / "configs" / "mcl_five_modalities.yaml"
+NOTES, SHAPES = "data: {dataset: notes}", "data: {dataset: shapes}"
 
 
 def test_the_shipped_configuration_is_fine_and_its_preset_too() -> None:
@@ -105,8 +106,33 @@ def test_a_token_goes_through_no_more_adapters_than_there_are() -> None:
         assert complaint in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_independent_adapters_are_the_control_of_a_gate_that_is_left_as_it_is() -> None:
-    assert load(FIVE, ["model.adapter.gate=top_k", "model.adapter.parents=none"])
+@pytest.mark.parametrize("parents", ["none", "{}", "{audio: [], point_cloud: []}"])
+@pytest.mark.parametrize("where", ["gate=top_k", "sites=[{role: connector, suffixes: [x], count: 2, gate: top_k}]"])
+def test_a_gate_with_nothing_to_choose_among_is_refused(parents: str, where: str) -> None:
+    for settings in ([], ["model.adapter.top_k=2"], ["model.adapter.top_k=1"]):
+        with pytest.raises(UserError) as refused:
+            load(FIVE, [f"model.adapter.{where}", f"model.adapter.parents={parents}", *settings])
+        place = "gate" if where.startswith("gate") else "sites: gate"
+        assert f"model.adapter.{place}: top_k chooses among a modality's own adapter and those" in str(refused.value)
+        assert "choose gate: none, or parents: chain" in str(refused.value) and "\n" not in str(refused.value)
+    assert load(FIVE, ["model.adapter.gate=none", f"model.adapter.parents={parents}"])
+
+
+def test_sites_that_all_have_another_gate_choose_among_nothing() -> None:
+    sites = "model.adapter.sites=[{role: connector, suffixes: [x], count: 2, gate: none}]"
+    assert load(FIVE, ["model.adapter.gate=top_k", "model.adapter.parents=none", sites])
+
+
+@pytest.mark.parametrize("later", ["", f", {{modality: video, {SHAPES}}}"], ids=["the base alone", "one after it"])
+def test_a_chain_that_has_only_begun_has_fewer_adapters_than_its_gate_will_take(later: str, tmp_path: Path) -> None:
+    settings = ["model.adapter.gate=top_k", f"scenario.stages=[{{modality: image, {SHAPES}}}{later}]"]
+    experiment = load(FIVE, settings)
+    complete = tmp_path / "experiment.yaml"
+    complete.write_text(yaml.safe_dump(experiment.model_dump(mode="json")))
+    assert load(complete) == experiment  # where the number that was left out is written down
+    most = 1 if later else 0
+    with pytest.raises(UserError, match=f"top_k: 3, and no modality has more than {most} adapters.*; leave it out"):
+        load(FIVE, [*settings, "model.adapter.top_k=3"])
 
 
 def test_what_a_q_former_knows_already_is_no_parent_unless_a_stage_brings_it() -> None:
@@ -115,9 +141,6 @@ def test_what_a_q_former_knows_already_is_no_parent_unless_a_stage_brings_it() -
         load(pathweave, ["model.adapter.parents={video: [image]}"])
     stages = f"scenario.stages=[{{modality: image, {SHAPES}}}, {{modality: video, {SHAPES}}}]"
     assert load(pathweave, [stages, "model.adapter.parents={video: [image]}"])
-
-
-NOTES, SHAPES = "data: {dataset: notes}", "data: {dataset: shapes}"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """Adapter-in-adapter of PathWeave (arXiv 2410.20178), as a PEFT tuner: a modality is added, and no other one moves.
 
-config = peft_config(backbone, roles, AdapterInAdapter(...), parents=["video"], own_modules=["inputs.audio"])
+backbone.paths = ModalityPaths(backbone)             # which tells adapters whose tokens go through them
+own, base = backbone.own_modules("audio"), backbone.base_modules("audio")
+config = peft_config(backbone, backbone.roles, adapter, ["video"], own, base)
 add_modality(backbone, "audio", config, seed=0)      # fresh adapters; they and its own modules are all that trains
-backbone(...)                                        # takes the path of audio, the active adapter
-with on_path(backbone, ModalityPath.of_rows(["audio", None, "video"])):
-    backbone(...)                                    # three rows, each on its own path; None is the base's
-save_modality(backbone, "audio", folder)             # its own tensors, and a manifest of what they build on
+surprise, counts = backbone(batch, answers)          # each modality's tokens on its own path, words on the base's
+save_modality(backbone, "audio", root / "audio")     # its own tensors, and a manifest of what they build on
+load_modalities(again, root, "audio")                # on another backbone, after its ancestors
+
+Backbones that answer do so; `on_path` says the path of any other torch model's calls. docs/adapters.md has both, whole.
 """
 
 from dist_mcl.adapters.adapter_in_adapter.config import AdapterInAdapterConfig

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,33 +105,27 @@ def load_modality(
     Raises:
         UserError: the folder is unreadable, incomplete or damaged; or the backbone's base, or one of the ancestors on
             it, is not the one that the modality was trained with, bit for bit.
-        ValueError: the modality has adapters on the backbone already.
+        ValueError: the modality has adapters on the backbone already, or a path is merged.
     """
-    manifest, config = Manifest.read(folder), _read_config(folder / CONFIG_FILE)
-    tensors = read_tensors(folder / WEIGHTS_FILE)
-    for name, digest in ((WEIGHTS_FILE, manifest.weights), (CONFIG_FILE, manifest.config)):
-        if sha256(folder / name) != digest:
-            raise UserError(f"{folder / name}: not the file that its manifest means; restore it or train it again")
-    with undone_on_failure(backbone, manifest.modality):
-        try:
-            _check_fits(backbone, manifest, folder, base or BaseDigests(backbone))
-            tuner = add_modality(backbone, manifest.modality, config, seed=0, dtype=dtype)
-            parameters = _by_name_in_file(backbone, manifest.modality)
-        except AttributeError as error:  # torch's word for a module that is not there
-            raise UserError(f"{folder}: the adapter belongs to another backbone: {error}") from error
-        _fill(parameters, tensors, folder)
-    return tuner
+    saved = _Saved.read(folder)
+    with undone_on_failure(backbone, [saved.manifest.modality], saved.config.own_modules):
+        return _put_on(backbone, saved, dtype, base or BaseDigests(backbone))
 
 
 def load_modalities(backbone: nn.Module, root: Path, modality: str) -> None:
     """`load_modality` of `root/modality`, after those of its ancestors that are not on the backbone yet.
 
+    Where one of them fails, the backbone is as it was.
+
     Raises: as `load_modality`.
     """
+    names = (*Manifest.read(root / modality).ancestors, modality)
+    found = [_Saved.read(root / name) for name in names if name not in getattr(backbone, "peft_config", {})]
+    own = [name for saved in found for name in saved.config.own_modules]
     base = BaseDigests(backbone)
-    for name in (*Manifest.read(root / modality).ancestors, modality):
-        if name not in getattr(backbone, "peft_config", {}):
-            load_modality(backbone, root / name, base=base)
+    with undone_on_failure(backbone, [saved.manifest.modality for saved in found], own):
+        for saved in found:
+            _put_on(backbone, saved, None, base)
 
 
 class BaseDigests:
@@ -207,13 +202,62 @@ def _read_config(path: Path) -> AdapterInAdapterConfig:
         raise UserError(f"{path}: not the configuration of an adapter-in-adapter; save it again") from error
 
 
-def _check_fits(backbone: nn.Module, manifest: Manifest, folder: Path, base: BaseDigests) -> None:
+@dataclass(frozen=True)
+class _Saved:
+    """A modality's folder, read and found whole.
+
+    Attributes:
+        tensors: as `save_modality` has named them.
+    """
+
+    folder: Path
+    manifest: Manifest
+    config: AdapterInAdapterConfig
+    tensors: dict[str, Tensor]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Saved:
+        """Raises UserError if the folder is unreadable, incomplete or damaged."""
+        manifest, config = Manifest.read(folder), _read_config(folder / CONFIG_FILE)
+        tensors = read_tensors(folder / WEIGHTS_FILE)
+        for name, digest in ((WEIGHTS_FILE, manifest.weights), (CONFIG_FILE, manifest.config)):
+            if sha256(folder / name) != digest:
+                raise UserError(f"{folder / name}: not the file that its manifest means; restore it or train it again")
+        return cls(folder, manifest, config, tensors)
+
+
+def _put_on(backbone: nn.Module, saved: _Saved, dtype: torch.dtype | None, base: BaseDigests) -> AdapterInAdapterModel:
+    """As `load_modality`; where it fails, the backbone is left half changed."""
+    _check_has_modules(backbone, saved)
+    _check_fits(backbone, saved, base)
+    modality = saved.manifest.modality
+    tuner = add_modality(backbone, modality, saved.config, seed=0, dtype=dtype)
+    _fill(_by_name_in_file(backbone, modality), saved)
+    return tuner
+
+
+def _check_has_modules(backbone: nn.Module, saved: _Saved) -> None:
+    modality, config = saved.manifest.modality, saved.config
+    there = {name for name, _ in backbone.named_modules(remove_duplicate=False)}
+    adapted = [name for group in config.groups for name in group["modules"]]
+    if lacking := [name for name in (*config.own_modules, *saved.manifest.base, *adapted) if name not in there]:
+        raise UserError(
+            f"{saved.folder}: the adapter belongs to another backbone: this one has no module {lacking[0]}; use the "
+            f"model that it was trained with, and {modality} among its modalities"
+        )
+
+
+def _check_fits(backbone: nn.Module, saved: _Saved, base: BaseDigests) -> None:
+    folder, manifest = saved.folder, saved.manifest
     known = getattr(backbone, "peft_config", {})
     for name, digest in manifest.ancestors.items():
         if name not in known:
             raise UserError(f"{folder}: {manifest.modality} builds on {name}, which is not loaded; load that first")
         if _digest(_file_bytes(backbone, name)) != digest:
-            raise UserError(f"{folder}: {manifest.modality} builds on another {name} than the one that is loaded")
+            raise UserError(
+                f"{folder}: {manifest.modality} builds on another {name} than the one that is loaded; load the folder "
+                f"of {name} whose {WEIGHTS_FILE} has a SHA-256 of {digest[:12]}..., or train {manifest.modality} again"
+            )
     found = base.of(manifest.base)
     if differing := [name for name, digest in manifest.base.items() if found[name] != digest]:
         raise UserError(
@@ -222,13 +266,13 @@ def _check_fits(backbone: nn.Module, manifest: Manifest, folder: Path, base: Bas
         )
 
 
-def _fill(parameters: dict[str, nn.Parameter], tensors: dict[str, Tensor], folder: Path) -> None:
-    shapes = [{name: value.shape for name, value in side.items()} for side in (parameters, tensors)]
+def _fill(parameters: dict[str, nn.Parameter], saved: _Saved) -> None:
+    shapes = [{name: value.shape for name, value in side.items()} for side in (parameters, saved.tensors)]
     if differing := sorted(name for name, _ in shapes[0].items() ^ shapes[1].items()):
         raise UserError(
-            f"{folder}: the adapter belongs to another backbone: {differing[0]} is missing on one side or differs in "
-            "shape; use the model that it was trained with"
+            f"{saved.folder}: the adapter belongs to another backbone: {differing[0]} is missing on one side or "
+            "differs in shape; use the model that it was trained with"
         )
     with torch.no_grad():
         for name, value in parameters.items():
-            value.copy_(tensors[name])
+            value.copy_(saved.tensors[name])

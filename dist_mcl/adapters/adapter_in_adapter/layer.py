@@ -148,33 +148,50 @@ class AdapterInAdapterLayer(nn.Module, BaseTunerLayer):
 
         Raises:
             ValueError: the path has a gate, several paths are asked for, or `safe_merge` and the merged parameters are
-                not finite.
+                not finite. The layer is as it was then.
         """
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.forms]
         if not names:
             return
-        if self.merged or len(names) > 1:
-            raise ValueError(f"only one path can be merged, not {', '.join([*self.merged_adapters, *names])}")
-        self.check_is_linear(names[0])
-        weight, bias = self._folded(names[0])
-        if safe_merge and not (weight.isfinite().all() and bias.isfinite().all()):
-            raise ValueError(f"the path of {names[0]} holds numbers that are not finite; nothing was merged")
+        self._check_is_linear_path(names)
+        weight, bias = self._folded(names[0], safe_merge)
         base = self.base_layer
         self._parameters_before_merge = (base.weight, base.bias)
-        base.weight = nn.Parameter(weight.to(base.weight.dtype), requires_grad=False)
-        base.bias = nn.Parameter(bias.to(base.weight.dtype), requires_grad=False)
+        base.weight, base.bias = (nn.Parameter(value, requires_grad=False) for value in (weight, bias))
         self.merged_adapters.extend(names)
 
-    def check_is_linear(self, modality: str) -> None:
-        """Raises ValueError if the path of a modality cannot be merged."""
-        if modality in self.ana_gate:
-            raise ValueError(f"the path of {modality} has a gate, which weighs each token anew: it cannot be merged")
+    def check_merge(self, safe_merge: bool, adapter_names: Sequence[str] | None) -> None:
+        """Raises ValueError where `merge` would, and changes nothing."""
+        asked = self.active_adapters if adapter_names is None else adapter_names
+        names = [name for name in asked if name in self.forms and name not in self.merged_adapters]
+        if names:
+            self._check_is_linear_path(names)
+            if safe_merge:
+                self._folded(names[0], safe_merge)
 
-    def _folded(self, modality: str) -> tuple[Tensor, Tensor]:
+    def _check_is_linear_path(self, names: Sequence[str]) -> None:
+        if self.merged or len(names) > 1:
+            raise ValueError(f"only one path can be merged, not {', '.join([*self.merged_adapters, *names])}")
+        if names[0] in self.ana_gate:
+            raise ValueError(f"the path of {names[0]} has a gate, which weighs each token anew: it cannot be merged")
+
+    def _folded(self, modality: str, is_checked: bool) -> tuple[Tensor, Tensor]:
+        """Weight (o, d) and bias (o,) of the base layer and a path without a gate, in the base layer's dtype.
+
+        Raises:
+            ValueError: with `is_checked`, a number of them is not finite.
+        """
         stack = self._stack(modality)
         weight, into, out = self.weight.detach(), stack.into.detach(), stack.out.detach()
         bias = weight.new_zeros(len(weight)) if self.bias is None else self.bias.detach()
-        return weight + out @ into, bias + out @ stack.into_bias.detach()
+        sums = weight + out @ into, bias + out @ stack.into_bias.detach()
+        weight, bias = (value.to(self.weight.dtype) for value in sums)
+        if is_checked and not (weight.isfinite().all() and bias.isfinite().all()):
+            raise ValueError(
+                f"with the path of {modality} a layer holds numbers that are not finite; nothing was merged: load or "
+                f"train {modality} again"
+            )
+        return weight, bias
 
     def _check_is_merged(self, path: ModalityPath) -> None:
         if [(part.modality, part.places) for part in path.parts] != [(self.merged_adapters[0], None)]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
@@ -35,15 +35,15 @@ def add_modality(
         The tuner around the backbone, with PEFT's switches (`disable_adapter_layers`, `merge_adapter`, ...).
 
     Raises:
-        ValueError: the modality has adapters already, its name is none, the backbone carries other adapters, or the
-            ranks are not those of the modalities on which it builds. The backbone is as it was then.
+        ValueError: the modality has adapters already, its name is none, the backbone carries other adapters, a path is
+            merged, or the ranks are not those of the modalities on which it builds. The backbone is as it was then.
     """
     if not MODALITY_NAME.fullmatch(modality):
         raise ValueError(f"{modality!r} names no modality: letters, digits, _ and - make a name")
     switch = _switch(backbone)
     if switch is None and adapter_parameters(backbone):
         raise ValueError("the backbone carries adapters of another kind")
-    with undone_on_failure(backbone, modality):
+    with undone_on_failure(backbone, [modality]):
         tuner = _inject(backbone, switch, modality, config, seed)
         for name, parameter in modality_parameters(backbone, modality).items():
             if not name.startswith(tuple(f"{own}." for own in config.own_modules)):
@@ -53,23 +53,32 @@ def add_modality(
 
 
 @contextmanager
-def undone_on_failure(backbone: nn.Module, modality: str) -> Iterator[None]:
-    """Where what is done inside fails, the adapters that it has given to a modality are taken off again.
+def undone_on_failure(
+    backbone: nn.Module, modalities: Sequence[str], own_modules: Sequence[str] = ()
+) -> Iterator[None]:
+    """Where what is done inside fails, the adapters that it has given to these modalities are taken off again.
 
-    What trains, and which adapter is active, is then as before.
+    What trains, which adapter is active, and the values of those `own_modules` that there are, are then as before.
 
     Raises:
-        ValueError: the modality has adapters already.
+        ValueError: one of the modalities has adapters already, or a path is merged, which PEFT would undo.
     """
-    if modality in getattr(backbone, "peft_config", {}):
-        raise ValueError(f"{modality} has adapters on this backbone already")
+    if merged := [name for layer in _layers_of(backbone).values() for name in layer.merged_adapters]:
+        raise ValueError(f"the path of {merged[0]} is merged; unmerge it before a modality is added")
+    if twice := [name for name in modalities if name in getattr(backbone, "peft_config", {})]:
+        raise ValueError(f"{twice[0]} has adapters on this backbone already")
     trained = {id(parameter) for parameter in backbone.parameters() if parameter.requires_grad}
+    own = tuple(f"{name}." for name in own_modules)
+    values = [(one, one.detach().clone()) for name, one in backbone.named_parameters() if name.startswith(own)]
     switch = _switch(backbone)
     active = switch.tuner.active_adapters if switch else []
     try:
         yield
     except BaseException:
-        _take_off(backbone, modality, active)
+        _take_off(backbone, modalities, active)
+        with torch.no_grad():
+            for parameter, value in values:
+                parameter.copy_(value)
         for parameter in backbone.parameters():
             parameter.requires_grad_(id(parameter) in trained)
         raise
@@ -149,12 +158,14 @@ def _inject(
         return switch.tuner
 
 
-def _take_off(backbone: nn.Module, modality: str, active: list[str]) -> None:
-    """Remove a modality's adapters, however many layers have got theirs, and layers that have no others."""
-    getattr(backbone, "peft_config", {}).pop(modality, None)
+def _take_off(backbone: nn.Module, modalities: Sequence[str], active: list[str]) -> None:
+    """Remove modalities' adapters, however many layers have got theirs, and layers that have no others."""
+    for modality in modalities:
+        getattr(backbone, "peft_config", {}).pop(modality, None)
     for name, layer in _layers_of(backbone).items():
         layer.set_adapter(active)
-        layer.delete_adapter(modality)
+        for modality in modalities:
+            layer.delete_adapter(modality)
         if not layer.forms:
             parent, _, child = name.rpartition(".")
             setattr(backbone.get_submodule(parent), child, layer.base_layer)

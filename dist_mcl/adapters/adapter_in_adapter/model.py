@@ -62,19 +62,19 @@ class AdapterInAdapterModel(BaseTuner):
         super().delete_adapter(adapter_name)
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
-        """As PEFT's. Raises ValueError, before anything is merged, where a path has a gate."""
-        self._check_are_linear(adapter_names)
+        """As PEFT's. Raises ValueError, before anything is merged, where `AdapterInAdapterLayer.merge` would."""
+        self._check_merge(safe_merge, adapter_names)
         super().merge_adapter(adapter_names, safe_merge)
 
     def merge_and_unload(
         self, progressbar: bool = False, safe_merge: bool = False, adapter_names: list[str] | None = None
     ) -> nn.Module:
-        """As PEFT's. Raises ValueError, before anything is merged, where a path has a gate."""
-        self._check_are_linear(adapter_names)
+        """As PEFT's. Raises ValueError, before anything is merged, where `AdapterInAdapterLayer.merge` would."""
+        self._check_merge(safe_merge, adapter_names)
         return super().merge_and_unload(progressbar, safe_merge, adapter_names)
 
-    def _check_are_linear(self, modalities: list[str] | None) -> None:
+    def _check_merge(self, safe_merge: bool, adapter_names: list[str] | None) -> None:
+        # PEFT merges layer after layer: one that refuses would leave those before it merged.
         for layer in self.model.modules():
             if isinstance(layer, AdapterInAdapterLayer):
-                for modality in modalities or self.active_adapters:
-                    layer.check_is_linear(modality)
+                layer.check_merge(safe_merge, adapter_names)

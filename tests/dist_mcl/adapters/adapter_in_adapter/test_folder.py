@@ -21,7 +21,7 @@ from dist_mcl.adapters.adapter_in_adapter import (
 from dist_mcl.errors import UserError
 
 from .models import CHAIN, Model, config_of, learn, learned, make_model
-from .test_layer import inputs, look
+from .test_layer import inputs, look, state_of
 
 FILES = ["adapter_config.json", "adapter_model.safetensors", "manifest.json"]
 
@@ -93,7 +93,11 @@ def test_another_base_another_parent_and_no_parent_are_refused(saved: tuple[Mode
     load_modality(other, root / "video")
     with torch.no_grad():
         other.body["inner"].ana_up["video"].bias[0] += 1e-3
-    assert "another video than the one that is loaded" in refusal(other, root / "audio")
+    trained_with = json.loads((root / "video" / "manifest.json").read_text())["weights"][:12]
+    assert (
+        "audio builds on another video than the one that is loaded; load the folder of video whose "
+        f"adapter_model.safetensors has a SHA-256 of {trained_with}..., or train audio again"
+    ) in refusal(other, root / "audio")
     assert list(other.peft_config) == ["video"]
 
 
@@ -154,6 +158,32 @@ def test_what_cannot_be_loaded_leaves_nothing_behind(saved: tuple[Model, Path]) 
     assert torch.equal(look(model, "video", inputs(2, 12)), look(trained, "video", inputs(2, 12)))
 
 
+@pytest.mark.parametrize("loaded", [None, "video"], ids=["a bare backbone", "one that has the oldest"])
+@pytest.mark.parametrize("wrong", ["damaged", "ancestor", "base", "module"])
+def test_a_row_of_modalities_of_which_one_cannot_be_loaded_leaves_nothing_behind(
+    saved: tuple[Model, Path], loaded: str | None, wrong: str
+) -> None:
+    root, model = saved[1], make_model()
+    model.head.requires_grad_(False)
+    if loaded is not None:
+        load_modalities(model, root, loaded)
+    if wrong == "module":
+        del model.entries.norms["imu"]
+    elif wrong == "damaged":
+        weights = root / "imu" / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1])
+    else:
+        manifest = root / "imu" / "manifest.json"
+        field = {"ancestor": {"ancestors": {"video": "0", "audio": "0"}}, "base": {"base": {"head": "0"}}}[wrong]
+        manifest.write_text(changed(manifest.read_text(), **field))
+    before, modules = state_of(model), [(name, type(module)) for name, module in model.named_modules()]
+    with pytest.raises(UserError):
+        load_modalities(model, root, "imu")
+    assert state_of(model) == before and [(name, type(module)) for name, module in model.named_modules()] == modules
+    assert hasattr(model, "peft_config") == (loaded is not None)
+    load_modalities(model, root, "audio")  # which is whole
+
+
 def test_the_base_is_the_same_with_and_without_adapters(saved: tuple[Model, Path]) -> None:
     model, root = saved
     save_modality(learned({"video": []}), "video", root / "first")
@@ -196,7 +226,10 @@ def test_damaged_folders_get_one_clear_line(saved: tuple[Model, Path]) -> None:
     config.write_text(text)
     other = make_model()
     del other.entries.norms["video"]
-    assert "belongs to another backbone" in refusal(other, folder)
+    assert (
+        "video: the adapter belongs to another backbone: this one has no module entries.norms.video; use the model "
+        "that it was trained with, and video among its modalities"
+    ) in refusal(other, folder)
     for broken in ("{", "{}", changed(facts, ancestors={"../../elsewhere": "0"}), changed(facts, modality="a/b")):
         manifest.write_text(broken)
         assert "manifest.json: " in refusal(make_model(), folder)

@@ -253,6 +253,28 @@ def test_a_gated_path_is_not_merged_and_nothing_is_touched() -> None:
     assert model.body["inner"].merged
 
 
+@pytest.mark.parametrize("method", ["merge_adapter", "merge_and_unload"])
+@pytest.mark.parametrize("wrong", ["not finite", "beyond half precision", "a second path"])
+def test_a_merge_that_one_layer_refuses_leaves_every_layer_as_it_was(method: str, wrong: str) -> None:
+    model, names = learned(gate="none"), ["points"]
+    inner, outer = model.body["inner"], model.body["outer"]
+    if wrong == "a second path":
+        inner.delete_adapter("points")  # so that the first layer alone would take both
+        names = ["points", "video"]
+    elif wrong == "not finite":
+        outer.ana_up["points"].weight.data[0, 0] = torch.nan
+    else:
+        model.half()
+        outer.base_layer.weight.data[0, 0], outer.ana_up["points"].weight.data[0] = 65504, 65504
+    before, tuner = copy.deepcopy(model.state_dict()), inner.switch.tuner
+    with pytest.raises(ValueError, match="only one path" if wrong == "a second path" else "nothing was merged"):
+        getattr(tuner, method)(adapter_names=names, safe_merge=True)
+    assert not (inner.merged or outer.merged) and isinstance(model.body["inner"], AdapterInAdapterLayer)
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(value.nan_to_num(), before[name].nan_to_num()) for name, value in after.items())
+
+
 def test_a_modality_on_which_nobody_builds_can_be_deleted() -> None:
     model, x = learned(), inputs(2, 12)
     tuner, audio = model.body["inner"].switch.tuner, look(model, "audio", x)
@@ -295,6 +317,15 @@ def test_an_addition_that_fails_half_way_leaves_nothing_behind(make: Callable[[]
     assert {name for name, value in model.named_parameters() if value.requires_grad} == set(
         modality_parameters(model, "imu")
     )
+
+
+def test_nothing_is_added_to_a_merged_path_which_stays_merged() -> None:
+    model = learned(gate="none")
+    model.body["inner"].switch.tuner.merge_adapter(["points"])
+    before = state_of(model)
+    with pytest.raises(ValueError, match="the path of points is merged; unmerge it before"):
+        learn(model, "imu", ["audio"], config_of(gate="none"))
+    assert state_of(model) == before and model.body["outer"].merged_adapters == ["points"]
 
 
 def test_layers_that_only_the_failed_addition_has_adapted_are_as_before() -> None:
