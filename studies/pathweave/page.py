@@ -48,6 +48,7 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "guessing": _guessing(results),
         "usual": _tables(usual),
         "costs": table([*_METHOD, *_COSTS], list(usual.values())),
+        "stage_costs": table(_STAGES, [group for group in usual.values() if not group.is_joint]),
         "memory": table([*_METHOD, *_MEMORY], [group for group in usual.values() if group.stored("exemplars")]),
         "few": _tables(few),
         "few_questions": FEW,
@@ -142,6 +143,10 @@ def _yes(answer: bool | None) -> str:
     return "" if answer is None else "yes" if answer else "no"
 
 
+def _seconds_of(modality: str) -> Callable[[Group], str]:
+    return lambda group: spread_text(group.stage_seconds(modality))
+
+
 def _thousands(found: Spread | None) -> str:
     return "" if found is None else f"{found.mean:,.0f}"
 
@@ -159,6 +164,7 @@ _COSTS: list[Column[Group]] = [
     ("peak memory, GiB", lambda group: spread_text(group.peak_gib)),
     ("earlier answers the same bits", lambda group: _yes(group.is_unchanged)),
 ]
+_STAGES: list[Column[Group]] = [*_METHOD, *((name, _seconds_of(name)) for name in stage_names())]
 _MEMORY: list[Column[Group]] = [
     ("exemplars", lambda group: _thousands(group.stored("exemplars"))),
     ("bytes of the store", lambda group: _thousands(group.stored("store_bytes"))),

@@ -85,6 +85,11 @@ class Group:
         """Of one core, all stages together."""
         return self._spread(lambda result: sum(result["train_seconds"]))
 
+    def stage_seconds(self, modality: str) -> Spread:
+        """Of one core, the stage that brings a modality alone."""
+        number = self.order.index(modality)
+        return self._spread(lambda result: result["train_seconds"][number])
+
     @property
     def peak_gib(self) -> Spread:
         """Of the stage that took most."""

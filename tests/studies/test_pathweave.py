@@ -150,7 +150,7 @@ def made_up(cell: Cell, last: float, lost: float, share: float, same: bool) -> d
         "summary": {"last_mean": last, "mean_transfer": last + lost, "mean_forgetting": forgotten},
         "trained_parameters": [share * 1000] * 5,
         "full_parameters": [1000] * 5,
-        "train_seconds": [60.0] * 5,
+        "train_seconds": [60.0, 50.0, 40.0, 30.0, 20.0],
         "peak_bytes": [2**30] * 5,
         "unchanged": {} if is_joint else dict.fromkeys(names[:-1], same),
         "processor_seconds": 400.0,
@@ -202,6 +202,7 @@ def test_the_page_shows_every_method_and_its_pictures(tmp_path: Path) -> None:
     page = page_of(tmp_path, ana=0.5, other=0.3, lost=0.0, same=True)
     assert all(f"| `{method}` | " in page for method in METHODS)
     assert "`joint` has LoRA's rate: none was chosen for it" in page and "were not kept" in page
+    assert "| `ana` | 60.0 ± 0.0 | 50.0 ± 0.0 | 40.0 ± 0.0 | 30.0 ± 0.0 | 20.0 ± 0.0 |" in page
     assert f"of {3 * (len(METHODS) + 2 * len(DECISIVE))} runs are here" in page
     for name in ("stages", "forgetting"):
         assert (tmp_path / "pathweave" / f"{name}.svg").stat().st_size > 1000
