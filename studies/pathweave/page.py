@@ -9,6 +9,7 @@ from statistics import fmean
 from dist_mcl.question_config import AnyQuestions, ModalityIncremental, ModalityStage
 from studies.page import processor_hours, render, versions
 from studies.pathweave.all_tests import gain
+from studies.pathweave.by_modality import gains_by_modality
 from studies.pathweave.claims import claims
 from studies.pathweave.figures import write_figures
 from studies.pathweave.grid import FEW, Cell, cells, setting, stage_names
@@ -45,6 +46,7 @@ def _content(results: Results, wanted: Sequence[Cell], found: list[Group]) -> di
         "tests": _data(_stages(wanted[0])[0]).max_test_questions,
         "rates": _rates(wanted),
         "claims": claims(found),
+        "gains": gains_by_modality(found),
         "guessing": _guessing(results),
         "usual": _tables(usual),
         "costs": table([*_METHOD, *_COSTS], list(usual.values())),

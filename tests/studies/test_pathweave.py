@@ -187,6 +187,12 @@ def test_claims_say_what_was_won(tmp_path: Path) -> None:
     assert "**21.0 ± 1.0 points**, which is more than the pooled standard deviation of both, 0.7." in page
     assert "F is exactly 0; what it answers about earlier modalities is the same to the last bit" in page
     assert "`ana` trains 1.0 % of the parameters that full fine-tuning trains, within the 2 %" in page
+    assert (
+        "| few questions | same | same | **+21.0, error 4.1** | **+21.0, error 4.1** | **+21.0, error 4.1** |" in page
+    )
+    assert (
+        "| reverse order | **+21.0, error 4.1** | **+21.0, error 4.1** | **+21.0, error 4.1** | same | same |" in page
+    )
     assert "With the modalities in reverse order: `ana` does better" in page
     assert "made by audio, video, image, on which" in page
     assert "With few questions about later modalities: `ana` does better" in page
