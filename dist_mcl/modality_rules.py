@@ -14,6 +14,7 @@ from dist_mcl.adapter_config import (
     ModalityAdapter,
     NoAdapter,
 )
+from dist_mcl.causal_config import CausalConfig
 from dist_mcl.media_rules import LanguageConfig, check_media
 from dist_mcl.qformer_config import QFormerConfig
 from dist_mcl.question_config import ModalityIncremental
@@ -99,13 +100,21 @@ def _check_parents(adapter: AdapterInAdapter, backbone: LanguageConfig, names: S
         close = difflib.get_close_matches(strange[0], names, n=1)
         mend = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(names)}"
         raise ValueError(f"model.adapter.parents: no stage brings {strange[0]!r}; {mend}")
-    base = {backbone.base.modality}.difference(names) if isinstance(backbone, QFormerConfig) else {names[0]}
+    base = _base(backbone, names)
     experts: dict[str, set[str]] = {}
     for name in names:
         parents = adapter.parents_of(name, tuple(experts), base)
         if name not in base:
             experts[name] = {name}.union(*(experts[parent] for parent in parents))
     _check_top_k(adapter, max(map(len, experts.values()), default=0))
+
+
+def _base(backbone: LanguageConfig, names: Sequence[str]) -> set[str]:
+    """Modalities without adapters, on which none can build. Of a checkpoint it is known when that is opened."""
+    if isinstance(backbone, QFormerConfig):
+        return {backbone.base.modality}.difference(names)
+    brings_its_own = isinstance(backbone, CausalConfig) and "/" in backbone.path  # LLaVA and its like
+    return set() if brings_its_own else {names[0]}
 
 
 def _check_top_k(adapter: AdapterInAdapter, most: int) -> None:

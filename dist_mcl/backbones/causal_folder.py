@@ -118,13 +118,13 @@ def open_multimodal_model(
     if config.layers is not None:
         raise UserError(f"model.backbone.layers: {folder} reads pictures itself and is taken whole; leave layers out")
     preprocessing = read_preprocessing(folder)
-    mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
     prompter = _prompter(tokenizer, config.prompt, media)
     with _seeded(seed):
         encoders = _encoders({name: medium for name, medium in media.items() if name != IMAGE}, files)
         try:
             model = _image_text_model(folder, with_weights)
             side = int(model.config.vision_config.image_size)
+            mean, deviation = (tuple(preprocessing.get(f"image_{name}", (0.5,) * 3)) for name in ("mean", "std"))
             return HubCausalBackbone(model, prompter, tuple(media), encoders, side, mean, deviation).eval()
         except (AttributeError, TypeError, *WEIGHT_ERRORS) as error:
             reason = f"holds no model like LLaVA that can be read ({why_unreadable(error)})"

@@ -9,7 +9,7 @@ the same projector, one feature by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -79,9 +79,12 @@ class HubCausalBackbone(ConnectingBackbone):
         return ["model"] if modality == IMAGE else super().base_modules(modality)
 
     def begin_as(self, modality: str, previous: str) -> None:
-        """As in `LanguageBackbone`; pictures have no modules of their own."""
+        """As in `LanguageBackbone`; pictures have no modules of their own, and what follows them begins anew."""
         if IMAGE not in (modality, previous):
             super().begin_as(modality, previous)
+
+    def prepares(self, modalities: Collection[str]) -> bool:
+        return set(modalities) != {IMAGE} and super().prepares(modalities)
 
     def cells(self, modality: str, positions: Tensor, grid: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
         return (positions, grid) if modality == IMAGE else super().cells(modality, positions, grid)
@@ -120,5 +123,7 @@ def _width(projector: nn.Module) -> int:
         first = cast(nn.Linear, projector.linear_1)
         projector(first.weight.new_zeros(1, first.in_features))
     except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise ValueError("its projector takes whole pictures alone, so it can learn no modality but image") from error
+        raise ValueError(
+            "its projector has no linear_1 that takes features one by one, so it can learn no modality but image"
+        ) from error
     return first.in_features

@@ -86,6 +86,8 @@ class EncodingBackbone(LanguageBackbone):
 
     def _prepared(self, sample: Sample) -> Sample:
         frozen = {name for name in self.encoders if name in sample.tokens and self._encoder(name).is_frozen}
+        if not frozen - sample.prepared:
+            return sample
         packed = Batch.collate([sample]).to(self.device).tokens
         features = {name: _kept(name, self._encoder(name)(packed[name])) for name in frozen - sample.prepared}
         return replace(sample, tokens={**sample.tokens, **features}, prepared=sample.prepared | frozen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Self, TypeVar
@@ -15,11 +16,13 @@ from dist_mcl.tokens import Sample
 M = TypeVar("M", bound=nn.Module)
 
 # What Hugging Face's models draw by chance in training alone: dropped features, layers and paths, noise before routers.
-_RATES = ("drop", "jitter_noise", "jitter_eps")
+_RATES = re.compile(r"drop|^jitter_noise$|^input_jitter_noise$|jitter_eps$")
 
 
 def remove_dropout(model: M) -> M:
     """Let equal inputs give equal outputs in training too.
+
+    Not so for PhiMoE, whose router draws by chance in training whatever its rates are.
 
     Args:
         model: one of Hugging Face's; is changed.
@@ -36,7 +39,7 @@ def _clear_rates(holder: nn.Module | PretrainedConfig) -> None:
     for name, value in list(vars(holder).items()):
         if isinstance(value, PretrainedConfig):
             _clear_rates(value)
-        elif isinstance(value, float) and any(word in name for word in _RATES):
+        elif isinstance(value, float) and _RATES.search(name):
             setattr(holder, name, 0.0)
 
 

@@ -7,7 +7,7 @@ answers are learned, ranked and generated here.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple, Protocol, Self, cast
 
@@ -118,6 +118,10 @@ class LanguageBackbone(FrozenModel):
         Args:
             previous: the modality that was learned just before, whatever the adapters' parents are.
         """
+
+    def prepares(self, modalities: Collection[str]) -> bool:
+        """Whether samples of these modalities are prepared and kept; otherwise they are read when they are used."""
+        return self.preparing is not None
 
     @abstractmethod
     def media(self, batch: Batch) -> dict[str, MediaTokens]:

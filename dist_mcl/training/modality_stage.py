@@ -69,9 +69,11 @@ class ModalityStageRun(StageRun):
         self.progress.begin("prepare")
         model = self._learned(self.folder.number - 1)
         new = self._arrivals[-1]
-        model.begin([stage.modality for stage in new], self._adapter, self._experiment.seed + self.folder.number)
+        names = [stage.modality for stage in new]
+        model.begin(names, self._adapter, self._experiment.seed + self.folder.number)
         model.to(self.group.device)
-        fresh = prepare(model.backbone, self._fresh, self.group)
+        is_kept = model.backbone.prepares(names)
+        fresh = prepare(model.backbone, self._fresh, self.group) if is_kept else self._fresh
         stored = ExemplarDataset(self.run.store) if self._experiment.exemplars.budget else None
         size = sum(parameter.numel() for parameter in model.trainable())
         pool = Pool(fresh, [], prepare(model.backbone, stored or [], self.group))

@@ -29,7 +29,8 @@ class _Pair:
         if modality in self.ours.order[:2]:
             return "same"
         found = gain(self.ours.results, self.theirs.results, [modality])
-        text = f"{found.by_seed.mean:+.1f}, error {found.error:.1f}"
+        mean = round(found.by_seed.mean, 1) + 0.0  # which is never -0.0
+        text = f"{mean:+.1f}, error {found.error:.1f}"
         return f"**{text}**" if found.is_sure else text
 
 

@@ -62,7 +62,7 @@ def _on_all_tests(said: str, ours: Group, theirs: Group) -> str:
     if theirs.method != "independent":
         return sentence
     return (
-        f"{sentence} It is made by {', '.join(later)}, on which it is {where.by_seed.mean:+.1f} ± "
+        f"{sentence} Of {', '.join(later)} alone it is {where.by_seed.mean:+.1f} ± "
         f"{where.by_seed.deviation:.1f}, error {where.error:.1f}: {base} is the base and {first} has no older adapters "
         "to build on, so on these both are the same."
     )

@@ -89,6 +89,15 @@ def test_a_modality_builds_on_earlier_ones_that_have_adapters(parents: str, comp
     assert "\n" not in str(refused.value)
 
 
+def test_a_checkpoints_first_modality_may_have_adapters(tmp_path: Path) -> None:
+    stages = f"scenario.stages=[{{modality: image, {SHAPES}}}, {{modality: audio, {NOTES}}}]"
+    settings = [stages, "model.adapter.gate=top_k", "model.adapter.parents={audio: [image]}"]
+    with pytest.raises(UserError, match="image is the base"):
+        load(FIVE, settings)
+    experiment = load(FIVE, [*settings, f"model.backbone.path={tmp_path}"])  # LLaVA's connector is not learned first
+    assert experiment.model.adapter.parents_of("audio", ("image",)) == ("image",)
+
+
 def test_a_token_goes_through_no_more_adapters_than_there_are() -> None:
     gate, pathweave = "model.adapter.gate=top_k", FIVE.with_name("pathweave_instructblip.yaml")
     for config, asked, parents in (

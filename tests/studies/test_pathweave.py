@@ -182,7 +182,7 @@ def test_claims_say_what_was_won(tmp_path: Path) -> None:
     assert (
         "by **21.0 ± 1.0 points** on all 500 test questions. Seeds and what is asked about give that a standard" in page
     )
-    assert "made by audio, depth, point_cloud, on which it is +21.0 ± 1.0, error 4.1: image is the base and" in page
+    assert "Of audio, depth, point_cloud alone it is +21.0 ± 1.0, error 4.1: image is the base and" in page
     assert "Always saying the commonest answer of the training questions scores 20.0 in the mean" in page
     assert "**21.0 ± 1.0 points**, which is more than the pooled standard deviation of both, 0.7." in page
     assert "F is exactly 0; what it answers about earlier modalities is the same to the last bit" in page
@@ -194,7 +194,7 @@ def test_claims_say_what_was_won(tmp_path: Path) -> None:
         "| reverse order | **+21.0, error 4.1** | **+21.0, error 4.1** | **+21.0, error 4.1** | same | same |" in page
     )
     assert "With the modalities in reverse order: `ana` does better" in page
-    assert "made by audio, video, image, on which" in page
+    assert "Of audio, video, image alone it is" in page
     assert "With few questions about later modalities: `ana` does better" in page
 
 

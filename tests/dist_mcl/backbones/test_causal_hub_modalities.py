@@ -131,6 +131,9 @@ def test_frozen_encoders_run_once_and_pictures_are_left_alone(llava: Path) -> No
     backbone, each = opened(llava), samples()
     prepared = backbone.prepare(list(each.values()))
     assert [sorted(sample.prepared) for sample in prepared] == [[], ["sensor"], []]
+    assert prepared[0] is each["image"]
+    assert backbone.prepares(["sensor"]) and backbone.prepares(["image", "sensor"])
+    assert not backbone.prepares(["image"])  # which are many, and read when they are used
 
 
 def test_a_projector_of_whole_pictures_is_refused_other_modalities(tmp_path: Path) -> None:
@@ -147,5 +150,7 @@ def test_a_projector_of_whole_pictures_is_refused_other_modalities(tmp_path: Pat
     )
     AyaVisionForConditionalGeneration(config).save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="its projector takes whole pictures alone, so it can learn no modality but im"):
+    with pytest.raises(
+        UserError, match="takes features one by one, so it can learn no modality but image"
+    ):
         opened(tmp_path)

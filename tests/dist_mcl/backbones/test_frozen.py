@@ -16,8 +16,8 @@ from transformers import (
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
     LlamaConfig,
+    MixtralConfig,
     OPTConfig,
-    PhimoeConfig,
     PretrainedConfig,
     ViTConfig,
     ViTModel,
@@ -51,14 +51,13 @@ LANGUAGE_MODELS = {
     ),
     "llama": LlamaConfig(vocab_size=300, **SIZES, intermediate_size=32, attention_dropout=RATE),
     "falcon": FalconConfig(vocab_size=300, **SIZES, hidden_dropout=RATE, attention_dropout=RATE),
-    "phimoe": PhimoeConfig(
+    "mixtral": MixtralConfig(
         vocab_size=300,
         **SIZES,
         intermediate_size=32,
         num_key_value_heads=2,
         num_local_experts=4,
         router_jitter_noise=RATE,
-        input_jitter_noise=RATE,
     ),
 }
 

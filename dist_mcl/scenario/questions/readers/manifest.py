@@ -50,9 +50,11 @@ def _question(row: Row, place: str) -> QuestionAnswer:
     unknown = sorted(set(row) - _KEYS)
     if unknown:
         raise UserError(f"{place}: unknown key {unknown[0]!r}; known keys: {', '.join(sorted(_KEYS))}")
+    row = {name: value for name, value in row.items() if value is not None}  # null is as good as left out
+    if {"answer", "answers"} <= row.keys():
+        raise UserError(f"{place}: has both 'answer' and 'answers'; keep one of them")
     question, task = _text(row, "question", place), _text({"task": "qa", **row}, "task", place)
-    has_one = "answer" in row and "answers" not in row
-    answers = (_text(row, "answer", place),) if has_one else _texts(row, "answers", place)
+    answers = (_text(row, "answer", place),) if "answer" in row else _texts(row, "answers", place)
     candidates = _texts({"candidates": [], **row}, "candidates", place)
     votes = row.get("votes", False)
     if not isinstance(votes, bool):

@@ -423,6 +423,16 @@ def test_a_line_of_a_manifest_says_what_it_lacks(tmp_path: Path, changed: dict[s
     assert str(refused.value) == f"{place}: {complaint}; docs/add-a-modality.md shows the layout"
 
 
+def test_a_line_of_a_manifest_with_two_answers_is_refused_and_null_is_left_out(tmp_path: Path) -> None:
+    row = {"media": "a.csv", "question": "What?", "answer": "walking", "answers": None, "task": None}
+    (tmp_path / "test.jsonl").write_text(json.dumps(row))
+    (item,) = items_of(config_of("manifest", tmp_path), "features", "test")
+    assert item.question.answers == ("walking",) and item.question.task == "qa"
+    (tmp_path / "test.jsonl").write_text(json.dumps({**row, "answers": ["resting"]}))
+    with pytest.raises(UserError, match=r"line 1: has both 'answer' and 'answers'; keep one of them"):
+        items_of(config_of("manifest", tmp_path), "features", "test")
+
+
 def test_votes_of_a_manifest_are_said(tmp_path: Path) -> None:
     row = {"media": "a.csv", "question": "What?", "answers": ["this", "this", "that"]}
     lines = [{**row, "votes": True}, {**row, "task": "name"}]
