@@ -35,12 +35,13 @@ class _Pair:
 
 
 def gains_by_modality(found: list[Group]) -> str:
-    """A table: settings by modalities."""
+    """A table: settings by modalities; empty where no setting has both methods on all test questions."""
     columns: Sequence[Column[_Pair]] = [
         ("setting", lambda pair: pair.setting),
         *((name, _gain_of(name)) for name in stage_names()),
     ]
-    return table(columns, _pairs(found))
+    pairs = _pairs(found)
+    return table(columns, pairs) if pairs else ""
 
 
 def _pairs(found: list[Group]) -> list[_Pair]:

@@ -14,7 +14,7 @@ from dist_mcl.report import modality_scores
 from exemplar_store import StoreReader
 from studies.in_process import record_of, run_here
 from studies.modality_stages import ModalityStudyStage
-from studies.pathweave.grid import ON_ALL_TESTS, Cell
+from studies.pathweave.grid import Cell
 
 PACKAGES = ("torch", "deepspeed", "transformers", "peft", "zarr", "numpy")
 
@@ -40,7 +40,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
             "scores": scores.to_json(),
             "summary": scores.summary(),
             "guessing": stages[-1].guessing(),
-            **({"on_all_tests": stages[-1].on_all_tests()} if cell.method in ON_ALL_TESTS else {}),
+            **({"on_all_tests": stages[-1].on_all_tests()} if cell.asks_all_tests else {}),
             "full_parameters": [stage.full_parameters() for stage in stages],
             "unchanged": unchanged([record_of(stage, "evaluate")["digests"] for stage in stages]),
             **_costs(stages),

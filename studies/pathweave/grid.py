@@ -72,6 +72,11 @@ class Cell(PresetRun):
             stages = [_with_data(stage, _SMALL_QUESTIONS) for stage in stages]
         return [f"scenario.stages={_in_one_line(stages)}", seed]
 
+    @property
+    def asks_all_tests(self) -> bool:
+        """Whether all test questions of the data sets are asked at the end, which takes longer than a small run."""
+        return self.method in ON_ALL_TESTS and not self.is_small
+
     def run(self) -> Result:
         from studies.pathweave.cell import run_cell  # loads torch; writing the page does without
 

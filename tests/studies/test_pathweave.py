@@ -214,9 +214,14 @@ def test_the_page_shows_every_method_and_its_pictures(tmp_path: Path) -> None:
         assert (tmp_path / "pathweave" / f"{name}.svg").stat().st_size > 1000
 
 
+def test_a_small_study_asks_few_questions_and_says_nothing_of_all() -> None:
+    assert not any(cell.asks_all_tests for cell in cells("small"))
+    assert {cell.method for cell in cells("full") if cell.asks_all_tests} == set(ON_ALL_TESTS)
+
+
 def test_the_page_can_be_written_before_all_has_run(tmp_path: Path) -> None:
     page = write_page({}, cells("small"), tmp_path)
-    assert "not run yet" in page.read_text()
+    assert "not run yet" in page.read_text() and "on all test questions" not in page.read_text()
 
 
 def test_the_study_is_resumed_where_its_results_lie() -> None:
