@@ -150,7 +150,5 @@ def test_a_projector_of_whole_pictures_is_refused_other_modalities(tmp_path: Pat
     )
     AyaVisionForConditionalGeneration(config).save_pretrained(tmp_path)
     byte_tokenizer().save_pretrained(tmp_path)
-    with pytest.raises(
-        UserError, match="takes features one by one, so it can learn no modality but image"
-    ):
+    with pytest.raises(UserError, match="takes features one by one, so it can learn no modality but image"):
         opened(tmp_path)
