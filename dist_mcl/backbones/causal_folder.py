@@ -118,7 +118,7 @@ def open_multimodal_model(
     if config.layers is not None:
         raise UserError(f"model.backbone.layers: {folder} reads pictures itself and is taken whole; leave layers out")
     preprocessing = read_preprocessing(folder)
-    prompter = _prompter(tokenizer, config.prompt, media)
+    prompter = prompter_of(tokenizer, config.prompt, media)
     with _seeded(seed):
         encoders = _encoders({name: medium for name, medium in media.items() if name != IMAGE}, files)
         try:
@@ -160,7 +160,7 @@ def assemble(
     """
     with _seeded(seed):
         encoders = _encoders(media, files, is_tiny)
-        return CausalBackbone(model, _prompter(tokenizer, prompt, media), encoders, connector_width).eval()
+        return CausalBackbone(model, prompter_of(tokenizer, prompt, media), encoders, connector_width).eval()
 
 
 @contextmanager
@@ -175,5 +175,6 @@ def _encoders(media: Mapping[str, Medium], files: Mapping[str, Path], is_tiny: b
     return {name: source.open(medium) for name, medium in media.items()}
 
 
-def _prompter(tokenizer: PreTrainedTokenizerBase, prompt: str | None, media: Mapping[str, Medium]) -> Prompter:
+def prompter_of(tokenizer: PreTrainedTokenizerBase, prompt: str | None, media: Mapping[str, Medium]) -> Prompter:
+    """Raises UserError if the prompt lacks a place, or there is none and the tokenizer has no chat template."""
     return Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})

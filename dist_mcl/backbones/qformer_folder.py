@@ -20,11 +20,10 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from dist_mcl.backbones.causal_folder import open_tokenizer
+from dist_mcl.backbones.causal_folder import open_tokenizer, prompter_of
 from dist_mcl.backbones.causal_tiny import byte_tokenizer
 from dist_mcl.backbones.encoders import EncoderSource
 from dist_mcl.backbones.frozen import remove_dropout
-from dist_mcl.backbones.prompts import Prompter
 from dist_mcl.backbones.qformer import QFormerBackbone
 from dist_mcl.backbones.vision_encoder import CLIP_DEVIATION, CLIP_MEAN, VisionEncoder
 from dist_mcl.encoder_config import Medium
@@ -134,7 +133,7 @@ def assemble(
     model.vision_model.post_layernorm = nn.Identity()  # it is the norm of an entry here
     source = EncoderSource(files, is_tiny, own=VisionEncoder(model.vision_model, CLIP_MEAN, CLIP_DEVIATION))
     encoders = {name: source.open(medium) for name, medium in media.items()}
-    prompter = Prompter(tokenizer, prompt, {name: medium.cue for name, medium in media.items()})
+    prompter = prompter_of(tokenizer, prompt, media)
     units = [name for name, medium in media.items() if medium.units]
     queries = model.query_tokens.shape[1]
     backbone = QFormerBackbone(
